@@ -1,0 +1,118 @@
+"""
+How fast a whole log is read: ingest as one command, beside pflogsumm on the same file.
+
+    python bench/ingest.py                      1 GB, three rounds
+    python bench/ingest.py --size 100 --rounds 5 --envelope iso
+
+Each round runs, one after another,
+
+    new         ingest into a new database
+    again       the same lines from another file into that database: every row is there already
+    same        the very same file once more: nothing to read
+    pflogsumm   Debian's, on the same file
+
+and the medians are printed, as MB/s and as times the speed of pflogsumm in the same rounds. The number of accepted rows
+must be the number that was written.
+
+What goes wrong
+    A count is wrong, or a command fails: one line, exit status 1. Without pflogsumm there are no ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+
+from large_log import LargeLog, Plan, large_log  # noqa: E402 - needs the path above
+from measure import PROGRAM, Cost, run  # noqa: E402
+
+DATES = ("--from", "2025-01-01", "--to", "2025-12-31")
+
+
+def rounds(log: LargeLog, folder: Path, number: int) -> dict[str, list[Cost]]:
+    """The costs of each run, one for each round."""
+    costs: dict[str, list[Cost]] = {"new": [], "again": [], "same": [], "pflogsumm": []}
+    twin = another_file(log.path)
+    for done in range(number):
+        print(f"round {done + 1} of {number} ...", flush=True)
+        database = folder / "bench.duckdb"
+        for old in folder.glob("bench.*"):
+            old.unlink()
+        for name, path in (("new", log.path), ("again", twin), ("same", log.path)):
+            costs[name].append(run(PROGRAM, "ingest", "--database", database, "--year", "2025", "--timezone", "UTC", path))
+            check(database, log)
+        if shutil.which("pflogsumm"):
+            costs["pflogsumm"].append(run("pflogsumm", log.path))
+    return {name: found for name, found in costs.items() if found}
+
+
+def another_file(path: Path) -> Path:
+    """The same lines behind one more, so that it is not known as the same file."""
+    twin = path.with_suffix(".twin.log")
+    if not twin.exists() or twin.stat().st_size <= path.stat().st_size:
+        with path.open("rb") as source, twin.open("wb") as target:
+            line = source.readline()
+            target.write(line[: line.index(b"postfix/")] + b"postfix/anvil[1]: statistics: max cache size 1\n" + line)
+            shutil.copyfileobj(source, target, 1 << 20)
+    return twin
+
+
+def check(database: Path, log: LargeLog) -> None:
+    """End here unless every accepted message is in the database, once."""
+    answer = json.loads(run(PROGRAM, "report", "summary", "--database", database, *DATES, "--format", "json").output)
+    counted, written = answer["totals"]["messages"], log.found["accepted"]
+    if counted != written:
+        sys.exit(f"bench/ingest.py: {counted} accepted messages counted, {written} written in {log.path}")
+
+
+def show(log: LargeLog, costs: dict[str, list[Cost]], database: Path) -> None:
+    size = log.path.stat().st_size
+    rows = sum(log.found.values())
+    print(f"{size / 1e6:.0f} MB, {log.lines:,} lines, {log.found['accepted']:,} accepted messages, {rows:,} rows, all counted right")
+    print(f"{'run':<10} {'seconds':>8} {'MB/s':>8} {'k lines/s':>10} {'x pflogsumm':>12} {'memory MB':>10}")
+    peer = median(cost.seconds for cost in costs["pflogsumm"]) if "pflogsumm" in costs else None
+    for name, found in costs.items():
+        seconds = median(cost.seconds for cost in found)
+        memory = max(cost.memory for cost in found)
+        ratio = f"{peer / seconds:.1f}" if peer else "-"
+        print(f"{name:<10} {seconds:8.2f} {size / seconds / 1e6:8.1f} {log.lines / seconds / 1e3:10.0f} {ratio:>12} {memory / 1e6:10.0f}")
+    print(f"database {database.stat().st_size / 1e6:.1f} MB, {database.stat().st_size / rows * 1e6 / 1e6:.0f} MB per million rows")
+
+
+def install_peer() -> None:
+    """pflogsumm, where this may install it."""
+    if shutil.which("pflogsumm"):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(
+            ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "pflogsumm"], check=False, stdout=subprocess.DEVNULL
+        )
+    if not shutil.which("pflogsumm"):
+        print("pflogsumm is not installed (apt-get install pflogsumm): no ratios", file=sys.stderr)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure ingest of a large Postfix log, beside pflogsumm.")
+    parser.add_argument("--size", type=float, default=1000, help="megabytes of log (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, interleaved (default: %(default)s)")
+    parser.add_argument("--envelope", choices=("rfc3164", "iso"), default="rfc3164", help="form of the stamps (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed gives another log (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".run" / "bench", help="where logs are kept (default: %(default)s)")
+    arguments = parser.parse_args()
+    install_peer()
+    log = large_log(arguments.cache, Plan(bytes=int(arguments.size * 1e6), seed=arguments.seed, envelope=arguments.envelope))
+    show(log, rounds(log, arguments.cache, arguments.rounds), arguments.cache / "bench.duckdb")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

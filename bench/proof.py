@@ -1,0 +1,83 @@
+"""
+Whether the numbers are true: logs of which it is known what really happened, ingested and compared row by row.
+
+    python bench/proof.py
+
+The real logs in tests/logs were written by servers while a client kept its own record. The made-up ones count what they
+write. Each log is ingested as an administrator would, the rows are exported, and every difference is printed.
+
+What goes wrong
+    A difference: exit status 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests")]
+
+import demo  # noqa: E402 - needs the path above
+from ingesting import Row, Site  # noqa: E402
+from truth import accepted, faults, read  # noqa: E402
+
+LOGS = ROOT / "tests" / "logs"
+LONGEST_NAME = 300  # Dovecot leaves longer ones out of what it tells Postfix
+Proof = Callable[[Site], tuple[str, list[str]]]
+
+
+def postfix(site: Site) -> tuple[str, list[str]]:
+    """Postfix 3.7.11; 20 messages came through a service that logs no TLS version."""
+    folder = LOGS / "postfix" / "maillog_file"
+    truth = read(folder / "truth.jsonl")
+    return told(truth), faults(truth, rows_of(site, folder / "mail.log", "--year", "2026"), {"tls_version": 416})
+
+
+def behind_dovecot(site: Site) -> tuple[str, list[str]]:
+    """Postfix behind Dovecot's submission service, which keeps TLS and mechanism to itself."""
+    folder = LOGS / "dovecot-submission" / "ssl-version"
+    truth = [entry for entry in read(folder / "truth.jsonl") if len(entry["account"] or "") < LONGEST_NAME]
+    return told(truth), faults(truth, rows_of(site, folder / "mail.log", "--year", "2026"), {"tls_version": 0, "mechanism": 0})
+
+
+def sample(site: Site) -> tuple[str, list[str]]:
+    """The thirteen months of examples/demo.py."""
+    log = site.folder / "demo.log"
+    with log.open("w", encoding="utf-8") as file:
+        written = demo.write(file, datetime(2026, 11, 23, 17, 45, tzinfo=UTC))
+    counted = Counter(row["outcome"] for row in rows_of(site, log))
+    differing = [outcome for outcome in written | counted if counted[outcome] != written[outcome]]
+    return f"{written.total():,} rows", [f"{outcome}: {counted[outcome]} rows, {written[outcome]} written" for outcome in differing]
+
+
+def rows_of(site: Site, *arguments: str | Path) -> list[Row]:
+    site.ingest(*arguments)
+    return site.rows()
+
+
+def told(truth: list[Row]) -> str:
+    return f"{len(accepted(truth)):,} authenticated messages"
+
+
+PROOFS: dict[str, Proof] = {"Postfix": postfix, "Postfix behind Dovecot": behind_dovecot, "sample of make demo": sample}
+
+
+def main() -> int:
+    wrong = 0
+    for name, proof in PROOFS.items():
+        with TemporaryDirectory() as folder:
+            what, differences = proof(Site(Path(folder)))
+        print(f"{name}: {what}, {len(differences) or 'no'} differences")
+        for line in differences[:20]:
+            print(f"  {line}")
+        wrong += len(differences)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""
+What reading a log brings about: the one thing that passes from sources to the store.
+
+A source turns a batch of bytes into `Changes`: rows that are new or revised, rows to withdraw, lines it could not
+read, gaps the log itself reports. The store applies one `Commit`, changes and read position together, in one
+transaction. All parts are values: they can be built in one process and applied in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from smtp_auth_report.submission import Identity, Submission
+
+
+class Unread(NamedTuple):
+    """A line that looks like one of a source's own and that no expression matched."""
+
+    source: str
+    server: str
+    reason: str  # fixed words of ours, never the line's
+    time: int  # microseconds UTC; of the newest line read before it where its own stamp is unreadable
+    sample: str  # the line with names and secrets masked
+
+
+class Gap(NamedTuple):
+    """Lines that the log itself says were lost (rate limits); counts around it are lower bounds."""
+
+    server: str
+    time: int  # microseconds UTC
+    reason: str
+    lost: int | None  # lines, where the log tells
+
+
+@dataclass(slots=True)
+class Changes:
+    """Rows by identity, the newest version of each; a row that is revised again replaces itself."""
+
+    rows: dict[Identity, Submission] = field(default_factory=dict)
+    withdrawn: set[Identity] = field(default_factory=set)
+    unread: list[Unread] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    lines: int = 0  # lines in the batch
+    other: int = 0  # of these, lines that are not about submission
+    newest: dict[str, int] = field(default_factory=dict)  # server -> time of its newest line
+
+    def put(self, row: Submission) -> None:
+        """Add a row or revise it."""
+        self.rows[row.identity] = row
+        self.withdrawn.discard(row.identity)
+
+    def withdraw(self, identity: Identity) -> None:
+        """Take a row back."""
+        self.rows.pop(identity, None)
+        self.withdrawn.add(identity)
+
+    def take(self, later: Changes) -> None:
+        """Add what a later batch brought."""
+        for identity in later.withdrawn:
+            self.withdraw(identity)
+        for row in later.rows.values():
+            self.put(row)
+        self.unread += later.unread
+        self.gaps += later.gaps
+        self.lines += later.lines
+        self.other += later.other
+        for server, time in later.newest.items():
+            self.newest[server] = max(time, self.newest.get(server, time))
+
+
+class Position(NamedTuple):
+    """How far one file was read. A file is known by its content, so renaming or compressing it changes nothing."""
+
+    head: str  # digest of the first `head_size` bytes
+    head_size: int  # at most checkpoint.HEAD bytes
+    offset: int  # bytes of decompressed content read, whole lines only
+    tail: str  # digest of the last bytes before `offset`
+    path: str  # where it was last seen, for people
+    options: str  # zone, year and server name it was read with
+    evidence: str  # where the year of its stamps came from
+
+
+class Remembered(NamedTuple):
+    """Sessions of one server that were open when reading stopped."""
+
+    source: str
+    server: str
+    newest: int  # microseconds UTC
+    sessions: str  # JSON, of the source's own making
+
+
+@dataclass(slots=True)
+class Commit:
+    """What the store applies in one transaction."""
+
+    changes: Changes
+    positions: list[Position] = field(default_factory=list)
+    remembered: list[Remembered] = field(default_factory=list)
+    learned: dict[str, str] = field(default_factory=dict)
+    """account_key -> account, for names that authenticated for the first time: earlier failures may now be named."""
+
+
+class Applied(NamedTuple):
+    """What a commit did to the rows of the store."""
+
+    added: int
+    revised: int
+    withdrawn: int
+    unchanged: int
+    outcomes: Mapping[str, int]  # how many rows more, or fewer, the store has of each outcome

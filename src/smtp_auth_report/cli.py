@@ -1,0 +1,291 @@
+"""
+The command line: one function per command, each building its objects in reading order.
+
+    smtp-auth-report ingest /var/log/mail.log
+    smtp-auth-report serve
+    smtp-auth-report report sending-volume --from 2026-11-01 --format csv
+    smtp-auth-report export --format xlsx --output submissions.xlsx
+
+What goes wrong
+    Every ReportError becomes one line on stderr and exit status 1; wrong usage, a wrong filter among it, exits with 2.
+    Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import click
+
+from smtp_auth_report import __version__
+from smtp_auth_report.errors import InputError, ReportError, SelectionError
+from smtp_auth_report.settings import Settings, load
+
+if TYPE_CHECKING:
+    from smtp_auth_report.ingest import Summary
+    from smtp_auth_report.store.interface import Selection, Store
+
+REPORT_NAMES = ("summary", "sending-volume", "tls-usage", "auth-methods", "clients", "failures")
+EXPORT_NAMES = ("csv", "jsonl", "parquet", "xlsx")
+FILTERS = {
+    "domain": "Domain of the envelope sender.",
+    "account": "Account that signed in.",
+    "sender": "Envelope sender; <> for the null sender.",
+    "client": "Client address or network, for example 192.0.2.0/24.",
+    "service": "submission, submissions, smtp or unknown.",
+    "tls": "TLS version, none, tls, unknown, or legacy for all below 1.2.",
+    "mechanism": "SASL mechanism, for example PLAIN.",
+    "auth-class": "basic, challenge, oauth, other or unknown.",
+    "server": "Host that logged it.",
+    "outcome": "accepted, rejected, no_mail, auth_failed or tls_failed.",
+}
+
+Command = Callable[..., Any]
+INGEST_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
+WIDTH = 240  # of a table that is not on a terminal
+
+
+def now() -> int:
+    """Microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+def with_database(command: Command) -> Command:
+    """The option every command has."""
+    command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
+    return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
+
+
+def with_selection(command: Command) -> Command:
+    """Period and filters."""
+    for name, text in reversed(FILTERS.items()):
+        command = click.option(f"--{name}", name.replace("-", "_"), metavar="VALUE", multiple=True, help=f"{text} Repeatable.")(command)
+    command = click.option("--to", "until", metavar="DATE", help="Last day, or a moment (RFC 3339).")(command)
+    return click.option("--from", "since", metavar="DATE", help="First day, or a moment (RFC 3339).")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="smtp-auth-report")
+def commands() -> None:
+    """Who still submits mail with SMTP AUTH: which account, from which device, how much, with which TLS version."""
+
+
+@commands.command()
+@with_database
+@click.option("--source", default="auto", metavar="NAME", help="Kind of log: postfix, or auto to recognise it.", show_default=True)
+@click.option("--timezone", metavar="TZ", help="Zone of stamps that carry none; default the machine's.")
+@click.option("--year", type=click.IntRange(1990, 2100), metavar="YYYY", help="Year of the first stamp that lacks one; default: found.")
+@click.option("--server", metavar="NAME", help="Host name for logs that carry none.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def ingest(files: tuple[str, ...], source: str, year: int | None, **flags: str | None) -> None:
+    """Read logs: plain, gz, xz, bz2 or zst files, or - for standard input. Reading a file twice adds nothing."""
+    from smtp_auth_report.ingest import Ingest, Reading
+    from smtp_auth_report.site_key import site_key
+    from smtp_auth_report.sources import SOURCES
+
+    os.umask(0o077)
+    settings = load(flags)
+    if source not in {"auto", *(kind.name for kind in SOURCES)}:
+        raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
+    reading = Reading(settings.log_zone, settings.timezone_given, year, settings.server, source)
+    store = open_for(settings, memory_limit=INGEST_MEMORY)
+    with progress_bar("Reading") as show:
+        run = Ingest(store, site_key(settings.state_path), reading, now(), show)
+        try:
+            run.run(files)
+        except InputError:
+            if run.summary.files:
+                print_summary(run.summary)
+            raise
+        finally:
+            store.close()
+    print_summary(run.summary)
+
+
+@commands.command()
+@with_database
+@click.option("--state", metavar="S", help="SQLite file for keys and report requests; default beside the database.")
+@click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; default 127.0.0.1:8025.")
+@click.option("--timezone", "display_timezone", metavar="TZ", help="Zone of days and of times shown; default the machine's.")
+def serve(**flags: str | None) -> None:
+    """Serve the pages and the JSON API."""
+    from smtp_auth_report.store import open_store, shared
+    from smtp_auth_report.web.application import Site
+    from smtp_auth_report.web.application import serve as serve_pages
+
+    os.umask(0o077)
+    settings = load(flags)
+    store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain, clock=now)
+    site = Site(store=store, settings=settings, clock=now)
+    try:
+        with shared.sharing(store, shared.socket_of(settings.database)):
+            serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
+    finally:
+        store.close()
+
+
+@commands.command()
+@click.argument("name", type=click.Choice(REPORT_NAMES), metavar="NAME")
+@with_database
+@with_selection
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True, help="How to print it.")
+@click.option("--series", is_flag=True, help="With csv and table: what the chart draws, instead of the rows.")
+def report(name: str, since: str | None, until: str | None, form: str, *, series: bool, **flags: Any) -> None:
+    """Print a report: summary, sending-volume, tls-usage, auth-methods, clients or failures."""
+    from smtp_auth_report.reports import REPORTS, ask, render
+
+    settings = load({"config": flags["config"], "database": flags["database"]})
+    store = open_for(settings, read_only=True)
+    try:
+        selection = selected(store, settings, since, until, flags)
+        table = ask(REPORTS[name], store, selection, interval="day")
+    finally:
+        store.close()
+    if form == "json":
+        import json
+
+        click.echo(json.dumps(render.as_json(table), ensure_ascii=False, indent=1))
+    elif form == "csv":
+        click.echo(render.as_csv(table, series=series), nl=False)
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if terminal else WIDTH
+        click.echo(render.as_text(table, width=width, colour=terminal, series=series), nl=False)
+
+
+@commands.command()
+@with_database
+@with_selection
+@click.option("--format", "form", type=click.Choice(EXPORT_NAMES), default="csv", show_default=True, help="Kind of file.")
+@click.option("--output", metavar="FILE", default="-", help="Where to write it; default standard output.")
+def export(since: str | None, until: str | None, form: str, output: str, **flags: Any) -> None:
+    """Write one row per submission. Without a period, all of them."""
+    from smtp_auth_report.exports import EXPORTS
+
+    settings = load({"config": flags["config"], "database": flags["database"]})
+    store = open_for(settings, read_only=True)
+    try:
+        selection = selected(store, settings, since, until, flags, everything=True)
+        with progress_bar("Writing", shown=output != "-") as show:
+            write = EXPORTS[form].write
+            rows = write_file(output, lambda file: write(store, selection, file, lambda done, total: show(output, done, total)))
+    finally:
+        store.close()
+    click.echo(f"{rows} submissions written", err=True)
+
+
+def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
+    """Write to standard output, or to a file that appears under its name only when it is whole."""
+    if output == "-":
+        return write(sys.stdout.buffer)
+    path = Path(output)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            rows = write(file)
+        part.replace(path)
+    except OSError as error:
+        raise ReportError(f"{output}: cannot be written: {error.strerror}; choose another place with --output") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return rows
+
+
+def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str = "") -> Store:
+    """The store of these settings: through the process that holds the file where there is one, else the file itself."""
+    from smtp_auth_report.store import open_store, shared
+
+    held = shared.connect(settings.database)
+    if held is not None:
+        return held
+
+    return open_store(
+        settings.database,
+        display_zone=settings.display_timezone,
+        default_domain=settings.default_domain,
+        clock=now,
+        read_only=read_only,
+        memory_limit=memory_limit,
+    )
+
+
+def selected(
+    store: Store, settings: Settings, since: str | None, until: str | None, flags: dict[str, Any], *, everything: bool = False
+) -> Selection:
+    """Period and filters of the command line. A default period without rows gives way to the last one that has some."""
+    from smtp_auth_report.reports import periods
+    from smtp_auth_report.store.interface import Selection
+
+    zone = settings.display_timezone
+    filters = {name: flags[name.replace("-", "_")] for name in FILTERS if flags[name.replace("-", "_")]}
+    if everything and not since and not until:
+        first, last = store.span() or (0, 0)
+        return Selection(first, last + 1, zone, filters)
+    start, end = periods.parse(since, until, zone, now())
+    if not since and not until:
+        start, end, moved = periods.settle(store, start, end, zone)
+        if moved:
+            click.echo(
+                f"No rows in the last 7 days; shown are the 7 days up to {periods.day(end - 1, zone)}, the last with rows.", err=True
+            )
+    return Selection(start, end, zone, filters)
+
+
+def progress_bar(verb: str, *, shown: bool = True) -> Any:
+    """A bar on a terminal, nothing elsewhere; gives a function of name, done and total."""
+    from contextlib import nullcontext
+
+    if not shown or not sys.stderr.isatty():
+        return nullcontext(lambda *_: None)
+    from smtp_auth_report.progress import bar
+
+    return bar(verb)
+
+
+def print_summary(summary: Summary) -> None:
+    """One block on stderr."""
+    rows = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(summary.outcomes.items()) if count) or "none"
+    click.echo(f"New rows: {rows}; {summary.revised:,} earlier rows revised, {summary.unchanged:,} known already.", err=True)
+    unread = sum(summary.unread.values())
+    reasons = "".join(f"; {count:,} {reason}" for reason, count in summary.unread.most_common())
+    click.echo(f"Lines: {summary.lines:,} read, {summary.other:,} not about submission, {unread:,} unread{reasons}.", err=True)
+    if summary.future:
+        click.echo(f"Note: {summary.future:,} rows lie in the future: check the server's clock, or give --year and --timezone.", err=True)
+    for note in summary.notes:
+        click.echo(f"Note: {note}.", err=True)
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """One line on stderr, then the end."""
+    click.echo(f"smtp-auth-report: {message}", err=True)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Run a command; every foreseen error is one line."""
+    try:
+        commands.main(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.Abort:
+        fail("interrupted; what was committed is kept, and the next run goes on there", 1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except SelectionError as error:
+        fail(str(error), 2)
+    except ReportError as error:
+        fail(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

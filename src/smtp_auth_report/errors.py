@@ -1,0 +1,34 @@
+"""
+What can go wrong, drawn first.
+
+    ReportError                 anything that the program itself foresaw; exit status 1
+      + InputError              a file that cannot be read, or is not a log this program knows
+      + StoreError              the database: locked, newer than this program, damaged, disk full
+      + SettingError            a setting whose value cannot be used
+      + SelectionError          a filter, period or column that a report does not have; exit status 2
+
+Every message is one line for the administrator: what is wrong, where, and how to mend it.
+The command line prints it after its own name; the web answers with it; neither shows a traceback.
+"""
+
+from __future__ import annotations
+
+
+class ReportError(Exception):
+    """One line for the administrator: what is wrong, where, how to mend it."""
+
+
+class InputError(ReportError):
+    """A file that cannot be read, or that holds nothing this program knows."""
+
+
+class StoreError(ReportError):
+    """The database cannot be opened, read or written."""
+
+
+class SettingError(ReportError):
+    """A setting has a value that cannot be used."""
+
+
+class SelectionError(ReportError):
+    """A report was asked for something that it does not have."""

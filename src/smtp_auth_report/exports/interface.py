@@ -1,0 +1,145 @@
+"""
+What a kind of file must be able to do, and the record that all kinds write.
+
+    export = EXPORTS["csv"]
+    rows = export.write(store, selection, file, progress)      progress(done, total) after each batch
+
+One record per `Submission`, oldest first, under the names of `FIELDS`: those of the record, and what derives from
+them. A kind decides how a value looks in its file, never which values there are. Rows pass through in batches, so
+that memory does not grow with the file.
+
+Names in a log are written by attackers. `plain` is for cells that a spreadsheet opens: a text that would be a formula
+gets an apostrophe before it, and characters that cannot be seen are replaced by ones that can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import BinaryIO, ClassVar, Literal, NamedTuple, Protocol
+
+from smtp_auth_report.store.interface import Selection, Store
+from smtp_auth_report.submission import Submission, auth_class, domain_of
+
+Cell = str | int | None
+Record = tuple[Cell, ...]
+Progress = Callable[[int, int], None]
+
+
+class Field(NamedTuple):
+    """One field of the record. A time is microseconds UTC in a `Record` and whatever suits the file outside."""
+
+    name: str
+    type: Literal["text", "count", "time"]
+    width: int  # in characters, where a file has columns with a width
+
+
+FIELDS = (
+    Field("time", "time", 20),
+    Field("server", "text", 12),
+    Field("service", "text", 13),
+    Field("source", "text", 10),
+    Field("client_ip", "text", 18),
+    Field("client_name", "text", 28),
+    Field("helo", "text", 22),
+    Field("account", "text", 32),
+    Field("account_domain", "text", 22),
+    Field("account_key", "text", 19),
+    Field("mechanism", "text", 16),
+    Field("auth_class", "text", 12),
+    Field("tls_version", "text", 12),
+    Field("tls_cipher", "text", 30),
+    Field("sender", "text", 32),
+    Field("sender_domain", "text", 22),
+    Field("recipients", "count", 12),
+    Field("size", "count", 12),
+    Field("queue_id", "text", 18),
+    Field("message_id", "text", 40),
+    Field("outcome", "text", 13),
+    Field("reason", "text", 26),
+)
+"""Order of the record, each derived field after the one it derives from."""
+
+NAMES = tuple(field.name for field in FIELDS)
+NULL_SENDER = "<>"
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone, so that the stamp ends where "Z" follows
+_MICROSECOND = timedelta(microseconds=1)
+_FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # spreadsheets take the full-width forms as well
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class Export(Protocol):
+    """One kind of file."""
+
+    name: ClassVar[str]  # as in --format
+    title: ClassVar[str]  # as people write it
+    extension: ClassVar[str]  # without a dot
+    content_type: ClassVar[str]
+
+    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+        """Write the selection's rows and tell how many. `file` need not be seekable."""
+
+
+def records(store: Store, selection: Selection, progress: Progress) -> Iterator[list[Record]]:
+    """Batches of records; tells the progress when the caller has dealt with a batch."""
+    total, done = store.count(selection), 0
+    for batch in store.submissions(selection):
+        yield [_record(row, store.default_domain) for row in batch]
+        done += len(batch)
+        progress(done, max(done, total))
+
+
+def _record(row: Submission, default_domain: str | None) -> Record:
+    account_domain = domain_of(row.account and row.account.casefold(), default_domain)
+    sender_domain = account_domain if row.sender == "" else domain_of(row.sender)
+    return (
+        row.time,
+        row.server,
+        row.service,
+        row.source,
+        row.client_ip,
+        row.client_name,
+        row.helo,
+        row.account,
+        account_domain,
+        row.account_key,
+        row.mechanism,
+        auth_class(row.mechanism).value,
+        row.tls_version,
+        row.tls_cipher,
+        row.sender,
+        sender_domain,
+        row.recipients,
+        row.size,
+        row.queue_id,
+        row.message_id,
+        row.outcome,
+        row.reason,
+    )
+
+
+def utc(time: int) -> datetime:
+    """The time as a datetime in UTC that carries no zone."""
+    return _EPOCH + time * _MICROSECOND
+
+
+def stamp(time: int) -> str:
+    """RFC 3339 in UTC; six digits of a second where there is a part of a second, else none."""
+    return utc(time).isoformat() + "Z"
+
+
+def plain(text: str) -> str:
+    """Text for a spreadsheet's cell: never a formula, nothing unseen."""
+    cell = _UNSEEN.sub(_picture, text)
+    return "'" + cell if text[:1] in _FORMULA else cell
+
+
+def _picture(found: re.Match[str]) -> str:
+    """Unicode's own picture of a control character, where it has one."""
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else _REPLACEMENT

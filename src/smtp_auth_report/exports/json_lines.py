@@ -1,0 +1,46 @@
+"""
+Submissions as JSON lines: one object a line, UTF-8, every value as the store has it.
+
+null is what the log does not tell; an empty `sender` is the null sender. Characters that could steer a terminal are
+escaped as JSON escapes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import BinaryIO, ClassVar
+
+from smtp_auth_report.exports.interface import NAMES, Progress, Record, records, stamp
+from smtp_auth_report.store.interface import Selection, Store
+
+_STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON leaves alone and a terminal or an editor does not: C1 controls, line separators, changes of direction."""
+
+
+class JsonLines:
+    """One JSON object a line."""
+
+    name: ClassVar[str] = "jsonl"
+    title: ClassVar[str] = "JSON lines"
+    extension: ClassVar[str] = "jsonl"
+    content_type: ClassVar[str] = "application/x-ndjson"
+
+    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+        written = 0
+        for batch in records(store, selection, progress):
+            file.write("".join(map(_line, batch)).encode(errors="replace"))
+            written += len(batch)
+        return written
+
+
+def _line(record: Record) -> str:
+    values = dict(zip(NAMES, record, strict=True))
+    assert isinstance(record[0], int)
+    values["time"] = stamp(record[0])
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return (text if text.isascii() and "\x7f" not in text else _STEERING.sub(_escaped, text)) + "\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

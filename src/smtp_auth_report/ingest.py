@@ -1,0 +1,287 @@
+"""
+Lines to rows to store.
+
+    summary = Ingest(store, key, reading, now).run(["mail.log.1.gz", "mail.log"])
+
+Files are read oldest first, so that sessions that straddle two of them join. Rows, read position and open sessions are
+committed together, every few tens of thousands of rows: a run that is stopped at any moment goes on where it was.
+
+Names of failed sign-ins are often passwords typed into the wrong box. Such a row keeps its name only when that name
+has signed in here, or is an address in a domain that has; else only the keyed hash remains.
+
+What goes wrong
+    InputError for a file that cannot be read or holds no log that is known. Files before it are kept, what was read of
+    it is kept, and the files after it are read before the error is raised.
+"""
+
+from __future__ import annotations
+
+import time as clocks
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from smtp_auth_report.changes import Changes, Commit
+from smtp_auth_report.checkpoint import candidates, position
+from smtp_auth_report.errors import InputError
+from smtp_auth_report.follow import Log
+from smtp_auth_report.site_key import account_key
+from smtp_auth_report.sources import SOURCES, Options, Source
+from smtp_auth_report.store.interface import Store
+from smtp_auth_report.submission import Identity, Outcome, Submission
+
+ROWS_A_COMMIT = 25_000
+BYTES_A_COMMIT = 256 << 20
+WITHHELD = 20_000
+FUTURE = 86_400 * 1_000_000
+
+Report = Callable[[str, int, int | None], None]
+"""Called with a file's name, bytes done and bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How logs are to be read."""
+
+    zone: ZoneInfo
+    zone_given: bool = False
+    year: int | None = None
+    server: str = "localhost"
+    source: str = "auto"
+
+    @property
+    def text(self) -> str:
+        """For comparing with how a file was read before."""
+        return f"timezone={self.zone.key if self.zone_given else 'machine'} server={self.server}"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    added: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    lines: int = 0
+    other: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+    future: int = 0
+    files: int = 0
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Names:
+    """Whose names may be shown."""
+
+    def __init__(self, store: Store, key: bytes) -> None:
+        self._key = key
+        self._accounts, self._domains = store.names()
+        self._keys: dict[str, str] = {}
+        self._withheld: OrderedDict[Identity, Submission] = OrderedDict()
+
+    def apply(self, changes: Changes) -> dict[str, str]:
+        """Key every row, take names from failures that may not keep them; returns the names learned, by key."""
+        learned: dict[str, str] = {}
+        for row in list(changes.rows.values()):
+            if row.account and row.outcome != Outcome.AUTH_FAILED and row.account.casefold() not in self._accounts:
+                learned[self._hash(row.account)] = row.account
+                self._learn(row.account, changes)
+        for identity, row in changes.rows.items():
+            if row.account:
+                changes.rows[identity] = self._keyed(identity, row)
+        return learned
+
+    def _keyed(self, identity: Identity, row: Submission) -> Submission:
+        name = row.account or ""
+        row = row._replace(account_key=self._hash(name))
+        if row.outcome != Outcome.AUTH_FAILED or self._known(name):
+            return row
+        if "@" in name:
+            self._withheld[identity] = row
+            if len(self._withheld) > WITHHELD:
+                self._withheld.popitem(last=False)
+        return row._replace(account=None)
+
+    def _known(self, name: str) -> bool:
+        folded = name.casefold()
+        return folded in self._accounts or ("@" in folded and folded.rpartition("@")[2] in self._domains)
+
+    def _learn(self, name: str, changes: Changes) -> None:
+        folded = name.casefold()
+        self._accounts.add(folded)
+        domain = folded.rpartition("@")[2] if "@" in folded else ""
+        if not domain or domain in self._domains:
+            return
+        self._domains.add(domain)
+        for identity in [i for i, row in self._withheld.items() if (row.account or "").casefold().rpartition("@")[2] == domain]:
+            row = self._withheld.pop(identity)
+            if identity not in changes.withdrawn:
+                changes.rows.setdefault(identity, row)
+
+    def _hash(self, name: str) -> str:
+        found = self._keys.get(name)
+        if found is None:
+            if len(self._keys) > 100_000:
+                self._keys.clear()
+            found = self._keys[name] = account_key(self._key, name)
+        return found
+
+
+class Ingest:
+    """One run over files."""
+
+    def __init__(self, store: Store, key: bytes, reading: Reading, now: int, progress: Report = lambda *_: None) -> None:
+        self._store = store
+        self._names = Names(store, key)
+        self._reading = reading
+        self._now = now
+        self._progress = progress
+        self._kinds = [kind for kind in SOURCES if reading.source in {"auto", kind.name}]
+        self.summary = Summary()
+
+    def run(self, paths: Iterable[str]) -> Summary:
+        """Read every file, oldest first. Raises InputError in the end if one could not be read."""
+        opened: list[tuple[int, Log, list[bytes]]] = []
+        try:
+            for path in dict.fromkeys(paths):
+                try:
+                    log = Log(path, self._now)
+                except InputError as error:
+                    self.summary.problems.append(str(error))
+                    continue
+                sample = log.sample()
+                begins = min(source.settle(sample, log.start) for source in self._sources(log))
+                opened.append((begins, log, sample))
+            for _, log, sample in sorted(opened, key=lambda entry: entry[0]):
+                try:
+                    self._file(log, sample)
+                except InputError as error:
+                    self.summary.problems.append(str(error))
+        finally:
+            for _, log, _ in opened:
+                log.__exit__()
+        if self.summary.problems:
+            raise InputError("; ".join(self.summary.problems))
+        return self.summary
+
+    def _sources(self, log: Log, year: int | None = None) -> list[Source]:
+        reading = self._reading
+        options = Options(reading.zone, reading.zone_given, year or reading.year, log.reference, self._now, reading.server)
+        return [kind(options) for kind in self._kinds]
+
+    def _file(self, log: Log, sample: list[bytes]) -> None:
+        known = candidates(self._store.positions(), log.head)
+        found = next((p for p in known if log.stands_at(p)), None)
+        if found is not None and found.options != self._reading.text:
+            raise InputError(
+                f"{log.name}: was read before with {found.options}; "
+                f"with {self._reading.text} its rows would be kept twice: use another --database"
+            )
+        sources = self._sources(log, int(found.evidence.split()[0]) if found else None)
+        for source in sources:
+            source.settle(sample, log.start)
+            source.recall(self._store.remembered(source.name))
+        run = _Run(log, sources, self)
+        damage = run.batches()
+        self.summary.files += 1
+        if damage is not None:
+            raise damage
+        if found is not None:
+            if run.lines == 0:
+                self.summary.notes.append(f"{log.name}: nothing new since it was last read")
+            return
+        recognised = [source for source in sources if source.recognised]
+        if not recognised:
+            raise InputError(self._not_recognised(log))
+        self.summary.notes += [f"{log.name}: {advice}" for source in recognised for advice in source.advice()]
+
+    def _not_recognised(self, log: Log) -> str:
+        kinds = ", ".join(kind.title for kind in self._kinds)
+        if b"\0" in log.head:
+            return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
+        return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
+
+    def commit(self, changes: Changes, log: Log, sources: list[Source], *, remember: bool = True) -> None:
+        """Apply what was read, with the place where reading stopped, in one transaction."""
+        learned = self._names.apply(changes)
+        commit = Commit(changes, learned=learned)
+        if remember:
+            year = f"{sources[0].year} {'stated' if self._reading.year else 'found'}"
+            if log.offset:
+                commit.positions.append(position(log.head, log.offset, log.before, log.path, self._reading.text, year))
+            commit.remembered += [entry for source in sources for entry in source.remember()]
+        applied = self._store.commit(commit)
+        summary = self.summary
+        summary.added += applied.added
+        summary.revised += applied.revised
+        summary.unchanged += applied.unchanged
+        summary.outcomes.update(applied.outcomes)
+        summary.unread.update(entry.reason for entry in changes.unread)
+        summary.future += sum(row.time > self._now + FUTURE for row in changes.rows.values())
+
+    def count(self, lines: int, other: int) -> None:
+        """Lines read, and of these lines that are not about submission."""
+        self.summary.lines += lines
+        self.summary.other += other
+
+    def show(self, log: Log) -> None:
+        """Tell how far reading got."""
+        self._progress(log.name, log.done, log.size)
+
+
+class _Run:
+    """One file on its way through the sources."""
+
+    def __init__(self, log: Log, sources: list[Source], ingest: Ingest) -> None:
+        self._log = log
+        self._sources = sources
+        self._ingest = ingest
+        self._changes = Changes()
+        self._bytes = 0
+        self._shown = 0.0
+        self.lines = 0
+
+    def batches(self) -> InputError | None:
+        """Read all; the error of a damaged file is given back when what came before it is safe."""
+        log, ingest = self._log, self._ingest
+        damage = None
+        try:
+            for batch in log.batches():
+                self._feed(batch)
+                if len(self._changes.rows) >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
+                    self._commit()
+        except InputError as error:
+            damage = error
+        if log.tail and not log.live:
+            self._feed(log.tail)
+        self._commit()
+        if log.tail and log.live:
+            self._feed(log.tail)
+        for source in self._sources:
+            self._changes.take(source.finish())
+        ingest.commit(self._changes, log, self._sources, remember=False)
+        ingest.show(log)
+        return damage
+
+    def _feed(self, batch: bytes) -> None:
+        self._bytes += len(batch)
+        about = lines = 0
+        for source in self._sources:
+            changes = source.feed(batch)
+            lines = changes.lines
+            about += changes.lines - changes.other
+            self._changes.take(changes)
+        self.lines += lines
+        self._ingest.count(lines, max(0, lines - about))
+        if clocks.monotonic() - self._shown > 0.1:
+            self._shown = clocks.monotonic()
+            self._ingest.show(self._log)
+
+    def _commit(self) -> None:
+        if self._changes.lines or self._changes.rows:
+            self._ingest.commit(self._changes, self._log, self._sources)
+        self._changes = Changes()
+        self._bytes = 0

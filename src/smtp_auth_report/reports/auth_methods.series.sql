@@ -1,0 +1,4 @@
+SELECT slot, mechanism, sum(messages) AS messages
+FROM facts
+WHERE outcome = 'accepted'
+GROUP BY slot, mechanism

@@ -1,0 +1,49 @@
+SELECT
+    CASE WHEN sender = '' THEN '<>' ELSE sender END AS sender, sender_domain, account, messages, usual,
+    CASE WHEN ever > 0 THEN 0 WHEN $known = 1 THEN 1 END AS is_new,
+    recipients, bytes, first_seen, last_seen, client_addresses,
+    messages / greatest(usual, 0.5) AS ratio
+FROM (
+    SELECT
+        *,
+        CASE WHEN $covered = 1 THEN
+            (ago_1 + ago_2 + ago_3 + ago_4 - greatest(ago_1, ago_2, ago_3, ago_4) - least(ago_1, ago_2, ago_3, ago_4)) / 2.0
+        END AS usual
+    FROM (
+        SELECT
+            sender, sender_domain, account,
+            sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes,
+            min(first_seen) AS first_seen, max(last_seen) AS last_seen,
+            sum(client_addresses) AS client_addresses,
+            sum(ago_1) AS ago_1, sum(ago_2) AS ago_2, sum(ago_3) AS ago_3, sum(ago_4) AS ago_4, sum(ever) AS ever
+        FROM (
+            SELECT
+                sender, sender_domain, account, messages, recipients, bytes, first_seen, last_seen, 0 AS client_addresses,
+                0 AS ago_1, 0 AS ago_2, 0 AS ago_3, 0 AS ago_4, 0 AS ever
+            FROM facts
+            WHERE outcome = 'accepted'
+            UNION ALL
+            SELECT
+                sender, sender_domain, account, 0, 0, 0, NULL, NULL, 0,
+                sum(CASE WHEN first_seen >= $previous_1 THEN messages ELSE 0 END),
+                sum(CASE WHEN first_seen >= $previous_2 AND first_seen < $previous_1 THEN messages ELSE 0 END),
+                sum(CASE WHEN first_seen >= $previous_3 AND first_seen < $previous_2 THEN messages ELSE 0 END),
+                sum(CASE WHEN first_seen >= $previous_4 AND first_seen < $previous_3 THEN messages ELSE 0 END),
+                sum(messages)
+            FROM earlier
+            WHERE outcome = 'accepted'
+            GROUP BY sender, sender_domain, account
+            UNION ALL
+            SELECT sender, sender_domain, account, 0, 0, 0, NULL, NULL, count(client_ip), 0, 0, 0, 0, 0
+            FROM (
+                SELECT sender, sender_domain, account, client_ip
+                FROM events
+                WHERE outcome = 'accepted'
+                GROUP BY sender, sender_domain, account, client_ip
+            ) AS addresses
+            GROUP BY sender, sender_domain, account
+        ) AS parts
+        GROUP BY sender, sender_domain, account
+    ) AS sums
+    WHERE messages > 0
+) AS rows_with_usual

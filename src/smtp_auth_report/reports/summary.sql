@@ -1,0 +1,36 @@
+SELECT
+    now.accounts, now.messages, now.recipients,
+    before.accounts AS previous_accounts, before.messages AS previous_messages,
+    now.legacy_tls_accounts, now.cleartext_accounts, now.basic_auth_accounts, now.auth_failed, now.tls_failed,
+    now.tls_none, now.tls_sslv3, now.tls_1_0, now.tls_1_1, now.tls_1_2, now.tls_1_3, now.tls_unversioned, now.tls_unknown
+FROM (
+    SELECT
+        count(DISTINCT CASE WHEN accepted > 0 THEN account END) AS accounts,
+        coalesce(sum(accepted), 0) AS messages,
+        coalesce(sum(CASE WHEN accepted > 0 THEN recipients ELSE 0 END), 0) AS recipients,
+        count(DISTINCT CASE WHEN accepted > 0 AND tls_version IN ('SSLv3', 'TLSv1.0', 'TLSv1.1') THEN account END) AS legacy_tls_accounts,
+        count(DISTINCT CASE WHEN accepted > 0 AND tls_version = 'none' THEN account END) AS cleartext_accounts,
+        count(DISTINCT CASE WHEN accepted > 0 AND auth_class = 'basic' THEN account END) AS basic_auth_accounts,
+        coalesce(sum(CASE WHEN outcome = 'auth_failed' THEN messages ELSE 0 END), 0) AS auth_failed,
+        coalesce(sum(CASE WHEN outcome = 'tls_failed' THEN messages ELSE 0 END), 0) AS tls_failed,
+        coalesce(sum(CASE WHEN tls_version = 'none' THEN accepted ELSE 0 END), 0) AS tls_none,
+        coalesce(sum(CASE WHEN tls_version = 'SSLv3' THEN accepted ELSE 0 END), 0) AS tls_sslv3,
+        coalesce(sum(CASE WHEN tls_version = 'TLSv1.0' THEN accepted ELSE 0 END), 0) AS tls_1_0,
+        coalesce(sum(CASE WHEN tls_version = 'TLSv1.1' THEN accepted ELSE 0 END), 0) AS tls_1_1,
+        coalesce(sum(CASE WHEN tls_version = 'TLSv1.2' THEN accepted ELSE 0 END), 0) AS tls_1_2,
+        coalesce(sum(CASE WHEN tls_version = 'TLSv1.3' THEN accepted ELSE 0 END), 0) AS tls_1_3,
+        coalesce(sum(CASE WHEN tls_version = 'tls' THEN accepted ELSE 0 END), 0) AS tls_unversioned,
+        coalesce(sum(CASE WHEN tls_version = 'unknown' THEN accepted ELSE 0 END), 0) AS tls_unknown
+    FROM (
+        SELECT
+            account, outcome, tls_version, auth_class, sum(messages) AS messages, sum(recipients) AS recipients,
+            sum(CASE WHEN outcome = 'accepted' THEN messages ELSE 0 END) AS accepted
+        FROM facts
+        GROUP BY account, outcome, tls_version, auth_class
+    ) AS counted
+) AS now
+CROSS JOIN (
+    SELECT count(DISTINCT account) AS accounts, coalesce(sum(messages), 0) AS messages
+    FROM earlier
+    WHERE outcome = 'accepted' AND first_seen >= $previous_1
+) AS before

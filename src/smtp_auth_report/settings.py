@@ -1,0 +1,169 @@
+"""
+One table of settings: name, type, default, help.
+
+    settings = load(flags={"database": "mail.duckdb"})
+
+A value comes from the configuration file, or the environment, which wins over the file, or a flag, which wins over
+both. The file is TOML with the names of the table; it is read from `--config`, else $SMTP_AUTH_REPORT_CONFIG, else
+/etc/smtp-auth-report.toml where that exists. An environment variable is SMTP_AUTH_REPORT_ and the name in capitals.
+
+What goes wrong
+    SettingError: a name that is not in the table, or a value that cannot be used, with the place it came from.
+
+See also
+    docs/settings.md and etc/smtp-auth-report.toml, which a test holds against this table
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from smtp_auth_report.errors import SettingError
+
+CONFIG = Path("/etc/smtp-auth-report.toml")
+PREFIX = "SMTP_AUTH_REPORT_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values in force."""
+
+    database: str
+    state: str
+    listen: str
+    timezone: str
+    display_timezone: str
+    default_domain: str
+    server: str
+    notice: str
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def timezone_given(self) -> bool:
+        """Whether the zone of log stamps was stated, so that evidence in a log does not overrule it."""
+        return bool(self.timezone)
+
+    @property
+    def log_zone(self) -> ZoneInfo:
+        """Zone of log stamps that carry none."""
+        return ZoneInfo(self.timezone or machine_zone())
+
+    @property
+    def state_path(self) -> Path:
+        """Where users, requests and keys live: `state`, else beside the database."""
+        return Path(self.state) if self.state else Path(self.database).with_suffix(".state.sqlite3")
+
+
+class Setting(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    read: Callable[[str], str]
+    default: str
+    help: str
+
+
+def machine_zone() -> str:
+    """IANA name of the machine's zone: $TZ, else /etc/timezone, else where /etc/localtime points, else UTC."""
+    candidates = [os.environ.get("TZ", "").lstrip(":")]
+    timezone, localtime = Path("/etc/timezone"), Path("/etc/localtime")
+    if timezone.is_file():
+        candidates.append(timezone.read_text(encoding="utf-8").strip())
+    if localtime.exists():
+        candidates.append(str(localtime.resolve()).partition("zoneinfo/")[2])
+    for name in filter(None, candidates):
+        try:
+            return ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return "UTC"
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key if value else ""
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is not a time zone; give an IANA name such as Europe/Paris") from None
+
+
+def _display_zone(value: str) -> str:
+    return _zone(value) or machine_zone()
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025")
+    return value
+
+
+def _database(value: str) -> str:
+    return str(Path(value).expanduser()) if value and "://" not in value else value
+
+
+DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
+
+SETTINGS = (
+    Setting("database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions."),
+    Setting("state", _database, "", "Path of the SQLite file for keys and report requests; beside the database when empty."),
+    Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
+    Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
+    Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
+    Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),
+    Setting("server", _text, "localhost", "Host name for logs that carry none."),
+    Setting("notice", _text, "", "A sentence shown at the top of every page, for example that the data is a sample."),
+)
+"""What can be set. `default` is read like any other value."""
+
+
+def load(flags: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings in force; `flags` may name a `config` file besides."""
+    flags = dict(flags or {})
+    environment = os.environ if environment is None else environment
+    stated = flags.pop("config", None) or environment.get(PREFIX + "CONFIG")
+    values = _from_file(Path(stated) if stated else CONFIG, required=bool(stated))
+    values |= {
+        s.name: (environment[PREFIX + s.name.upper()], PREFIX + s.name.upper()) for s in SETTINGS if PREFIX + s.name.upper() in environment
+    }
+    values |= {name: (value, "--" + name.replace("_", "-")) for name, value in flags.items() if value is not None}
+    return Settings(**{setting.name: _read(setting, *values.get(setting.name, (setting.default, "the default"))) for setting in SETTINGS})
+
+
+def _read(setting: Setting, value: str, origin: str) -> str:
+    try:
+        return setting.read(value)
+    except ValueError as error:
+        raise SettingError(f"{origin}: {setting.name} {value!r} {error}") from None
+
+
+def _from_file(path: Path, *, required: bool) -> dict[str, tuple[str, str]]:
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise SettingError(f"{path}: no such configuration file") from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"{path}: cannot be read: {error}") from None
+    known = {setting.name for setting in SETTINGS}
+    for name, value in content.items():
+        if name not in known:
+            raise SettingError(f"{path}: unknown setting {name!r}; known are {', '.join(sorted(known))}")
+        if not isinstance(value, str):
+            raise SettingError(f"{path}: {name} must be a text in quotes")
+    return {name: (value, str(path)) for name, value in content.items()}

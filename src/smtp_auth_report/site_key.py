@@ -1,0 +1,49 @@
+"""
+The site's secret key: made once, kept in a file that only its owner can read.
+
+    key = site_key(settings.state_path)
+    account_key(key, "Anna@Contoso.example")      the same for every spelling of the name
+
+An account key links failed sign-ins to a later success without showing the name. It is useless without the file.
+
+What goes wrong
+    ReportError when the file cannot be made or read.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from hashlib import blake2b
+from pathlib import Path
+
+from smtp_auth_report.errors import ReportError
+
+
+def site_key(state: Path) -> bytes:
+    """Key beside the state file, made on first use with mode 0600."""
+    path = state.with_name(state.name + ".key")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ReportError(f"{path}: cannot make the site's key: {error.strerror}; choose another place with --database") from None
+    else:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: the site's key cannot be read: {error}") from None
+    if len(key) != 32:
+        raise ReportError(f"{path}: the site's key is damaged; restore the file from a backup, or remove it to start with a new one")
+    return key
+
+
+def account_key(key: bytes, account: str) -> str:
+    """Keyed hash of the case-folded name, 16 hexadecimal digits."""
+    return blake2b(account.casefold().encode("utf-8", "surrogateescape"), key=key, digest_size=8).hexdigest()

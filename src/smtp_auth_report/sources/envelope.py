@@ -1,0 +1,229 @@
+"""
+What surrounds a message: the stamp, the host and the program that logged it.
+
+    envelope = Envelope()
+    parts = envelope.split(line)            (stamp, origin, message), or None
+    origin(b"mail postfix/smtpd[643")       Origin(host="mail", tag="postfix/smtpd", pid="643")
+
+Shapes
+    Nov 23 16:06:06 mail postfix/smtpd[643]: text                       RFC 3164, journalctl's short forms
+    Nov 23 16:06:06 mail mail.info postfix/smtpd[643]: text             with the facility, as BSD and busybox can
+    2026-11-23T16:06:06.328226+00:00 mail postfix/smtpd[643]: text      rsyslog's ISO form
+    <22>1 2026-11-23T16:06:06Z mail postfix/smtpd 643 - - text          RFC 5424
+    {"ts": "2026-11-23T…", "host": "mail", "tag": "postfix/smtpd[643]:", "msg": " text"}     rsyslog's JSON templates
+    {"__REALTIME_TIMESTAMP": "1795…", "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": …, "MESSAGE": "text"}     journalctl -o json
+    {"log": "Nov 23 16:06:06 mail postfix/smtpd[643]: text\\n", "stream": "stdout", "time": "2026-…Z"}    docker
+    2026-11-23T16:06:06Z stdout F Nov 23 16:06:06 mail postfix/smtpd[643]: text                           CRI
+    postfix-mailcow_1  | Nov 23 16:06:06 mail postfix/smtpd[643]: text                                    docker compose
+
+Every shape becomes the same three parts, so that a source reads one text. Nothing behind the program's own tag is
+ever taken for a tag: what a client can write stands there.
+
+What goes wrong
+    None for a line of no known shape. Parts of a line that docker split are joined; a part without an end is kept.
+
+See also
+    sources/stamps.py for what a stamp means
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+Parts = tuple[bytes, bytes, bytes]
+
+_STAMP = (
+    rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?"
+    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+    rb"|[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})? (?:[A-Z]{1,5}|[+-]\d\d)"
+)
+# Nov 23 16:06:06 mail mail.info postfix/smtpd[643]: [ID 197553 mail.info] connect from …
+SYSLOG = re.compile(
+    rb"(?:<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") "
+    rb"(?:(?:INFO|WARNING|ERROR|NOTICE|DEBUG|CRITICAL) +)?"
+    rb"(?P<origin>(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:[^\s\[\]]+ (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
+    rb"[^\s\[\]:]+(?:\[\d+)?)\]?: "
+    rb"(?P<text>.*)$",
+    re.DOTALL,
+)
+# <22>1 2026-11-23T16:06:06.328226+00:00 mail postfix/smtpd 643 - - connect from …
+RFC5424 = re.compile(
+    rb"<\d{1,3}>1 (?P<stamp>\S+) (?P<host>\S+) (?P<app>[^\s\[\]:]+) (?P<pid>\S+) \S+ "
+    rb"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?:\xef\xbb\xbf)?(?P<text>.*))?$",
+    re.DOTALL,
+)
+# 2026-11-23T16:06:06.5Z stdout F text
+CRI = re.compile(rb"(?P<stamp>\d{4}-\d\d-\d\dT\S+) (?P<stream>stdout|stderr) (?P<part>[FP])(?:\S*) (?P<text>.*)$", re.DOTALL)
+# postfix-mailcow_1  | 2026-11-23T16:06:06.123456789Z text
+COMPOSE = re.compile(rb"[\w.@-]+ *\| (?P<text>.*)$", re.DOTALL)
+DOCKER_STAMP = re.compile(rb"(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z) (?P<text>.*)$", re.DOTALL)
+# Nov 23 16:06:06 mail postfix/submission-haproxy/smtpd connect from …     a relay cut the tag at 32 characters
+CUT_TAG = re.compile(
+    rb"(?:<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") (?P<host>[^\s\[\]]+) (?=\S{32} )(?P<tag>[^\s\[\]:]+)"
+    rb"(?:\[(?P<pid>\d*)(?P<whole>\])?)? (?P<text>.*)$",
+    re.DOTALL,
+)
+ANSI = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+ORIGIN = re.compile(
+    r"(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:(?P<host>[^\s\[\]]+) (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
+    r"(?P<tag>[^\s\[\]:]+)(?:\[(?P<pid>\d+))?$",
+    re.ASCII,
+)
+SOLARIS = re.compile(rb"\[ID \d+ [a-z0-9.]+\] ")
+
+JSON_STAMPS = (
+    "_SOURCE_REALTIME_TIMESTAMP",
+    "__REALTIME_TIMESTAMP",
+    "ts",
+    "timestamp",
+    "@timestamp",
+    "timereported",
+    "time",
+    "timegenerated",
+)
+JSON_HOSTS = ("_HOSTNAME", "host", "hostname", "HOSTNAME", "fromhost")
+JSON_TAGS = ("SYSLOG_IDENTIFIER", "tag", "syslogtag", "syslog-tag", "programname", "program", "app-name", "appname", "_COMM")
+JSON_PIDS = ("SYSLOG_PID", "_PID", "pid", "procid")
+JSON_TEXTS = ("MESSAGE", "msg", "message")
+LONGEST = 65_536
+LONGEST_MESSAGE = 8_192  # Postfix cuts its own at 2,000 characters
+
+
+class Origin(NamedTuple):
+    """Who logged a line; None where the envelope does not tell."""
+
+    host: str | None
+    tag: str
+    pid: str | None
+
+
+def origin(raw: bytes) -> Origin | None:
+    """Parts of an origin; None for what is no program's tag."""
+    parts = ORIGIN.match(raw.decode("utf-8", "replace"))
+    return Origin(parts["host"], parts["tag"], parts["pid"]) if parts else None
+
+
+class Envelope:
+    """Splits the lines of one file."""
+
+    def __init__(self) -> None:
+        self._partial: dict[str, str] = {}  # docker stream -> beginning of a line that was split
+        self._cri: dict[bytes, bytes] = {}
+
+    def split(self, line: bytes) -> Parts | None:
+        """Stamp, origin and message of a line. The two commonest shapes are cut without an expression."""
+        if line[9:10] == b":" and line[12:13] == b":" and line[15:16] == b" ":
+            blank = 15
+        elif line[10:11] == b"T" and line[4:5] == b"-":
+            blank = line.find(b" ", 19, 40)
+            if blank < 0 or line.startswith((b"stdout ", b"stderr "), blank + 1):
+                return self._other(line)
+        else:
+            return self._other(line)
+        colon = line.find(b": ", blank)
+        if colon > 0 and line.count(b" ", blank + 1, colon) < 2:
+            return line[:blank], line[blank + 1 : colon - 1 if line[colon - 1] == 93 else colon], line[colon + 2 :]
+        return self._other(line)
+
+    def _other(self, line: bytes) -> Parts | None:
+        line = line.rstrip(b"\r\n")
+        if line.startswith(b"{"):
+            return self._json(line)
+        found = RFC5424.match(line)
+        if found:
+            return found["stamp"], _origin(found["host"], found["app"], found["pid"]), found["text"] or b""
+        found = CRI.match(line)
+        if found:
+            return self._container(found["stream"], found["stamp"], found["text"], partial=found["part"] == b"P")
+        found = SYSLOG.match(line)
+        if found:
+            return found["stamp"], found["origin"], found["text"]
+        found = CUT_TAG.match(line)
+        if found:
+            return found["stamp"], _origin(found["host"], found["tag"], found["pid"] if found["whole"] else b""), found["text"]
+        found = COMPOSE.match(line) or DOCKER_STAMP.match(line)
+        if found:
+            dated = DOCKER_STAMP.match(found["text"]) or found
+            return self._inner(dated.groupdict().get("stamp"), dated["text"])
+        plain = ANSI.sub(b"", line)
+        return self._other(plain) if plain != line else None
+
+    def _container(self, stream: bytes, stamp: bytes, text: bytes, *, partial: bool) -> Parts | None:
+        text = self._cri.pop(stream, b"") + text
+        if partial:
+            self._cri[stream] = text[:LONGEST]
+            return None
+        return self._inner(stamp, text)
+
+    def _inner(self, stamp: bytes | None, text: bytes) -> Parts | None:
+        """A line inside a container's line. Its own stamp lacks zone and year, the container's does not."""
+        if len(text) > LONGEST_MESSAGE:
+            return None
+        text = ANSI.sub(b"", text)
+        found = SYSLOG.match(text)
+        if found:
+            return stamp or found["stamp"], found["origin"], found["text"]
+        bare = re.match(rb"(?P<origin>[^\s\[\]:]+(?:\[\d+)?)\]?: (?P<text>.*)$", text, re.DOTALL)
+        return (stamp, bare["origin"], bare["text"]) if stamp and bare else None
+
+    def _json(self, line: bytes) -> Parts | None:
+        try:
+            entry = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(entry, dict):
+            return None
+        if "log" in entry and "time" in entry:
+            return self._docker(entry)
+        text = _message(next((entry[name] for name in JSON_TEXTS if name in entry), None))
+        stamp, host, tag, pid = (_field(entry, names) for names in (JSON_STAMPS, JSON_HOSTS, JSON_TAGS, JSON_PIDS))
+        if text is None or not tag:
+            return None
+        tag = tag.rstrip(":")
+        if "[" in tag:
+            tag, _, pid = tag.rstrip("]").partition("[")
+        return _bytes(stamp), _origin(_bytes(host), _bytes(tag), _bytes(pid)), text
+
+    def _docker(self, entry: dict[str, Any]) -> Parts | None:
+        stream, text, stamp = str(entry.get("stream", "")), entry["log"], entry["time"]
+        if not isinstance(text, str) or not isinstance(stamp, str):
+            return None
+        text = self._partial.pop(stream, "") + text
+        if not text.endswith("\n"):
+            self._partial[stream] = text[:LONGEST]
+            return None
+        return self._inner(_bytes(stamp), _bytes(text.rstrip("\r\n")))
+
+
+def _origin(host: bytes, tag: bytes, pid: bytes) -> bytes:
+    head = host + b" " + tag if host and host != b"-" else tag
+    return head + b"[" + pid if pid.isdigit() else head
+
+
+def _bytes(text: str) -> bytes:
+    """Bytes that were not UTF-8 come back as they were; half a surrogate pair, which only JSON can hold, is kept too."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _field(entry: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of these names that has a value; journald gives a list where a field was set more than once."""
+    for name in names:
+        value = entry.get(name)
+        value = value[0] if isinstance(value, list) and value else value
+        if isinstance(value, (str, int)) and value not in {"", "-"}:
+            return str(value)
+    return ""
+
+
+def _message(value: object) -> bytes | None:
+    """journald gives a text, or a list of bytes where it is not UTF-8."""
+    if isinstance(value, str):
+        return _bytes(value.removeprefix(" "))
+    if isinstance(value, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
+        return bytes(value)
+    return None

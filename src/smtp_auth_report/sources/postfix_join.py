@@ -1,0 +1,524 @@
+"""
+Postfix: what each line does to its session, and when that gives a row.
+
+    join = Join(clock, source_name)
+    join.changes = Changes()
+    join.connect(process, stamp, message)         one method for each kind of line
+    join.sweep(server)                            what has been open for a day of log time is given up
+
+An accepted message gives its row when the queue manager takes it, and gives it again when the end of its session tells
+more. All other rows are given at the end of the session. Rows may be given any number of times: their identity stays.
+
+See also
+    postfix_lines.py for the lines, postfix_sessions.py for what they are joined to, postfix_rows.py for the rows
+"""
+
+from __future__ import annotations
+
+import re
+
+from smtp_auth_report.changes import Changes, Unread
+from smtp_auth_report.sources import postfix_lines as lines
+from smtp_auth_report.sources import postfix_rows as rows
+from smtp_auth_report.sources.masking import masked
+from smtp_auth_report.sources.postfix_sessions import DAY, WAITING, Door, Message, Process, Server, Session
+from smtp_auth_report.sources.stamps import Clock
+from smtp_auth_report.submission import Submission
+
+REPEATS = 10_000
+ACTIVE_KEPT = 2_000
+# message repeated 3 times: [ warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6]
+REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
+# warning: 1493522C8A9: queue file size limit exceeded
+TOO_LARGE = re.compile(rb"warning: (?P<qid>[0-9A-Za-z]{5,}): queue file size limit exceeded")
+
+
+class Join:
+    """Joins the lines of one file."""
+
+    def __init__(self, clock: Clock, source: str) -> None:
+        self.clock = clock
+        self.changes = Changes()
+        self.pending: set[bytes] = set()  # queue ids under way on any server: most lines fail this one test
+        self.filtered = False  # a before-queue filter is in use somewhere
+        self.about = 0  # lines that were about submission
+        self.signed_in = 0  # client= lines with an account
+        self.tls_lines = 0
+        self._source = source
+
+    def nothing(self, _process: Process, _stamp: bytes, _message: bytes) -> None:
+        """A line that says nothing about a session."""
+
+    def time(self, server: Server, stamp: bytes) -> int:
+        time = self.clock.at(stamp)
+        if time is None:
+            return server.newest
+        server.newest = max(server.newest, time)
+        return time
+
+    def unread(self, process: Process, stamp: bytes, reason: str, message: bytes) -> None:
+        time = self.time(process.server, stamp)
+        self.changes.unread.append(Unread(self._source, process.server.host, reason, time, masked(message)))
+
+    # Lines about a connection
+
+    def connect(self, process: Process, _stamp: bytes, message: bytes) -> None:
+        if process.daemon and process.daemon != "smtpd":
+            return
+        session = process.session
+        if session is not None and session.interesting:
+            self.end(process.server, session)
+        process.session = session = Session(process.door, process.pid)
+        session.whole = True
+        session.opening = message
+
+    def tls(self, process: Process, _stamp: bytes, message: bytes) -> None:
+        if b"established from " not in message or process.daemon not in {"smtpd", ""}:
+            return
+        session = self._session(process)
+        session.tls = message
+        self.about += 1
+        self.tls_lines += 1
+
+    def disconnect(self, process: Process, stamp: bytes, message: bytes) -> None:
+        session, process.session = process.session, None
+        door = process.door
+        if not door.starttls and b" starttls=" in message and b" starttls=0" not in message:
+            self._shows_starttls(process.server, door)
+        if (session is None or not session.interesting) and b" auth=" not in message:
+            return
+        found = lines.DISCONNECT.fullmatch(message)
+        if found is None:
+            if session is not None and session.interesting:
+                self.end(process.server, session)
+            self.unread(process, stamp, "end of a session not understood", message)
+            return
+        self.about += 1
+        session = session or Session(door, process.pid)
+        session.last = self.time(process.server, stamp)
+        session.ended = session.last
+        session.client = session.client if session.account is not None else found["ip"]
+        session.name = session.name if session.account is not None else found["name"]
+        if found["counts"]:
+            session.counts = lines.counts(found["counts"])
+        self.end(process.server, session)
+
+    def handshake(self, process: Process, stamp: bytes, message: bytes) -> None:
+        found = lines.HANDSHAKE.fullmatch(message)
+        if found is None:
+            return
+        session = self._session(process)
+        session.client, session.name = found["ip"], found["name"]
+        session.last = self.time(process.server, stamp)
+        identity = process.server.line_identity("tls_failed", process.pid, session.last, found["ip"])
+        session.handshake = session.last, found["reason"], identity
+        session.interesting = True
+        self.about += 1
+
+    def warning(self, process: Process, stamp: bytes, message: bytes) -> None:
+        if b"]: SASL " in message or (b": SASL " in message and not message.startswith(b"warning: SASL ")):
+            self.failure(process, stamp, message)
+        elif process.session is not None and process.session.handshake and lines.LIBRARY.fullmatch(message):
+            process.session.library = message
+        elif message.startswith(b"warning: Illegal address syntax from "):
+            found = lines.ILLEGAL.fullmatch(message)
+            if found:
+                refusal = b"reject: MAIL from %s: 501 5.1.7 sender address rejected; from=<%s> proto=ESMTP" % (
+                    found["client"],
+                    found["sender"],
+                )
+                self.refused(process, stamp, refusal)
+        elif b"queue file size limit" in message:
+            found = TOO_LARGE.fullmatch(message)
+            pending = process.server.pending.get(found["qid"]) if found else None
+            if pending is not None and pending.accepted is None:
+                self._refuse(process.server, pending, self.time(process.server, stamp), "too_large")
+
+    def failure(self, process: Process, stamp: bytes, message: bytes) -> None:
+        if process.daemon and process.daemon != "smtpd":
+            return
+        found = lines.FAILURE.fullmatch(message)
+        if found is None:
+            self.unread(process, stamp, "failed sign-in not understood", message)
+            return
+        session = self._session(process)
+        session.interesting = True
+        session.client, session.name = found["ip"], found["name"]
+        session.last = self.time(process.server, stamp)
+        self._takes_auth(process.server, process.door)
+        server_side = b"%s %s" % (found["ip"], found["mechanism"])
+        identity = process.server.line_identity("auth_failed", process.pid, session.last, server_side)
+        session.failures.append((session.last, message, identity))
+        self.about += 1
+
+    def repeated(self, process: Process, stamp: bytes, message: bytes) -> None:
+        found = REPEATED.fullmatch(message)
+        if found and b": SASL " in found[2]:
+            self.repeat(process, stamp, found[2], int(found[1]))
+
+    def repeat(self, process: Process, stamp: bytes, message: bytes, times: int) -> None:
+        about = self.about
+        for _ in range(min(times, REPEATS)):
+            self.failure(process, stamp, message)
+        self.about = about + 1
+
+    # Lines about a transaction
+
+    def client(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
+        server = process.server
+        if b"sasl_" not in message:
+            self.reused(process, stamp, message, queue_id)
+            return
+        found = lines.MAIL.fullmatch(message)
+        if found is None:
+            self.unread(process, stamp, "client of a message not understood", message)
+            return
+        self.about += 1
+        if found["original"] is not None and found["original"] in server.recent:
+            return
+        if found["mechanism"] is None and found["user"] is None:
+            return
+        session = self._session(process)
+        self._sign_in(session, found, self.time(process.server, stamp))
+        self._takes_auth(server, session.door)
+        mail = Message(session)
+        mail.opened = session.last
+        mail.client, mail.name = found["ip"], found["name"]
+        mail.account, mail.mechanism = found["user"], found["mechanism"]
+        session.messages.append(mail)
+        if queue_id == b"NOQUEUE":
+            server.filtered = self.filtered = True
+            return
+        self.clock.evidence(stamp, queue_id)
+        mail.opened = self.time(process.server, stamp)
+        mail.queue_id = queue_id
+        self.reused(process, stamp, message, queue_id)
+        server.own(queue_id)
+        server.pending[queue_id] = mail
+        self.pending.add(queue_id)
+
+    def _sign_in(self, session: Session, found: re.Match[bytes], time: int) -> None:
+        session.interesting = session.authenticated = True
+        session.last = time
+        session.client, session.name = found["ip"], found["name"]
+        session.account, session.mechanism = found["user"], found["mechanism"]
+        session.proxied = session.proxied or (found["mechanism"] or b"").upper() == b"XCLIENT"
+        self.signed_in += 1
+
+    def reused(self, process: Process, _stamp: bytes, _message: bytes, queue_id: bytes) -> None:
+        """A short queue id is given again: the message that had it will not be taken any more."""
+        server = process.server
+        server.active.pop(queue_id, None)
+        old = server.pending.pop(queue_id, None)
+        if old is not None:
+            self.pending.discard(queue_id)
+            self.settle(server, old.session, given_up=True)
+
+    def active(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
+        server = process.server
+        mail = server.pending.get(queue_id)
+        if mail is None or not self._same_queue(server, mail, process):
+            if server.filtered and b"(queue active)" in message:
+                server.active[queue_id] = message
+                if len(server.active) > 2 * ACTIVE_KEPT:
+                    server.active = dict(list(server.active.items())[ACTIVE_KEPT:])
+            return
+        found = lines.ACTIVE.fullmatch(message)
+        if found is None:
+            if b"(queue active" in message:
+                self.unread(process, stamp, "queue manager's line not understood", message)
+            return
+        self.about += 1
+        self._sized(server, mail, found)
+        if mail.accepted is None:
+            mail.accepted = self.time(process.server, stamp)
+            mail.refused = None
+        self._take(server, mail)
+
+    def _sized(self, server: Server, mail: Message, found: re.Match[bytes]) -> None:
+        mail.sender, mail.size, mail.recipients = found["sender"], int(found["size"]), int(found["recipients"])
+        mail.sized = True
+        server.pending.pop(mail.queue_id, None)
+        self.pending.discard(mail.queue_id)
+
+    @staticmethod
+    def _same_queue(server: Server, mail: Message, process: Process) -> bool:
+        own = mail.session.door.tag.instance
+        if process.instance == own:
+            server.queues.add(own)
+            return True
+        return own not in server.queues
+
+    def _take(self, server: Server, mail: Message) -> None:
+        """The message is accepted: its row can be seen from now on."""
+        session = mail.session
+        if session.no_mail is not None:
+            if session.no_mail != server.message_identity(mail.queue_id, mail.opened):
+                self.changes.withdraw(session.no_mail)
+            session.no_mail = None
+        self._put(mail, rows.accepted(server, mail))
+        if session.ended is not None:
+            self.settle(server, session)
+
+    def message_id(self, process: Process, _stamp: bytes, message: bytes, queue_id: bytes) -> None:
+        mail = process.server.pending.get(queue_id)
+        if mail is not None and message.startswith(b"message-id=", len(queue_id) + 2):
+            mail.message_id = message[len(queue_id) + 13 :]
+
+    def action(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
+        """reject, milter-reject, discard, hold, info, permit, …, of smtpd or cleanup."""
+        if queue_id == b"NOQUEUE":
+            self.refused(process, stamp, message)
+            return
+        mail = process.server.pending.get(queue_id)
+        if mail is None:
+            return
+        self.about += 1
+        found = lines.HEADER.fullmatch(message)
+        if found and mail.helo is None:
+            mail.helo = mail.session.helo = found["helo"]
+        if mail.sender is None:
+            envelope = lines.ENVELOPE.fullmatch(message) or lines.ENVELOPE.fullmatch(message.rpartition(b": ")[0])
+            mail.sender = envelope["sender"] if envelope else None
+        word = message[len(queue_id) + 2 :]
+        refusal = lines.REFUSAL.fullmatch(message)
+        if refusal is not None:
+            if refusal["stage"] == b"END-OF-MESSAGE" and mail.accepted is None:
+                reason = lines.refusal_reason(refusal["action"], refusal["text"])
+                self._refuse(process.server, mail, self.time(process.server, stamp), reason)
+            elif refusal["stage"] == b"DATA" and mail.accepted is None:
+                mail.refused = self.time(process.server, stamp), lines.refusal_reason(refusal["action"], refusal["text"])
+        elif mail.accepted is not None:
+            return
+        elif word.startswith((b"reject: ", b"milter-reject: ")):
+            self._refuse(process.server, mail, self.time(process.server, stamp), "content_refused")
+        elif word.startswith((b"discard: ", b"milter-discard: ")):
+            self._discarded(process, stamp, mail)
+        elif word.startswith((b"hold: ", b"milter-hold: ")):
+            mail.held = self.time(process.server, stamp)
+
+    def _refuse(self, server: Server, mail: Message, time: int, reason: str) -> None:
+        """The content is refused: the queue id is free for another message."""
+        mail.refused = time, reason
+        self._leave(server, mail)
+
+    def _leave(self, server: Server, mail: Message) -> None:
+        if server.pending.get(mail.queue_id) is mail:
+            del server.pending[mail.queue_id]
+            self.pending.discard(mail.queue_id)
+
+    def _discarded(self, process: Process, stamp: bytes, mail: Message) -> None:
+        """The client is told that the message was taken, and no queue manager will see it."""
+        mail.accepted = self.time(process.server, stamp)
+        mail.sized = True
+        process.server.pending.pop(mail.queue_id, None)
+        self.pending.discard(mail.queue_id)
+        self._take(process.server, mail)
+
+    def refused(self, process: Process, stamp: bytes, message: bytes) -> None:
+        """A refusal without queue id; it counts only if the session turns out to have signed in."""
+        if process.daemon not in {"smtpd", ""}:
+            return
+        session = self._session(process)
+        session.refusals.append((stamp, message, len(session.messages)))
+        if not session.interesting and (b"sasl_username=" in message or b"not owned by user" in message):
+            found = lines.REFUSAL.fullmatch(message)
+            user = rows.refused_user(found["text"]) if found else None
+            session.interesting = session.authenticated = user is not None
+
+    def _read_refusals(self, server: Server, session: Session) -> None:
+        """Most sessions with refusals are strangers on port 25: only those that signed in are read."""
+        unread, session.refusals = session.refusals, []
+        for stamp, message, before in unread:
+            found = lines.REFUSAL.fullmatch(message)
+            envelope = lines.ENVELOPE.fullmatch(message)
+            if envelope and envelope["helo"]:
+                session.helo = envelope["helo"]
+            if found is None:
+                continue
+            if session.account is None:
+                session.account = rows.refused_user(found["text"])
+            if found["ip"] is not None and not session.client:
+                session.client, session.name = found["ip"], found["name"]
+            time = self.time(server, stamp)
+            session.last = max(session.last, time)
+            server_side = b"%s %s %s %s" % (found["action"], found["stage"], found["ip"] or b"", found["text"][:3])
+            session.refused.append((time, message, server.line_identity("rejected", session.pid, time, server_side), before))
+
+    def proxy(self, process: Process, stamp: bytes, message: bytes) -> None:
+        """A before-queue filter's answer, of the same smtpd."""
+        session = process.session
+        open_message = next((m for m in reversed(session.messages) if not m.queue_id and m.accepted is None), None) if session else None
+        if session is None or open_message is None:
+            return
+        if message.startswith(b"proxy-reject: "):
+            self.refused(process, stamp, message)
+            return
+        found = lines.PROXY_ACCEPT.fullmatch(message)
+        if found is None:
+            self.unread(process, stamp, "answer of a before-queue filter not understood", message)
+            return
+        self.about += 1
+        server, mail = process.server, open_message
+        mail.accepted = session.last = self.time(server, stamp)
+        envelope = lines.ENVELOPE.fullmatch(message)
+        mail.sender = envelope["sender"] if envelope else None
+        if envelope and envelope["helo"]:
+            session.helo = mail.helo = envelope["helo"]
+        queued = lines.QUEUED_AS.match(found["answer"])
+        if queued:
+            self._filtered(server, mail, queued["qid"])
+        else:
+            mail.identity = server.line_identity("proxy_accept", session.pid, mail.accepted, mail.client)
+        self._take(server, mail)
+
+    def _filtered(self, server: Server, mail: Message, queue_id: bytes) -> None:
+        """The filter gave the message back under this queue id; what that said may stand before the filter's answer."""
+        mail.queue_id = queue_id
+        server.own(queue_id)
+        line = server.active.pop(queue_id, None)
+        active = lines.ACTIVE.fullmatch(line) if line is not None else None
+        if active:
+            self._sized(server, mail, active)
+        else:
+            server.pending[queue_id] = mail
+            self.pending.add(queue_id)
+
+    # Sessions
+
+    def lost(self, process: Process, _stamp: bytes, message: bytes) -> None:
+        """The connection broke while content was sent: that message is not taken."""
+        session = process.session
+        if session is not None and session.messages and session.undecided and lines.LOST.fullmatch(message):
+            latest = session.messages[-1]
+            if latest in session.undecided and latest.held is None:
+                self._leave(process.server, latest)
+
+    def _session(self, process: Process) -> Session:
+        session = process.session
+        if session is None:
+            session = process.session = Session(process.door, process.pid)
+        return session
+
+    def _put(self, mail: Message, row: Submission) -> None:
+        if row != mail.given:
+            mail.given = row
+            self.changes.put(row)
+
+    def end(self, server: Server, session: Session) -> None:
+        """The connection is over."""
+        session.ended = session.ended or session.last
+        counts = session.counts
+        if counts is not None and counts.get(b"auth", (0, 0))[0]:
+            session.authenticated = True
+        if session.authenticated:
+            self._read_refusals(server, session)
+        for _ in range(rows.untold_failures(session)):
+            line = b"warning: %s[%s]: SASL  authentication failed: not offered" % (session.name, session.client)
+            session.failures.append((session.ended, line, server.line_identity("auth_refused", session.pid, session.ended, session.client)))
+        if session.waits:
+            session.door.waiting.append(session)
+            del session.door.waiting[:-WAITING]
+        self.settle(server, session)
+
+    def settle(self, server: Server, session: Session, *, given_up: bool = False) -> None:
+        """Give the rows of an ended session as far as they are known; keep it while a message is undecided."""
+        if session.ended is None:
+            return
+        self._accept_held(session)
+        for mail in session.messages:
+            if mail.accepted is not None:
+                if mail.given is None or session.tls is None or (mail.given.helo is None and session.helo is not None):
+                    self._put(mail, rows.accepted(server, mail))
+            elif mail.refused is not None and mail.queue_id:
+                self._put(mail, rows.refused_message(server, mail))
+        self._give_others(server, session)
+        undecided = self._still_possible(server, session)
+        if undecided and not given_up:
+            server.lingering[id(session)] = session
+        else:
+            server.lingering.pop(id(session), None)
+        if session.authenticated and not self._something_happened(session, undecided):
+            row = rows.no_mail(server, session)
+            session.no_mail = row.identity
+            self.changes.put(row)
+
+    def _still_possible(self, server: Server, session: Session) -> list[Message]:
+        """Messages the queue manager may still take; none when the counters say that no more content was taken."""
+        undecided = [m for m in session.undecided if server.pending.get(m.queue_id) is m]
+        if session.counts is not None and session.taken <= sum(m.accepted is not None for m in session.messages):
+            for mail in undecided:
+                self._leave(server, mail)
+            return []
+        return undecided
+
+    @staticmethod
+    def _accept_held(session: Session) -> None:
+        """A held message has no queue manager's line; the counters tell whether its content was taken."""
+        for mail in session.messages:
+            if mail.held is not None and mail.accepted is None and mail.refused is None and session.taken:
+                mail.accepted = mail.held
+
+    def _something_happened(self, session: Session, undecided: list[Message]) -> bool:
+        if any(m.accepted is not None or (m.refused is not None and m.queue_id) for m in session.messages):
+            return True
+        if rows.rejected_any(session):
+            return True
+        if not undecided:
+            return False
+        return session.counts is None or session.taken > 0
+
+    def _give_others(self, server: Server, session: Session) -> None:
+        """Failures, refused transactions, a failed handshake. What an open session gave too early is taken back."""
+        refused = rows.rejected(server, session)
+        handshake = rows.handshake_failed(server, session)
+        for row in (*rows.failed(server, session), *refused, *([handshake] if handshake else [])):
+            self.changes.put(row)
+        if session.recalled:
+            given = {row.identity for row in refused}
+            for _, _, identity, _ in session.refused:
+                if identity not in given:
+                    self.changes.withdraw(identity)
+
+    def give_open(self, server: Server, session: Session) -> None:
+        """What is known of a session at the end of the file."""
+        if session.authenticated:
+            self._read_refusals(server, session)
+        if session.interesting:
+            self._give_others(server, session)
+
+    def _shows_starttls(self, server: Server, door: Door) -> None:
+        """The door is not wrapper mode: what waited for that was in clear."""
+        door.starttls = True
+        self._settle_waiting(server, door)
+
+    def _takes_auth(self, server: Server, door: Door) -> None:
+        """Handshakes that failed here were those of clients that would have signed in."""
+        if not door.sasl:
+            door.sasl = True
+            self._settle_waiting(server, door)
+
+    def _settle_waiting(self, server: Server, door: Door) -> None:
+        waiting, door.waiting = door.waiting, []
+        door.waiting = [session for session in waiting if session.waits]
+        for session in waiting:
+            self.settle(server, session)
+
+    def sweep_process(self, process: Process) -> None:
+        """Give up a session that has been open for a day of log time."""
+        session = process.session
+        if session is not None and session.interesting and 0 < session.last < process.server.newest - DAY:
+            process.session = None
+            self.end(process.server, session)
+
+    def sweep(self, server: Server) -> None:
+        """Give up what an ended session has waited for, for a day of log time."""
+        edge = server.newest - DAY
+        for session in [s for s in server.lingering.values() if s.last < edge]:
+            for mail in session.undecided:
+                server.pending.pop(mail.queue_id, None)
+                self.pending.discard(mail.queue_id)
+            self.settle(server, session, given_up=True)
+        for queue_id in [q for q, m in server.pending.items() if m.opened < edge]:
+            del server.pending[queue_id]
+            self.pending.discard(queue_id)

@@ -1,0 +1,304 @@
+"""
+Postfix: which lines belong together.
+
+One smtpd process serves one client at a time, so a session is what one (host, tag, pid) logs from `connect` to
+`disconnect`. A message is opened by `client=` in its session and taken by the queue manager under its queue id, often
+after the session has ended. What these objects hold can be written as JSON (`Server.dump`), so that a session that
+straddles two files goes on in the next.
+
+    Server          one host: its processes' sessions, its doors, its messages under way
+      Door          one syslog tag: what its sessions have shown about TLS and AUTH
+      Session       one connection
+        Message     one transaction that got a queue id, or a place in a before-queue filter
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+from smtp_auth_report.sources import postfix_lines as lines
+from smtp_auth_report.submission import Identity, Service, Submission, Tls
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+REMEMBERED_IDS = 5_000
+ACTIVE_REMEMBERED = 200
+WAITING = 20_000
+
+
+class Door:
+    """One tag, one service of master.cf as far as the log tells."""
+
+    def __init__(self, tag: lines.Tag) -> None:
+        self.tag = tag
+        self.starttls = tag.wrapper is False  # has shown STARTTLS in some session, so it is not wrapper mode
+        self.sasl = tag.service in {Service.SUBMISSION, Service.SUBMISSIONS}  # takes AUTH
+        self.waiting: list[Session] = []  # sessions without a TLS line, until the door shows what that means
+
+
+class Message:
+    """One transaction that the server gave a queue id, or passed through a before-queue filter."""
+
+    queue_id: bytes = b""
+    opened: int = 0
+    client: bytes = b""
+    name: bytes = b""
+    account: bytes | None = None
+    mechanism: bytes | None = None
+    sender: bytes | None = None
+    size: int | None = None
+    recipients: int | None = None
+    helo: bytes | None = None
+    accepted: int | None = None  # time
+    refused: tuple[int, str] | None = None  # time, reason
+    held: int | None = None  # time
+    sized: bool = False  # the queue manager's line was seen
+    message_id: bytes | None = None
+    given: Submission | None = None  # the row as it was last given
+    identity: Identity | None = None  # where the filter's answer told no queue id
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+
+class Session:
+    """One connection. Plain class attributes are the values of a session that nothing was said about."""
+
+    whole = False  # its `connect` was seen
+    opening: bytes = b""  # the `connect` line
+    ended: int | None = None  # time
+    counts: dict[bytes, tuple[int, int]] | None = None
+    last: int = 0  # time of its newest line
+    client: bytes = b""
+    name: bytes = b""
+    account: bytes | None = None
+    mechanism: bytes | None = None
+    authenticated = False
+    proxied = False  # a proxy vouched for the login: TLS and HELO here are the proxy's
+    tls: bytes | None = None  # the TLS line
+    helo: bytes | None = None
+    handshake: tuple[int, bytes, Identity] | None = None  # time, error of a failed one
+    library: bytes = b""
+    interesting = False
+    recalled = False  # begun in an older file
+    no_mail: Identity | None = None  # of the row given
+
+    def __init__(self, door: Door, pid: str) -> None:
+        self.door = door
+        self.pid = pid
+        self.messages: list[Message] = []
+        self.failures: list[tuple[int, bytes, Identity]] = []  # time, line, identity
+        self.refusals: list[tuple[bytes, bytes, int]] = []  # stamp, line, messages opened before
+        self.refused: list[tuple[int, bytes, Identity, int]] = []  # the same once read: time, line, identity, messages opened before
+
+    def version_for(self, client: bytes) -> tuple[Tls, str | None]:
+        """Version and cipher of TLS between this client and the server, as far as it is known now."""
+        if self.proxied or self._speaks_for_another(client):
+            return Tls.UNKNOWN, None
+        found = lines.TLS.fullmatch(self.tls) if self.tls is not None else None
+        if found:
+            if lines.address(found["ip"]) != lines.address(client):
+                return Tls.UNKNOWN, None
+            return lines.version(found["version"]), lines.text(found["cipher"])
+        if self.door.tag.wrapper or self.starttls_worked:
+            return Tls.UNVERSIONED, None
+        return (Tls.NONE, None) if self.proves_cleartext and self.door.starttls else (Tls.UNKNOWN, None)
+
+    def _speaks_for_another(self, client: bytes) -> bool:
+        """A proxy gave another address than its own (XCLIENT): what the client itself spoke is not in this log."""
+        if (self.counts or {}).get(b"xclient", (0, 0))[0]:
+            return True
+        found = lines.CONNECT.fullmatch(self.opening)
+        return found is not None and lines.address(found["ip"]) != lines.address(client)
+
+    @property
+    def starttls_worked(self) -> bool:
+        return self.counts is not None and self.counts.get(b"starttls", (0, 0))[0] > 0
+
+    @property
+    def proves_cleartext(self) -> bool:
+        """A whole session with counters, without a TLS line or STARTTLS: in clear, if the door is not wrapper mode."""
+        return bool(self.whole and self.counts and b"starttls" not in self.counts and self.tls is None and not self.proxied)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the door must show more: that it is not wrapper mode, or that it takes AUTH."""
+        wrapper_unknown = self.door.tag.wrapper is None and not self.door.starttls
+        return (self.proves_cleartext and wrapper_unknown) or (self.handshake is not None and not self.door.sasl)
+
+    @property
+    def taken(self) -> int:
+        """How often content was taken, as the counters tell; BDAT counts each chunk."""
+        return sum((self.counts or {}).get(name, (0, 0))[0] for name in (b"data", b"bdat"))
+
+    @property
+    def undecided(self) -> list[Message]:
+        return [m for m in self.messages if m.accepted is None and m.refused is None]
+
+
+class Server:
+    """What one host has under way."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.label = host.lower() if lines.address(host.encode()) else host.partition(".")[0].lower()
+        self.newest = 0
+        self.doors: dict[str, Door] = {}
+        self.open: dict[str, Session] = {}  # "tag[pid" -> session
+        self.pending: dict[bytes, Message] = {}  # queue id -> message not yet taken, or not yet sized
+        self.queues: set[str] = set()  # instances whose queue manager was seen
+        self.recent: dict[bytes, None] = {}  # queue ids of our own messages
+        self.filtered = False  # a before-queue filter is in use
+        self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's
+        self.lingering: dict[int, Session] = {}  # ended, with messages undecided
+        self._seen: dict[bytes, int] = {}  # identity texts of the newest seconds -> how often
+
+    def door(self, tag: str, parts: lines.Tag) -> Door:
+        door = self.doors.get(tag)
+        if door is None:
+            door = self.doors[tag] = Door(parts)
+        return door
+
+    def message_identity(self, queue_id: bytes, opened: int) -> Identity:
+        return Identity(_key(self.label, "postfix", queue_id), opened)
+
+    def line_identity(self, kind: str, pid: str, time: int, text: bytes) -> Identity:
+        """Identity of a row without queue id: its line, and the how-manieth such line in its second."""
+        second = time // SECOND
+        base = f"{kind} {pid} {second} ".encode() + text[:500]
+        if len(self._seen) > REMEMBERED_IDS:
+            self._seen = {seen: number for seen, number in self._seen.items() if int(seen.split(b" ", 3)[2]) >= second - 60}
+        number = self._seen[base] = self._seen.get(base, 0) + 1
+        return Identity(_key(self.label, "smtpd", base + b" %d" % number), second * SECOND)
+
+    def own(self, queue_id: bytes) -> None:
+        self.recent[queue_id] = None
+        if len(self.recent) > 2 * REMEMBERED_IDS:
+            self.recent = dict.fromkeys(list(self.recent)[-REMEMBERED_IDS:])
+
+    def _live(self, serving: dict[str, Session]) -> Iterator[tuple[str, Session]]:
+        """Sessions that a later line may still change, with the key they are open under."""
+        yield from (self.open | serving).items()
+        waiting = (session for door in self.doors.values() for session in door.waiting if id(session) not in self.lingering)
+        for session in (*self.lingering.values(), *waiting):
+            yield "", session
+
+    def dump(self, serving: dict[str, Session]) -> dict[str, Any]:
+        """Everything as JSON can hold it; `serving` are the sessions of processes, by key."""
+        tags = {id(door): tag for tag, door in self.doors.items()}
+        waiting = {id(session) for door in self.doors.values() for session in door.waiting}
+        edge = max((int(seen.split(b" ", 3)[2]) for seen in self._seen), default=0) - 2
+        return {
+            "doors": {tag: [door.starttls, door.sasl] for tag, door in self.doors.items()},
+            "queues": sorted(self.queues),
+            "filtered": self.filtered,
+            "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-ACTIVE_REMEMBERED:]],
+            "recent": [_to_json(queue_id) for queue_id in list(self.recent)[-REMEMBERED_IDS:]],
+            "seen": {_to_json(seen)[1]: number for seen, number in self._seen.items() if int(seen.split(b" ", 3)[2]) >= edge},
+            "sessions": [
+                {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session)}
+                for key, session in self._live(serving)
+            ],
+        }
+
+    @classmethod
+    def load(cls, host: str, newest: int, content: dict[str, Any]) -> Server:
+        server = cls(host)
+        server.newest = newest
+        for tag, (starttls, sasl) in content["doors"].items():
+            parts = lines.tag(tag)
+            if parts:
+                door = server.door(tag, parts)
+                door.starttls, door.sasl = starttls, sasl
+        server.queues = set(content["queues"])
+        server.filtered = content["filtered"]
+        server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
+        server.recent = dict.fromkeys(_from_json(queue_id) for queue_id in content["recent"])
+        server._seen = {_from_json(["b", seen]): number for seen, number in content["seen"].items()}
+        for entry in content["sessions"]:
+            session = _load(server.doors[entry["tag"]], entry)
+            if entry["key"]:
+                server.open[entry["key"]] = session
+            else:
+                server.lingering[id(session)] = session
+            if entry["waiting"]:
+                session.door.waiting.append(session)
+            server.pending |= {m.queue_id: m for m in session.messages if m.queue_id and m.refused is None and not m.sized}
+        return server
+
+
+class Process:
+    """One host, tag and pid; it serves one client at a time."""
+
+    __slots__ = ("daemon", "door", "instance", "key", "pid", "server", "session")
+
+    def __init__(self, server: Server, door: Door, key: str, pid: str) -> None:
+        self.server = server
+        self.door = door
+        self.key = key
+        self.pid = pid
+        self.daemon = door.tag.daemon
+        self.instance = door.tag.instance
+        self.session: Session | None = server.open.pop(key, None)
+
+
+def _key(*parts: str | bytes) -> int:
+    joined = b"\0".join(part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part for part in parts)
+    return int.from_bytes(blake2b(joined, digest_size=8).digest(), "big")
+
+
+_SESSION = tuple("whole opening ended last client name account mechanism authenticated proxied tls helo library interesting".split())
+_MESSAGE = tuple("queue_id opened client name account mechanism sender size recipients helo accepted held sized message_id".split())
+
+
+def _dump(session: Session) -> dict[str, Any]:
+    return {
+        "pid": session.pid,
+        "session": [_to_json(getattr(session, name)) for name in _SESSION],
+        "counts": None if session.counts is None else {name.decode("ascii"): both for name, both in session.counts.items()},
+        "handshake": session.handshake and [session.handshake[0], _to_json(session.handshake[1]), session.handshake[2]],
+        "no_mail": session.no_mail,
+        "failures": [[time, _to_json(_nameless(line)), identity] for time, line, identity in session.failures],
+        "refusals": [[_to_json(stamp), _to_json(line), before] for stamp, line, before in session.refusals],
+        "refused": [[time, _to_json(line), identity, before] for time, line, identity, before in session.refused],
+        "messages": [[*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused] for m in session.messages],
+    }
+
+
+def _nameless(line: bytes) -> bytes:
+    """A failed sign-in without the name, which may be a password: its row, given already, keeps what may be kept."""
+    return line.partition(b", sasl_username=")[0]
+
+
+def _load(door: Door, entry: dict[str, Any]) -> Session:
+    session = Session(door, entry["pid"])
+    session.recalled = True
+    for name, value in zip(_SESSION, entry["session"], strict=True):
+        setattr(session, name, _from_json(value))
+    if entry["counts"] is not None:
+        session.counts = {name.encode("ascii"): tuple(both) for name, both in entry["counts"].items()}
+    if entry["handshake"]:
+        time, error, identity = entry["handshake"]
+        session.handshake = time, _from_json(error), Identity(*identity)
+    session.no_mail = entry["no_mail"] and Identity(*entry["no_mail"])
+    session.failures = [(time, _from_json(line), Identity(*identity)) for time, line, identity in entry["failures"]]
+    session.refusals = [(_from_json(stamp), _from_json(line), before) for stamp, line, before in entry["refusals"]]
+    session.refused = [(time, _from_json(line), Identity(*identity), before) for time, line, identity, before in entry["refused"]]
+    for values in entry["messages"]:
+        message = Message(session)
+        for name, value in zip(_MESSAGE, values, strict=False):
+            setattr(message, name, _from_json(value))
+        message.refused = values[-1] and tuple(values[-1])
+        session.messages.append(message)
+    return session
+
+
+def _to_json(value: Any) -> Any:
+    return ["b", base64.b64encode(value).decode("ascii")] if isinstance(value, bytes) else value
+
+
+def _from_json(value: Any) -> Any:
+    return base64.b64decode(value[1]) if isinstance(value, list) else value

@@ -1,0 +1,236 @@
+"""
+The time of a line: from what its stamp says, and for RFC 3164 from what it leaves out.
+
+    clock = Clock(options)
+    clock.settle(sampled, reference)       once, before the first line: the year, from the file's own evidence
+    clock.at(b"Nov 23 16:06:06")           microseconds UTC
+
+Stamps that are read
+    Nov 23 16:06:06        RFC 3164; also "Nov  7", "Nov 7", with fractions, with a year behind
+    2026-11-23T16:06:06.123456+01:00       RFC 5424, rsyslog's and journald's ISO forms; "Z", no zone, a blank for the T
+    1795449966123456                       journald's microseconds
+    Mon 2026-11-23 16:06:06 CET            journalctl -o short-full
+
+The year of an RFC 3164 stamp is the stated one, else the one that long queue ids tell, else the latest in which the
+file's last stamp does not lie more than a day after the file was written. While reading, a stamp that falls back by
+more than a month belongs to the next year, unless that year has not come yet. The hour that autumn repeats is read
+twice, in file order.
+
+What goes wrong
+    `at` gives None for a stamp that cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from smtp_auth_report.sources.envelope import Envelope
+from smtp_auth_report.sources.interface import Options
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+WRAP = 30 * DAY
+STRAGGLER = 2 * DAY
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MONTHS = {name.encode(): number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+
+# Nov  7 16:06:06.123 2026
+RFC3164 = re.compile(rb"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?$")
+# 2026-11-23T16:06:06.123456+01:00
+ISO = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?$")
+# Mon 2026-11-23 16:06:06 CET
+SHORT_FULL = re.compile(rb"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) ([A-Z]{1,5}|[+-]\d\d)$")
+
+# 48rT2v1hQrz1J0N: six characters of seconds since 1970, four of microseconds, "z", the inode
+LONG_QUEUE_ID = re.compile(rb"[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]{10}z[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]+$")
+BASE52 = {character: value for value, character in enumerate(b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
+
+
+def queue_id_time(queue_id: bytes) -> int | None:
+    """Microseconds UTC at which Postfix made a long queue id; None for a short one."""
+    if not LONG_QUEUE_ID.match(queue_id):
+        return None
+    seconds = 0
+    for character in queue_id[:6]:
+        seconds = seconds * 52 + BASE52[character]
+    return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds UTC of an aware datetime."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(time: int) -> datetime:
+    """The datetime, UTC, of microseconds."""
+    return EPOCH + timedelta(microseconds=time)
+
+
+class Clock:
+    """Turns the stamps of one file, in file order, into time."""
+
+    def __init__(self, options: Options) -> None:
+        self.zone: ZoneInfo = options.zone
+        self._zone_given = options.zone_given
+        self._stated_year = options.year
+        self._latest = (options.now or options.reference or 0) + DAY
+        self._offset: int | None = None  # of local time, microseconds, where queue ids overrule the zone
+        self._year = options.year or moment(options.reference or options.now).year
+        self._settled = options.year is not None
+        self._newest: int | None = None  # local, microseconds
+        self._newest_utc = 0
+        self._stamp = b""
+        self._time: int | None = None
+
+    @property
+    def year(self) -> int:
+        """Year of the next stamp that lacks one."""
+        return self._year
+
+    def settle(self, sampled: list[bytes], reference: int) -> None:
+        """Fix the year of the first stamp, from sampled lines in file order and from when the file was written."""
+        split = Envelope().split
+        stamps = [parts[0] for parts in map(split, sampled) if parts]
+        found = [parts for parts in map(RFC3164.match, stamps) if parts and not parts[7]]
+        if self._settled or not found:
+            return
+        self._settled = True
+        year = moment(reference).year + 1
+        while year > 1970:
+            local = _local(year, found[-1])
+            if local is not None and self._utc(local) <= reference + DAY:
+                break
+            year -= 1
+        days = [(_local(2000, parts) or 0) // DAY for parts in found]
+        wraps = sum(later < earlier - WRAP // DAY for earlier, later in pairwise(days))
+        self._year = year - wraps
+
+    def evidence(self, stamp: bytes, queue_id: bytes) -> None:
+        """A long queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
+        parts = RFC3164.match(stamp)
+        made = queue_id_time(queue_id) if parts and not parts[7] else None
+        if parts is None or made is None:
+            return
+        if self._stated_year is None:
+            self._correct_year(parts, made)
+        time = self.at(stamp)
+        if time is not None and not self._zone_given and abs(made - time) > 10 * 60 * SECOND:
+            local = _local(moment(made).year, parts)
+            quarter = 15 * 60 * SECOND
+            offset = round(((local or 0) - made) / quarter) * quarter
+            if abs(offset) <= 14 * 3600 * SECOND:
+                self._offset = offset
+                self._stamp = b""
+
+    def _correct_year(self, parts: re.Match[bytes], made: int) -> None:
+        for year in (moment(made).year + step for step in (0, -1, 1)):
+            local = _local(year, parts)
+            if local is not None and abs(local - made) <= DAY:
+                if year != self._year:
+                    self._year, self._newest, self._stamp = year, None, b""
+                self._settled = True
+                return
+
+    def at(self, stamp: bytes) -> int | None:
+        """Microseconds UTC of a stamp. Neighbouring lines share stamps, so the last one is remembered."""
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._time = self._read(stamp)
+        return self._time
+
+    def of_line(self, line: bytes) -> int | None:
+        """Time of a whole line; None where it has no stamp of a known shape."""
+        parts = Envelope().split(line)
+        return self.at(parts[0]) if parts else None
+
+    def _read(self, stamp: bytes) -> int | None:
+        if stamp[:1].isdigit():
+            return int(stamp) if stamp.isdigit() and 15 <= len(stamp) <= 17 else self._iso(stamp)
+        parts = RFC3164.match(stamp)
+        if parts:
+            return self._rfc3164(parts)
+        full = SHORT_FULL.match(stamp)
+        if full:
+            return self._iso(full[1] + (b"Z" if full[2] in {b"UTC", b"GMT"} else b""))
+        return None
+
+    def _iso(self, stamp: bytes) -> int | None:
+        parts = ISO.match(stamp)
+        if parts is None:
+            return None
+        local = _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
+        if local is None:
+            return None
+        zone = parts[8]
+        if zone is None:
+            return self._utc(local)
+        if zone == b"Z":
+            return local
+        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+        return local - (minutes if zone[:1] == b"+" else -minutes) * 60 * SECOND
+
+    def _rfc3164(self, parts: re.Match[bytes]) -> int | None:
+        if parts[7]:
+            local = _local(int(parts[7]), parts)
+            return None if local is None else self._utc(local)
+        local = _local(self._year, parts)
+        if self._newest is not None:
+            if local is None or local < self._newest - WRAP:
+                following = _local(self._year + 1, parts)
+                if following is not None and following <= self._latest + DAY:
+                    local = following
+                    self._year += 1
+            elif local > self._newest + WRAP:
+                preceding = _local(self._year - 1, parts)
+                if preceding is not None and abs(preceding - self._newest) <= STRAGGLER:
+                    local = preceding  # a straggler of 31 December behind the first lines of January
+        if local is None:
+            return None
+        time = self._utc(local)
+        self._newest = max(local, self._newest or local)
+        self._newest_utc = max(time, self._newest_utc)
+        return time
+
+    def _utc(self, local: int) -> int:
+        if self._offset is not None:
+            return local - self._offset
+        early, late = _offsets(self.zone, local // (900 * SECOND))
+        time = local - early
+        if early != late and self._newest_utc - time > 5 * 60 * SECOND:
+            return local - late
+        return time
+
+
+@lru_cache(maxsize=4096)
+def _offsets(zone: ZoneInfo, quarter: int) -> tuple[int, int]:
+    """Offsets from UTC, in microseconds, of a local quarter of an hour, as read the first and the second time."""
+    local = (EPOCH + timedelta(minutes=15 * quarter)).replace(tzinfo=zone)
+    first, second = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+    return first // timedelta(microseconds=1), min(first, second) // timedelta(microseconds=1)
+
+
+def _local(year: int, parts: re.Match[bytes]) -> int | None:
+    month = MONTHS.get(parts[1])
+    return None if month is None else _civil(year, month, int(parts[2]), parts[3], parts[4], parts[5], parts[6])
+
+
+def _civil(year: int, month: int, day: int, hour: bytes, minute: bytes, second: bytes, fraction: bytes | None) -> int | None:
+    """Microseconds since 1970 of a civil time, as if it were UTC; a leap second counts as the one before."""
+    midnight = _midnight(year, month, day)
+    hours, minutes, seconds = int(hour), int(minute), min(int(second), 59)
+    if midnight is None or hours > 23 or minutes > 59 or int(second) > 60:
+        return None
+    return midnight + (hours * 3600 + minutes * 60 + seconds) * SECOND + (int(fraction[:6].ljust(6, b"0")) if fraction else 0)
+
+
+@lru_cache(maxsize=4096)
+def _midnight(year: int, month: int, day: int) -> int | None:
+    """Microseconds since 1970 of a date's beginning, None for a date that does not exist."""
+    try:
+        return micros(datetime(year, month, day, tzinfo=UTC))
+    except ValueError:
+        return None

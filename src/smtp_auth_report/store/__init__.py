@@ -1,0 +1,53 @@
+"""
+Where submissions are kept: one engine for each kind of database name.
+
+    store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain)
+
+A path is a DuckDB file.
+
+What goes wrong
+    StoreError when the database cannot be opened, or its kind is not available.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from smtp_auth_report.errors import StoreError
+from smtp_auth_report.store.interface import Store
+
+__all__ = ["open_store"]
+
+
+def now() -> int:
+    """The machine's clock, microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+def open_store(
+    database: str,
+    *,
+    display_zone: str = "UTC",
+    read_only: bool = False,
+    default_domain: str | None = None,
+    clock: Callable[[], int] = now,
+    memory_limit: str = "",
+) -> Store:
+    """The store of that name, made when it does not exist, brought up to this version when it is older.
+
+    `memory_limit` ("256MB") bounds what the engine keeps in memory; without it, that is most of the machine's.
+    """
+    kind, separator, _ = database.partition("://")
+    if separator:
+        raise StoreError(f"{database}: {kind} databases are not available yet; give the path of a file with --database")
+    from smtp_auth_report.store.duckdb import DuckStore  # noqa: PLC0415 (a command that needs no store starts without DuckDB)
+
+    return DuckStore(
+        database,
+        display_zone=display_zone,
+        read_only=read_only,
+        default_domain=default_domain or None,
+        clock=clock,
+        memory_limit=memory_limit,
+    )

@@ -1,0 +1,186 @@
+"""
+Submissions in one DuckDB file.
+
+    store = DuckStore("mail.duckdb", display_zone="Europe/Paris", read_only=False, default_domain=None, clock=clock)
+
+One process writes; its threads ask at the same time, each through a cursor of its own, and see the last commit.
+
+What goes wrong
+    StoreError when the file cannot be opened, read or written; SelectionError when a question is asked with a filter
+    or sorted by a column that it does not have.
+
+See also
+    interface.py, what is promised; relations.py, what questions read; duckdb_writing.py, one commit
+"""
+
+# ruff: noqa: S608 (SQL is put together from names and templates of ours; values are always parameters)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import duckdb
+
+from smtp_auth_report.changes import Applied, Commit, Position, Remembered
+from smtp_auth_report.errors import SelectionError, StoreError
+from smtp_auth_report.store import duckdb_notes as notes
+from smtp_auth_report.store.duckdb_errors import explained
+from smtp_auth_report.store.duckdb_opening import connect, migrate
+from smtp_auth_report.store.duckdb_writing import Writer
+from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, read_filters, within
+from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, UnreadCount, View
+from smtp_auth_report.store.local_time import bucket_minutes
+from smtp_auth_report.store.relations import Dialect, answer, build, rows
+from smtp_auth_report.submission import Submission
+
+DUCKDB = Dialect(micros="epoch_us({})", instant="make_timestamp({})", member="{} IN (SELECT unnest({}))")
+
+SUBMISSION = ", ".join(
+    f"epoch_us(s.{name})" if name in ("opened", "time") else "coalesce(a.spelling, s.account)" if name == "account" else f"s.{name}"
+    for name in Submission._fields
+)
+"""SQL for the fields of a Submission."""
+
+
+class DuckStore:
+    """See `Store` in interface.py."""
+
+    def __init__(
+        self,
+        database: str,
+        *,
+        display_zone: str,
+        read_only: bool,
+        default_domain: str | None,
+        clock: Callable[[], int],
+        memory_limit: str = "",
+    ) -> None:
+        self._database = database
+        self._read_only = read_only
+        self.default_domain = default_domain
+        self._connection = connect(database, read_only=read_only, memory_limit=memory_limit)
+        self._writing = Lock()
+        try:
+            with explained(database):
+                migrate(self._connection, database, read_only=read_only)
+                self.bucket_minutes = self._bucket(display_zone, read_only=read_only)
+                self._writer = Writer(self._connection, bucket_minutes=self.bucket_minutes, default_domain=default_domain, clock=clock)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _bucket(self, display_zone: str, *, read_only: bool) -> int:
+        """Width of the hourly sums; settled by the zone in which a database is first used."""
+        if not read_only:
+            self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('bucket_minutes', ?)", [str(bucket_minutes(display_zone))])
+        return int(self._connection.execute("SELECT value FROM meta WHERE name = 'bucket_minutes'").fetchall()[0][0])
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with explained(self._database), self._connection.cursor() as cursor:
+            yield cursor
+
+    def commit(self, commit: Commit) -> Applied:
+        if self._read_only:
+            raise StoreError(f"{self._database}: cannot be written: it was opened for reading only")
+        with self._writing, explained(self._database):
+            return self._writer.apply(commit)
+
+    def close(self) -> None:
+        with self._writing, explained(self._database):
+            self._connection.close()
+
+    # What is kept beside the rows
+
+    def positions(self) -> list[Position]:
+        with self._cursor() as cursor:
+            return notes.read_positions(cursor.execute)
+
+    def remembered(self, source: str) -> list[Remembered]:
+        with self._cursor() as cursor:
+            return notes.read_remembered(cursor.execute, source)
+
+    def names(self) -> tuple[set[str], set[str]]:
+        with self._cursor() as cursor:
+            known = cursor.execute("SELECT account, account_domain FROM accounts").fetchall()
+        return {account for account, _ in known}, {domain for _, domain in known if domain is not None}
+
+    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
+        with self._cursor() as cursor:
+            return notes.read_unread(cursor.execute, start, end)
+
+    def gaps(self, start: int, end: int) -> int:
+        with self._cursor() as cursor:
+            return notes.read_gaps(cursor.execute, start, end)
+
+    def progress(self) -> list[Progress]:
+        with self._cursor() as cursor:
+            return notes.read_progress(cursor.execute)
+
+    # Questions
+
+    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
+        with self._cursor() as cursor:
+            conditions = self._conditions(cursor, selection)
+            relations = build(question, selection, conditions, bucket_minutes=self.bucket_minutes, dialect=DUCKDB)
+            query = answer(question, view, relations)
+            found = cursor.execute(query.sql, query.parameters).fetchall()
+        marked = 1 + len(question.sums)
+        return Answer(
+            rows=[row[marked + 1 :] for row in found if row[marked]],
+            total=int(found[0][0]),
+            sums={name: int(value) for name, value in zip(question.sums, found[0][1:marked], strict=True)},
+        )
+
+    def _conditions(self, cursor: duckdb.DuckDBPyConnection, selection: Selection) -> Conditions:
+        """Filters of a selection, with networks resolved to the addresses that the store has in them."""
+        conditions = read_filters(selection)
+        if conditions.networks:
+            known = cursor.execute(
+                "SELECT DISTINCT client_ip FROM submissions WHERE time < make_timestamp($end) AND client_ip IS NOT NULL",
+                {"end": selection.end},
+            ).fetchall()
+            conditions.addresses |= within(conditions.networks, (row[0] for row in known))
+        return conditions
+
+    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
+        if column not in COLUMNS:
+            raise SelectionError(f"there is no filter {column!r}; filters are {', '.join(COLUMNS)}")
+        name = COLUMNS[column]
+        value = f"CASE WHEN sender = '' THEN '{NULL_SENDER}' ELSE sender END" if name == "sender" else name
+        shown = f"coalesce({value}, '{UNKNOWN}')"
+        counted = "messages" if column == "outcome" else "CASE WHEN outcome = 'accepted' THEN messages ELSE 0 END"
+        relation = "events" if column == "client" else "facts"
+        question = Question(
+            sql=f"SELECT {shown} AS {name}, sum({counted}) AS messages FROM {relation} GROUP BY {shown}",
+            columns=(name, "messages"),
+            searched=(name,),
+        )
+        found = self.ask(question, selection, View(sort="messages", search=search, limit=limit)).rows
+        return [(str(value), int(messages or 0)) for value, messages in found]
+
+    # The rows themselves
+
+    def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
+        with self._cursor() as cursor:
+            query = rows(selection, self._conditions(cursor, selection), DUCKDB)
+            spelled = f"SELECT {SUBMISSION} FROM ({query.sql}) AS s LEFT JOIN accounts AS a ON a.account = s.account"
+            cursor.execute(f"{spelled} ORDER BY s.time, s.key, s.opened", query.parameters)
+            while part := cursor.fetchmany(size):
+                yield [Submission(*row) for row in part]
+
+    def count(self, selection: Selection) -> int:
+        with self._cursor() as cursor:
+            query = rows(selection, self._conditions(cursor, selection), DUCKDB)
+            return int(cursor.execute(f"SELECT count(*) FROM ({query.sql})", query.parameters).fetchall()[0][0])
+
+    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
+        conditions = Conditions()
+        if scope is not None:
+            conditions.add("account_domain", scope, "scope")
+        with self._cursor() as cursor:
+            sql = f"SELECT epoch_us(min(first_seen)), epoch_us(max(last_seen)) FROM hourly WHERE {conditions.sql}"
+            first, last = cursor.execute(sql, conditions.parameters).fetchall()[0]
+        return None if first is None else (first, last)

@@ -1,0 +1,69 @@
+"""
+What DuckDB says, in the administrator's words.
+
+    with explained("/var/lib/smtp-auth-report/mail.duckdb"):
+        connection.execute(...)
+
+What goes wrong
+    StoreError for what the machine or the file can cause: locked, no permission, disk full, damaged, out of memory.
+    A fault in our own SQL is not disguised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from smtp_auth_report.errors import StoreError
+
+ENVIRONMENT = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.OutOfMemoryException,
+    duckdb.SerializationException,
+    duckdb.TransactionException,
+    duckdb.ConnectionException,
+    duckdb.PermissionException,
+    duckdb.InterruptException,
+)
+"""Errors that are nobody's fault in the program."""
+
+CAUSES = (
+    (r"Could not set lock.*?\(PID (\d+)", "is in use by another process (pid {0}); wait until it has ended, or stop it"),
+    (r"Could not set lock|already open|different configuration", "is in use by another process; wait until it has ended, or stop it"),
+    (r"not a valid DuckDB database", "is not a DuckDB database; choose another path with --database"),
+    (r"newer version of DuckDB|version number", "was written by a newer version of DuckDB; update the duckdb package"),
+    (r"[Ii]s a directory", "is a directory; give the path of a file with --database"),
+    (r"[Pp]ermission denied|not permitted", "permission denied; run as the owner of the file, or choose another path with --database"),
+    (r"[Rr]ead-only file system|read-only mode", "cannot be written: it is read-only"),
+    (r"No space left|[Dd]isk quota|File too large|not enough space", "the disk is full; make room and run the same command again"),
+    (r"does not exist|No such file", "no such database; run ingest first, or choose another path with --database"),
+    (r"[Oo]ut of [Mm]emory|could not allocate", "not enough memory for this; choose a shorter period"),
+)
+"""What DuckDB's words contain -> what to tell, the first that matches."""
+
+DAMAGED = "is damaged or cannot be read ({0}); restore it from a backup, or move it away and ingest the logs again"
+
+
+@contextmanager
+def explained(database: str) -> Iterator[None]:
+    """Turn what the environment did into one line."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if isinstance(error, ENVIRONMENT) or type(error) is duckdb.Error:  # a damaged file has no class of its own
+            raise StoreError(f"{database}: {explanation(str(error))}") from error
+        raise
+
+
+def explanation(words: str) -> str:
+    """One line for what DuckDB said."""
+    for pattern, text in CAUSES:
+        found = re.search(pattern, words, re.DOTALL)
+        if found:
+            return text.format(*found.groups())
+    return DAMAGED.format(" ".join(words.partition("\n")[0].split())[:200])

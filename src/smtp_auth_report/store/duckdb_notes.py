@@ -1,0 +1,123 @@
+"""
+What DuckDB keeps beside the rows: how far reading got, sessions left open, lines not read, lines lost.
+
+    write_notes(connection.execute, commit, now)      inside the transaction of the rows
+    read_unread(execute, start, end)                  and the other questions about them
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import duckdb
+
+from smtp_auth_report.changes import Commit, Position, Remembered, Unread
+from smtp_auth_report.store.filters import clean
+from smtp_auth_report.store.interface import Progress, UnreadCount
+from smtp_auth_report.store.local_time import HOUR
+
+Execute = Callable[..., duckdb.DuckDBPyConnection]
+
+SAMPLES = 5
+"""How many unread lines are kept for each reason and server."""
+
+
+def write_notes(run: Execute, commit: Commit, now: int) -> None:
+    """Everything of a commit that is not a row."""
+    for position in commit.positions:
+        run("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", _row(position))
+    for remembered in commit.remembered:
+        run("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)", _row(remembered))
+    for gap in commit.changes.gaps:
+        run("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?, ?)", _row(gap))
+    if commit.changes.unread:
+        _write_unread(run, commit.changes.unread)
+    _write_progress(run, commit, now)
+
+
+def _row(values: Iterable[Any]) -> list[Any]:
+    return [clean(value) if isinstance(value, str) else value for value in values]
+
+
+def _write_unread(run: Execute, unread: list[Unread]) -> None:
+    lines: Counter[tuple[str, str, str, int]] = Counter()
+    last: dict[tuple[str, str, str, int], int] = {}
+    samples: dict[tuple[str, str, str], list[str]] = {}
+    for line in unread:
+        kind = (line.source, clean(line.server), line.reason)
+        hour = (*kind, line.time - line.time % HOUR)
+        lines[hour] += 1
+        last[hour] = max(line.time, last.get(hour, line.time))
+        kept = samples.setdefault(kind, [])
+        if len(kept) < SAMPLES:
+            kept.append(clean(line.sample))
+    for hour, number in lines.items():
+        run(
+            "INSERT INTO unread VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (source, server, reason, hour) "
+            "DO UPDATE SET lines = unread.lines + excluded.lines, last = greatest(unread.last, excluded.last)",
+            [*hour, number, last[hour]],
+        )
+    for kind, kept in samples.items():
+        there = run("SELECT count(*) FROM unread_samples WHERE source = ? AND server = ? AND reason = ?", kind).fetchall()[0][0]
+        for number, sample in enumerate(kept[: SAMPLES - there], there):
+            run("INSERT INTO unread_samples VALUES (?, ?, ?, ?, ?)", [*kind, number, sample])
+
+
+def _write_progress(run: Execute, commit: Commit, now: int) -> None:
+    """The newest line of each server and kind; a server's kind is known from what its lines gave."""
+    changes = commit.changes
+    newest = {(remembered.source, remembered.server): remembered.newest for remembered in commit.remembered}
+    kinds: dict[str, set[str]] = {}
+    for source, server in newest:
+        kinds.setdefault(server, set()).add(source)
+    for row in changes.rows.values() if changes.newest.keys() - kinds.keys() else ():
+        kinds.setdefault(row.server, set()).add(row.source)
+    for line in changes.unread:
+        kinds.setdefault(line.server, set()).add(line.source)
+    for server, time in changes.newest.items():
+        known = kinds.get(server) or {row[0] for row in run("SELECT source FROM progress WHERE server = ?", [clean(server)]).fetchall()}
+        for source in known or {"unknown"}:
+            newest[source, server] = max(time, newest.get((source, server), time))
+    for (source, server), time in newest.items():
+        run(
+            "INSERT INTO progress VALUES (?, ?, ?, ?) ON CONFLICT (source, server) "
+            "DO UPDATE SET newest = greatest(progress.newest, excluded.newest), committed = excluded.committed",
+            [source, clean(server), time, now],
+        )
+
+
+def read_positions(run: Execute) -> list[Position]:
+    return [Position(*row) for row in run("FROM positions ORDER BY ALL").fetchall()]
+
+
+def read_remembered(run: Execute, source: str) -> list[Remembered]:
+    return [Remembered(*row) for row in run("FROM remembered WHERE source = ? ORDER BY server", [source]).fetchall()]
+
+
+def read_progress(run: Execute) -> list[Progress]:
+    return [Progress(*row) for row in run("FROM progress ORDER BY source, server").fetchall()]
+
+
+def read_gaps(run: Execute, start: int, end: int) -> int:
+    return int(run("SELECT count(*) FROM gaps WHERE time >= ? AND time < ?", [start, end]).fetchall()[0][0])
+
+
+def read_unread(run: Execute, start: int | None, end: int | None) -> list[UnreadCount]:
+    """Unread lines of the hours that the period touches, most first."""
+    rows = run(
+        """
+        SELECT source, server, reason, sum(lines), max(last) FROM unread
+        WHERE hour > coalesce($start, hour) - $hour AND ($end IS NULL OR hour < $end)
+        GROUP BY source, server, reason ORDER BY sum(lines) DESC, source, server, reason
+        """,
+        {"start": start, "end": end, "hour": HOUR},
+    ).fetchall()
+    samples: dict[tuple[str, str, str], list[str]] = {}
+    for source, server, reason, sample in run("SELECT source, server, reason, sample FROM unread_samples ORDER BY number").fetchall():
+        samples.setdefault((source, server, reason), []).append(sample)
+    return [
+        UnreadCount(source, server, reason, int(lines), last, samples.get((source, server, reason), []))
+        for source, server, reason, lines, last in rows
+    ]

@@ -1,0 +1,76 @@
+"""
+Opening a DuckDB file: its place, its lock, its version.
+
+    connection = connect(path, read_only=False)
+    migrate(connection, path, read_only=False)
+
+A migration is a numbered file of SQL. Each is applied in a transaction together with its record in the table
+`migrations`, so a database is never between two versions.
+
+What goes wrong
+    StoreError: no such file or folder, no permission, a directory, locked by another process, not a DuckDB file, made
+    by a newer version of this program.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from smtp_auth_report.errors import StoreError
+from smtp_auth_report.store.duckdb_errors import explained, explanation
+
+CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,  # nothing is ever fetched from the network
+    "autoload_known_extensions": False,
+    "checkpoint_threshold": "32MB",  # of log, before the file itself is rewritten: two commits of a bulk load
+    "storage_compatibility_version": "v1.4.0",  # the oldest version that pyproject.toml admits; its columns pack better
+}
+
+
+def connect(database: str, *, read_only: bool, memory_limit: str = "") -> duckdb.DuckDBPyConnection:
+    """A connection to the file, which is made with its folder unless `read_only`."""
+    path = Path(database)
+    with explained(database):
+        try:
+            if not database:
+                raise StoreError("no database is named; give the path of a file with --database")
+            if path.is_dir():
+                raise StoreError(f"{database}: {explanation('Is a directory')}")
+            if read_only and not path.exists():
+                raise StoreError(f"{database}: {explanation('No such file')}")
+            if not read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{database}: cannot use its folder: {error.strerror}; choose another path with --database") from None
+        configuration = CONFIGURATION | ({"memory_limit": memory_limit} if memory_limit else {})
+        return duckdb.connect(database, read_only=read_only, config=configuration)
+
+
+def migrations() -> list[tuple[int, str, str]]:
+    """Number, name and SQL of every migration, in order."""
+    folder = files(__package__) / "migrations"
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return [(int(name[:4]), name.removesuffix(".sql"), (folder / name).read_text(encoding="utf-8")) for name in names]
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, database: str, *, read_only: bool) -> None:
+    """Bring the database up to this version of the program."""
+    tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()}
+    if tables and "migrations" not in tables:
+        raise StoreError(f"{database}: is a database of another program; choose another path with --database")
+    rows = connection.execute("SELECT number FROM migrations").fetchall() if tables else []
+    applied, known = {row[0] for row in rows}, migrations()
+    if max(applied, default=0) > known[-1][0]:
+        raise StoreError(f"{database}: was written by a newer version of smtp-auth-report; update the program")
+    missing = [migration for migration in known if migration[0] not in applied]
+    if missing and read_only:
+        raise StoreError(f"{database}: was written by an older version of smtp-auth-report; run ingest once to bring it up to date")
+    for number, name, sql in missing:
+        connection.execute("BEGIN TRANSACTION")
+        connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name VARCHAR NOT NULL)")
+        connection.execute(sql)
+        connection.execute("INSERT INTO migrations VALUES (?, ?)", [number, name])
+        connection.execute("COMMIT")

@@ -1,0 +1,183 @@
+"""
+What a selection's filters mean, as conditions over the stored columns.
+
+    conditions = read_filters(selection)
+    conditions.sql            "sender_domain IN ($filter_0) AND account_domain IN ($scope_0)"
+    conditions.parameters     {"filter_0": "contoso.example", "scope_0": "contoso.example"}
+    conditions.networks       what must still be resolved to addresses, with the engine's help
+
+Values of one name are alternatives, names all hold. A value never becomes part of the SQL. "unknown" asks for rows
+whose value was not logged.
+
+What goes wrong
+    SelectionError: a name that is no filter, or a value that it cannot have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.store.interface import FILTERS, Selection, Value
+from smtp_auth_report.submission import AUTH_CLASSES, LEGACY_TLS, AuthClass, Outcome, Service, Tls
+
+UNKNOWN = "unknown"
+NULL_SENDER = "<>"
+LEGACY = ("legacy", "below-1.2")
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(slots=True)
+class Conditions:
+    """A condition on rows of either table, and the networks that clients must be in."""
+
+    sql: str = "TRUE"
+    parameters: dict[str, Value] = field(default_factory=dict)
+    client: bool = False  # asks for client addresses, which aggregates do not have
+    addresses: set[str] = field(default_factory=set)
+    networks: list[Network] = field(default_factory=list)
+    no_address: bool = False  # rows without an address count too
+
+    def add(self, column: str, values: Iterable[str | None], prefix: str) -> None:
+        """Ask that the column has one of the values; None is a value that was not logged."""
+        values = sorted(set(values), key=str)
+        names = {f"{prefix}_{number}": value for number, value in enumerate(values) if value is not None}
+        alternatives = [f"{column} IN ({', '.join('$' + name for name in names)})"] if names else []
+        alternatives += [f"{column} IS NULL"] if None in values else []
+        self.sql += f" AND ({' OR '.join(alternatives) or 'FALSE'})"
+        self.parameters |= names
+
+
+def auth_class_case(mechanism: str) -> str:
+    """SQL for the class of a mechanism, from the one table of classes."""
+    branches = []
+    for kind, names in AUTH_CLASSES.items():
+        whole = ", ".join(f"'{name}'" for name in names if not name.endswith("*"))
+        tests = [f"{mechanism} IN ({whole})"] if whole else []
+        tests += [f"{mechanism} LIKE '{name[:-1]}%'" for name in names if name.endswith("*")]
+        branches.append(f"WHEN {' OR '.join(tests)} THEN '{kind}'")
+    return f"CASE {' '.join(branches)} ELSE '{AuthClass.OTHER}' END"
+
+
+def _domain(value: str) -> list[str | None]:
+    return [None if value == UNKNOWN else value.lower()]
+
+
+def _account(value: str) -> list[str | None]:
+    return [None if value == UNKNOWN else value.casefold()]
+
+
+def _sender(value: str) -> list[str | None]:
+    return [None if value == UNKNOWN else "" if value == NULL_SENDER else value.lower()]
+
+
+def _mechanism(value: str) -> list[str | None]:
+    return [value if value == UNKNOWN else value.upper()]
+
+
+def _tls(value: str) -> list[str | None]:
+    if value.lower() in LEGACY:
+        return list(LEGACY_TLS)
+    return _one_of(Tls, "tls", value, LEGACY)
+
+
+def _server(value: str) -> list[str | None]:
+    return [value.lower()]
+
+
+def _one_of(kind: type[StrEnum], name: str, value: str, more: tuple[str, ...] = ()) -> list[str | None]:
+    for member in kind:
+        if member.lower() == value.lower():
+            return [str(member)]
+    raise SelectionError(f"{name} {value!r} is not known; it is one of {', '.join([*kind, *more])}")
+
+
+READERS: Mapping[str, tuple[str, Callable[[str], list[str | None]]]] = {
+    "domain": ("sender_domain", _domain),
+    "account": ("account", _account),
+    "sender": ("lower(sender)", _sender),
+    "service": ("service", lambda value: _one_of(Service, "service", value)),
+    "tls": ("tls_version", _tls),
+    "mechanism": ("mechanism", _mechanism),
+    "auth-class": (auth_class_case("mechanism"), lambda value: _one_of(AuthClass, "auth-class", value)),
+    "server": ("lower(server)", _server),
+    "outcome": ("outcome", lambda value: _one_of(Outcome, "outcome", value)),
+}
+"""Filter -> the expression it looks at, and what a value of it means there."""
+
+COLUMNS = {
+    "domain": "sender_domain",
+    "account": "account",
+    "sender": "sender",
+    "client": "client_ip",
+    "service": "service",
+    "tls": "tls_version",
+    "mechanism": "mechanism",
+    "auth-class": "auth_class",
+    "server": "server",
+    "outcome": "outcome",
+}
+"""Filter -> column of the relations that holds its values."""
+
+
+def read_filters(selection: Selection) -> Conditions:
+    """Conditions of a selection's filters and scope."""
+    conditions = Conditions()
+    for number, (name, values) in enumerate(sorted(selection.filters.items())):
+        if name not in FILTERS:
+            raise SelectionError(f"there is no filter {name!r}; filters are {', '.join(FILTERS)}")
+        cleaned = [clean(value) for value in values]
+        if name == "client" and cleaned:
+            _read_clients(conditions, cleaned)
+        elif cleaned:
+            column, read = READERS[name]
+            conditions.add(column, (meant for value in cleaned for meant in read(value)), f"filter_{number}")
+    if selection.scope is not None:
+        conditions.add("account_domain", selection.scope, "scope")
+    return conditions
+
+
+def _read_clients(conditions: Conditions, values: list[str]) -> None:
+    conditions.client = True
+    for value in values:
+        if value == UNKNOWN:
+            conditions.no_address = True
+            continue
+        try:
+            network = ip_network(value.strip(), strict=False)
+        except ValueError:
+            raise SelectionError(f"client {value!r} is not an address or network; give it as 192.0.2.10 or 192.0.2.0/24") from None
+        if network.num_addresses == 1:
+            conditions.addresses.add(str(_unwrapped(network.network_address)))
+        else:
+            conditions.networks.append(network)
+
+
+def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """An IPv4 address that was written as IPv6, as IPv4."""
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def within(networks: list[Network], addresses: Iterable[str]) -> set[str]:
+    """Those of the addresses that are in one of the networks."""
+    found = set()
+    for text in addresses:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            continue
+        if any(address in network for network in networks):
+            found.add(text)
+    return found
+
+
+def clean(text: str) -> str:
+    """Text that an engine can take: bytes that are not UTF-8 become a replacement character."""
+    return text if text.isascii() else SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,139 @@
+"""
+What an engine must be able to do to keep submissions.
+
+    store = open_store(settings.database)
+    applied = store.commit(commit)                          rows, aggregates and read position: one transaction
+    answer = store.ask(question, selection, view)           one question, written once for all engines
+    for batch in store.submissions(selection): ...          the rows themselves, oldest first
+
+A `Selection` says which rows count: period, filters, and the scope of the reader. The store applies it beneath
+every question: a question's SQL reads from the relations below and cannot see anything else.
+
+    facts     the selection's rows, from the coarsest aggregate that answers exactly. Columns:
+              slot server service source account account_domain sender sender_domain mechanism auth_class tls_version
+              outcome messages recipients bytes first_seen last_seen
+    events    the same rows one by one, with client_ip client_name helo reason time besides (and messages = 1)
+    earlier   like facts without slot, of everything before the period, with the same filters and scope
+
+`messages` counts rows of whatever outcome; `slot` is the start of the local hour, day or week, as the question asks.
+`account` in these relations is the case-folded name; the store shows the first spelling in answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from smtp_auth_report.changes import Applied, Commit, Position, Remembered
+from smtp_auth_report.submission import Submission
+
+FILTERS = ("domain", "account", "sender", "client", "service", "tls", "mechanism", "auth-class", "server", "outcome")
+"""Names of filters, the same on the command line, in URLs and in the API. OR within a name, AND across names."""
+
+Value = str | int | float | bool | None
+Interval = Literal["hour", "day", "week"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows count. Times are microseconds UTC, `end` is exclusive, `zone` an IANA name that defines days."""
+
+    start: int
+    end: int
+    zone: str
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scope: frozenset[str] | None = None  # account domains the reader may see; None is all
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """SQL over the relations above, with the names of what it returns.
+
+    Parameters are written `$name`. The SQL keeps to what all engines share, has no ORDER BY, and ends without a
+    semicolon.
+    """
+
+    sql: str
+    columns: tuple[str, ...]
+    sums: tuple[str, ...] = ()  # columns whose total over all rows is wanted
+    searched: tuple[str, ...] = ()  # text columns that a search looks into
+    interval: Interval = "day"
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which part of an answer is wanted, and in which order."""
+
+    sort: str | None = None
+    descending: bool = True
+    search: str = ""
+    offset: int = 0
+    limit: int | None = None
+
+
+class Answer(NamedTuple):
+    """Rows in the order asked; times are microseconds UTC. `total` and `sums` are over all rows that the search leaves."""
+
+    rows: list[tuple[Value, ...]]
+    total: int
+    sums: dict[str, int]
+
+
+class UnreadCount(NamedTuple):
+    """Unread lines of one reason."""
+
+    source: str
+    server: str
+    reason: str
+    lines: int
+    last: int  # microseconds UTC
+    samples: list[str]  # masked
+
+
+class Progress(NamedTuple):
+    """How far reading got, for one server and kind of log."""
+
+    source: str
+    server: str
+    newest: int  # time of the newest line, microseconds UTC
+    committed: int  # when it was committed, microseconds UTC
+
+
+class Store(Protocol):
+    """Submissions at rest. Raises StoreError, with one line that says how to mend it."""
+
+    bucket_minutes: int
+    default_domain: str | None  # of accounts that sign in with a bare name
+
+    def commit(self, commit: Commit) -> Applied: ...
+
+    def positions(self) -> list[Position]: ...
+
+    def remembered(self, source: str) -> list[Remembered]: ...
+
+    def names(self) -> tuple[set[str], set[str]]:
+        """Case-folded accounts that have authenticated here, and their domains."""
+
+    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer: ...
+
+    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
+        """Values of a filter with their accepted messages, most first: what a list of choices offers. `column` names the filter."""
+
+    def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
+        """Rows one by one, oldest first, in lists of `size`. `account` is the first spelling."""
+
+    def count(self, selection: Selection) -> int:
+        """How many rows `submissions` gives."""
+
+    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
+        """Time of the first and the last row in the scope, None for an empty store."""
+
+    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]: ...
+
+    def gaps(self, start: int, end: int) -> int: ...
+
+    def progress(self) -> list[Progress]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,251 @@
+"""
+One process holds a DuckDB file; others reach it through a Unix socket beside it.
+
+    with sharing(store, socket_of(database)):       in the process that holds the file
+        ...
+    store = connect(database)                       in another: a Store, or None where nobody shares it
+
+The socket has mode 0600: who may connect may read the file itself. Calls and answers are JSON, so neither side runs
+what the other sends. Every connection has a thread of its own; the store orders the commits.
+
+What goes wrong
+    StoreError and SelectionError cross the socket as they are; a connection that breaks is a StoreError.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from smtp_auth_report.changes import Applied, Changes, Commit, Gap, Position, Remembered, Unread
+from smtp_auth_report.errors import ReportError, SelectionError, StoreError
+from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, UnreadCount, View
+from smtp_auth_report.submission import Identity, Submission
+
+
+def socket_of(database: str) -> Path:
+    """Where the process that holds a database listens."""
+    return Path(database + ".socket")
+
+
+@contextmanager
+def sharing(store: Store, path: Path) -> Iterator[None]:
+    """Answer other processes until the block ends. The caller holds the database, so a socket left over is dead."""
+    path.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    mask = os.umask(0o177)
+    try:
+        listener = Listener(f"/proc/self/fd/{folder}/{path.name}", family="AF_UNIX")  # a socket's own path may have 107 bytes only
+    finally:
+        os.umask(mask)
+    Thread(target=_listen, args=(listener, store), daemon=True).start()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            listener.close()
+        os.close(folder)
+
+
+def connect(database: str) -> Store | None:
+    """The store of a database that another process holds and shares."""
+    path = socket_of(database)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return SharedStore(database, Client(f"/proc/self/fd/{folder}/{path.name}", family="AF_UNIX"))
+    except OSError:
+        return None
+    finally:
+        os.close(folder)
+
+
+class SharedStore:
+    """See `Store` in interface.py."""
+
+    def __init__(self, database: str, connection: Connection[Any, Any]) -> None:
+        self._database = database
+        self._connection = connection
+        self._lock = Lock()
+        self.bucket_minutes, self.default_domain = self._call("nature")
+
+    def commit(self, commit: Commit) -> Applied:
+        return Applied(*self._call("commit", _commit_out(commit)))
+
+    def positions(self) -> list[Position]:
+        return [Position(*entry) for entry in self._call("positions")]
+
+    def remembered(self, source: str) -> list[Remembered]:
+        return [Remembered(*entry) for entry in self._call("remembered", source)]
+
+    def names(self) -> tuple[set[str], set[str]]:
+        accounts, domains = self._call("names")
+        return set(accounts), set(domains)
+
+    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
+        rows, total, sums = self._call("ask", asdict(question), _selection_out(selection), asdict(view))
+        return Answer([tuple(row) for row in rows], total, sums)
+
+    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
+        return [(value, messages) for value, messages in self._call("choices", column, _selection_out(selection), search, limit)]
+
+    def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
+        with self._lock:
+            self._send("submissions", _selection_out(selection), size)
+            while part := self._receive():
+                yield [Submission(*row) for row in part]
+
+    def count(self, selection: Selection) -> int:
+        return int(self._call("count", _selection_out(selection)))
+
+    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
+        found = self._call("span", None if scope is None else sorted(scope))
+        return None if found is None else (found[0], found[1])
+
+    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
+        return [UnreadCount(*entry) for entry in self._call("unread", start, end)]
+
+    def gaps(self, start: int, end: int) -> int:
+        return int(self._call("gaps", start, end))
+
+    def progress(self) -> list[Progress]:
+        return [Progress(*entry) for entry in self._call("progress")]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _call(self, name: str, *arguments: object) -> Any:
+        with self._lock:
+            self._send(name, *arguments)
+            return self._receive()
+
+    def _send(self, name: str, *arguments: object) -> None:
+        try:
+            self._connection.send_bytes(json.dumps([name, arguments]).encode())
+        except OSError:
+            raise self._broken() from None
+
+    def _receive(self) -> Any:
+        try:
+            answer = json.loads(self._connection.recv_bytes())
+        except (OSError, EOFError):
+            raise self._broken() from None
+        if "error" in answer:
+            raise SelectionError(answer["error"]) if answer["kind"] == "selection" else StoreError(answer["error"])
+        return answer["result"]
+
+    def _broken(self) -> StoreError:
+        return StoreError(f"{self._database}: the process that serves it has ended; run the same command again")
+
+
+def _listen(listener: Listener, store: Store) -> None:
+    while True:
+        try:
+            connection = listener.accept()
+        except OSError:
+            return
+        Thread(target=_answer, args=(connection, store), daemon=True).start()
+
+
+def _answer(connection: Connection[Any, Any], store: Store) -> None:
+    """Serve one connection until it ends."""
+    with connection, suppress(OSError, EOFError):
+        while True:
+            name, arguments = json.loads(connection.recv_bytes())
+            try:
+                if name == "submissions":
+                    for part in store.submissions(_selection_in(arguments[0]), arguments[1]):
+                        _reply(connection, result=part)
+                    _reply(connection, result=[])
+                else:
+                    _reply(connection, result=CALLS[name](store, *arguments))
+            except ReportError as error:
+                _reply(connection, error=str(error), kind="selection" if isinstance(error, SelectionError) else "store")
+            except (KeyError, TypeError, ValueError) as error:
+                _reply(
+                    connection,
+                    error=f"the serving process could not answer: {type(error).__name__}; use the same version of the program",
+                    kind="store",
+                )
+
+
+def _reply(connection: Connection[Any, Any], **answer: object) -> None:
+    connection.send_bytes(json.dumps(answer).encode())
+
+
+def _sets(names: tuple[set[str], set[str]]) -> list[list[str]]:
+    return [sorted(part) for part in names]
+
+
+CALLS: Mapping[str, Callable[..., object]] = {
+    "nature": lambda store: [store.bucket_minutes, store.default_domain],
+    "commit": lambda store, commit: store.commit(_commit_in(commit)),
+    "positions": lambda store: store.positions(),
+    "remembered": lambda store, source: store.remembered(source),
+    "names": lambda store: _sets(store.names()),
+    "ask": lambda store, question, selection, view: store.ask(Question(**question), _selection_in(selection), View(**view)),
+    "choices": lambda store, column, selection, search, limit: store.choices(column, _selection_in(selection), search, limit),
+    "count": lambda store, selection: store.count(_selection_in(selection)),
+    "span": lambda store, scope: store.span(None if scope is None else frozenset(scope)),
+    "unread": lambda store, start, end: store.unread(start, end),
+    "gaps": lambda store, start, end: store.gaps(start, end),
+    "progress": lambda store: store.progress(),
+}
+"""What may be asked for, and how its arguments become what they were. Named tuples cross as lists."""
+
+
+def _selection_out(selection: Selection) -> dict[str, Any]:
+    filters = {name: list(values) for name, values in selection.filters.items()}
+    return {
+        "start": selection.start,
+        "end": selection.end,
+        "zone": selection.zone,
+        "filters": filters,
+        "scope": None if selection.scope is None else sorted(selection.scope),
+    }
+
+
+def _selection_in(entry: dict[str, Any]) -> Selection:
+    filters = {name: tuple(values) for name, values in entry["filters"].items()}
+    return Selection(entry["start"], entry["end"], entry["zone"], filters, None if entry["scope"] is None else frozenset(entry["scope"]))
+
+
+def _commit_out(commit: Commit) -> dict[str, Any]:
+    changes = commit.changes
+    return {
+        "rows": list(changes.rows.values()),
+        "withdrawn": list(changes.withdrawn),
+        "unread": changes.unread,
+        "gaps": changes.gaps,
+        "lines": changes.lines,
+        "other": changes.other,
+        "newest": changes.newest,
+        "positions": commit.positions,
+        "remembered": commit.remembered,
+        "learned": commit.learned,
+    }
+
+
+def _commit_in(entry: dict[str, Any]) -> Commit:
+    changes = Changes(lines=entry["lines"], other=entry["other"], newest=entry["newest"])
+    for values in entry["rows"]:
+        changes.put(Submission(*values))
+    changes.withdrawn.update(Identity(*values) for values in entry["withdrawn"])
+    changes.unread += [Unread(*values) for values in entry["unread"]]
+    changes.gaps += [Gap(*values) for values in entry["gaps"]]
+    return Commit(
+        changes,
+        positions=[Position(*values) for values in entry["positions"]],
+        remembered=[Remembered(*values) for values in entry["remembered"]],
+        learned=entry["learned"],
+    )

@@ -1,0 +1,126 @@
+"""
+The WSGI application and the server around it.
+
+    site = Site(store, settings, clock)
+    serve(site, lambda url: print(url))       until interrupted
+
+The state database holds requested reports; it is made and migrated here. Django's secret key is derived from the
+site's own, which lives in a file that only its owner can read.
+
+What goes wrong
+    ReportError: the port is in use, the address is not this machine's, or the state database cannot be opened.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.db import DatabaseError, connections
+
+from smtp_auth_report.errors import ReportError
+from smtp_auth_report.settings import Settings
+from smtp_auth_report.site_key import site_key
+from smtp_auth_report.web import configuration
+from smtp_auth_report.web.site import ENVIRON_KEY, Site
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["Site", "application", "serve"]
+
+LOOPBACK = ["localhost", ".localhost", "127.0.0.1", "[::1]"]
+THREADS = 8
+
+
+class Pages(AppConfig):
+    """The models of `web`, for Django."""
+
+    name = "smtp_auth_report.web"
+    label = "web"
+
+
+def application(site: Site) -> WSGIApplication:
+    """The pages of a site as a WSGI callable."""
+    _configure(site.settings)
+    _migrate(site)
+    from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 - needs Django configured
+
+    handler = WSGIHandler()
+
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ[ENVIRON_KEY] = site
+        return handler(environ, start_response)
+
+    return respond
+
+
+def serve(site: Site, on_ready: Callable[[str], None]) -> None:
+    """Answer requests until interrupted; `on_ready` gets the address once it is open."""
+    from cheroot.wsgi import Server  # noqa: PLC0415 - only `serve` needs it
+
+    host, port = site.settings.listen_address
+    _refuse_network(site.settings)
+    server = Server((host, port), application(site), numthreads=THREADS, server_name=host)
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        server.prepare()
+    except OSError as error:
+        raise ReportError(f"{site.settings.listen}: cannot listen there: {error.strerror}; choose another address with --listen") from None
+    host, port = server.bind_addr[:2]
+    on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    try:
+        server.serve()
+    finally:
+        server.stop()
+
+
+def _refuse_network(settings: Settings) -> None:
+    """Without sign-in the pages are for this machine alone."""
+    host = settings.listen_address[0]
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        reason = "the pages have no sign-in yet, so they listen on loopback only"
+        raise ReportError(f"{settings.listen}: {reason}; give --listen 127.0.0.1:8025 and reach it through ssh")
+
+
+def _configure(settings: Settings) -> None:
+    """Give Django its settings; a second site in one process replaces the first one's state."""
+    host = settings.listen_address[0]
+    values: dict[str, Any] = {name: getattr(configuration, name) for name in dir(configuration) if name.isupper()}
+    values["SECRET_KEY"] = blake2b(site_key(settings.state_path), person=b"django", digest_size=32).hexdigest()
+    values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]"]
+    values["DATABASES"] = {"default": configuration.DATABASES["default"] | {"NAME": str(settings.state_path)}}
+    if not django_settings.configured:
+        django_settings.configure(**values)
+        django.setup()
+        return
+    connections.close_all()
+    for name in ("SECRET_KEY", "ALLOWED_HOSTS"):
+        setattr(django_settings, name, values[name])
+    connections.databases["default"]["NAME"] = str(settings.state_path)
+    connections["default"].settings_dict["NAME"] = str(settings.state_path)
+
+
+def _migrate(site: Site) -> None:
+    from django.core.management import call_command  # noqa: PLC0415 - needs Django configured
+
+    from smtp_auth_report.web.requested import interrupt_unfinished  # noqa: PLC0415 - needs Django configured
+
+    path = site.settings.state_path
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        call_command("migrate", verbosity=0, interactive=False)
+        interrupt_unfinished()
+    except (OSError, DatabaseError) as error:
+        raise ReportError(f"{path}: the state database cannot be used: {error}; choose another place with --state") from None

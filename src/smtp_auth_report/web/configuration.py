@@ -1,0 +1,73 @@
+"""
+Django's settings, as far as they are the same on every site.
+
+What differs from site to site (the secret key, the state database, the host names, the zone) is put in by
+`application`, from the program's own settings. There is no sign-in yet, so neither sessions nor users; there are
+no e-mails and no admin pages.
+
+See also
+    docs/settings.md for what an administrator can set
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+DEBUG = False
+SECRET_KEY = "replaced by the site's own key"  # noqa: S105 - application() replaces it
+ALLOWED_HOSTS: list[str] = []
+INSTALLED_APPS = ["django.contrib.staticfiles", "smtp_auth_report.web.application.Pages"]
+MIDDLEWARE = [
+    "smtp_auth_report.web.guard.guard",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "smtp_auth_report.web.errors.answer_errors",
+]
+ROOT_URLCONF = "smtp_auth_report.web.urls"
+APPEND_SLASH = False
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": ":memory:",
+        "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"},
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [HERE / "templates"],
+        "OPTIONS": {
+            "autoescape": True,
+            "builtins": ["django.templatetags.i18n", "django.templatetags.static", "smtp_auth_report.web.templatetags.show"],
+            "context_processors": ["django.template.context_processors.request", "smtp_auth_report.web.header.header"],
+            "loaders": [("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])],
+        },
+    },
+]
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [HERE / "locale"]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = HERE / "assets"
+STATICFILES_DIRS = [HERE / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+CSRF_FAILURE_VIEW = "smtp_auth_report.web.errors.refused_form"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+LOGGING_CONFIG = None

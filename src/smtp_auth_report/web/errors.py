@@ -1,0 +1,99 @@
+"""
+How a failure is answered: a page for people, problem details (RFC 9457) for programs.
+
+    SelectionError              400   the address asks for something that does not exist
+    any other ReportError       503   the store cannot answer; the sentence says how to mend it
+    Http404                     404
+    anything else               500   the traceback goes to the log, never to the reader
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.core.exceptions import DisallowedHost
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+
+from smtp_auth_report.errors import ReportError, SelectionError
+
+logger = logging.getLogger(__name__)
+
+API = "/api/"
+
+
+def answer_errors(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: what a view raises becomes an answer."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return respond(request)
+
+    def process_exception(request: HttpRequest, error: Exception) -> HttpResponse:
+        status, detail = _meaning(error)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("%s %s", request.method, request.path, exc_info=error)
+        return answer(request, status, detail)
+
+    middleware.process_exception = process_exception  # type: ignore[attr-defined]  # Django's hook of a function
+    return middleware
+
+
+def answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpResponse:
+    """A page or problem details."""
+    if request.path.startswith(API):
+        return problem(status, detail)
+    return render(request, "error.html", {"title": _title(status), "detail": detail}, status=status)
+
+
+def problem(status: HTTPStatus, detail: str) -> JsonResponse:
+    """RFC 9457."""
+    content = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    return JsonResponse(content, status=status, content_type="application/problem+json")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    return answer(request, HTTPStatus.NOT_FOUND, gettext("There is no page at this address."))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Before any page can be made, as for a host name that is not ours."""
+    if isinstance(exception, DisallowedHost):
+        detail = "This server does not answer to that host name; open it by the address that it printed when it started."
+    else:
+        detail = "The request cannot be read."
+    return (
+        problem(HTTPStatus.BAD_REQUEST, detail)
+        if request.path.startswith(API)
+        else HttpResponse(detail, "text/plain", HTTPStatus.BAD_REQUEST)
+    )
+
+
+def refused_form(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """The form was not one that this site sent out (CSRF)."""
+    return answer(
+        request,
+        HTTPStatus.FORBIDDEN,
+        gettext("The form is too old or did not come from this page. Open the page again and send it once more."),
+    )
+
+
+def _meaning(error: Exception) -> tuple[HTTPStatus, str]:
+    if isinstance(error, Http404):
+        return HTTPStatus.NOT_FOUND, gettext("There is no page at this address.")
+    if isinstance(error, SelectionError):
+        return HTTPStatus.BAD_REQUEST, str(error)
+    if isinstance(error, ReportError):
+        return HTTPStatus.SERVICE_UNAVAILABLE, str(error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR, gettext("The server failed to answer. Its log says why.")
+
+
+def _title(status: HTTPStatus) -> str:
+    return {
+        HTTPStatus.BAD_REQUEST: gettext("This cannot be shown"),
+        HTTPStatus.FORBIDDEN: gettext("The form was not accepted"),
+        HTTPStatus.NOT_FOUND: gettext("Nothing here"),
+        HTTPStatus.SERVICE_UNAVAILABLE: gettext("The store cannot answer"),
+    }.get(status, gettext("The server failed"))

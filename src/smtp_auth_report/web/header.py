@@ -1,0 +1,56 @@
+"""
+What every page shows around its own content: how fresh the data is, the zone, the notice, the places to go.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.web.wording import HOUR, MICROSECONDS
+
+LATE_AFTER = HOUR * MICROSECONDS
+"""A log whose newest line is older than this is said to be late."""
+
+PLACES = (
+    ("/", _("Dashboard")),
+    ("/report", _("SMTP AUTH clients")),
+    ("/ingest", _("Ingest")),
+)
+
+
+class Freshness(NamedTuple):
+    """How far reading got, of all servers together."""
+
+    newest: int | None  # microseconds UTC
+    late: bool
+
+
+class Place(NamedTuple):
+    """One entry of the navigation."""
+
+    address: str
+    label: str | Promise
+    current: bool
+
+
+def freshness(site: Site) -> Freshness:
+    """Of the server that was read last."""
+    newest = max((progress.newest for progress in site.store.progress()), default=None)
+    return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
+
+
+def header(request: HttpRequest) -> dict[str, Any]:
+    """Context of every template."""
+    site = site_of(request)
+    here = "/report" if request.path in ("/account", "/requests") else request.path
+    return {
+        "places": [Place(address, label, address == here) for address, label in PLACES],
+        "freshness": freshness(site),
+        "zone": site.settings.display_timezone,
+        "notice": site.settings.notice,
+    }

@@ -1,0 +1,189 @@
+"""
+The dashboard, its flyout and the ingest page.
+
+The dashboard says at one glance whether an administrator must act: every card leads to the report with its filter
+already set. The flyout says what the report is; it opens over the page, and is a page of its own where no script runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from smtp_auth_report.reports import REPORTS, ask
+from smtp_auth_report.reports.interface import Table
+from smtp_auth_report.store.interface import Progress, Selection, Value, View
+from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
+from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
+from smtp_auth_report.web.header import LATE_AFTER
+from smtp_auth_report.web.pictures import Part, parts
+from smtp_auth_report.web.query import Query
+from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
+from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.web.tables import Frame, account_address, as_rows, excerpt
+
+LISTED = 8
+"""Senders of the dashboard's list."""
+
+FEWEST = 10
+"""Messages that a sender of that list has at least; below it a ratio says little."""
+
+
+class Reading(NamedTuple):
+    """How far one server's log was read."""
+
+    progress: Progress
+    late: bool
+
+
+@require_safe
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """Five cards, the week's volume, and who sends more than usual."""
+    site = site_of(request)
+    query = Query()
+    selection, moved = settled(site, query)
+    query = spans.stated(query, selection) if moved else query
+    week = _week(site, selection)
+    context = week | {
+        "title": _("Dashboard"),
+        "moved": spans.in_words(selection) if moved else "",
+        "period": spans.in_words(selection),
+        "empty": nothing_read() if site.store.span() is None else None,
+        "json": query.table_address("/api/reports/summary"),
+        "old_tls": query.with_value("tls", vocabulary.LEGACY).address(report="tls-usage", view="table"),
+        "cleartext": query.with_value("tls", "none").address(report="tls-usage", view="table"),
+        "passwords": query.with_value("auth-class", "basic").address(report="auth-methods", view="table"),
+        "failures": query.address(report="failures", view="table"),
+        "volume_address": query.address(),
+        "unusual_address": query.address(view="table", sort="-ratio"),
+    }
+    return render(request, "dashboard.html", context | _lower(site, query, selection))
+
+
+@require_safe
+def flyout(request: HttpRequest) -> HttpResponse:
+    """What the report is, and the week by TLS version."""
+    site = site_of(request)
+    query = Query()
+    selection, moved = settled(site, query)
+    query = spans.stated(query, selection) if moved else query
+    summary = ask(REPORTS["summary"], site.store, selection)
+    row = as_rows(summary)[0]
+    context = {
+        "title": _("SMTP AUTH clients"),
+        "summary": row,
+        "period": spans.in_words(selection),
+        "tls": tls_parts(row, query),
+        "doubts": doubts(summary),
+        "empty": nothing_read() if site.store.span() is None else None,
+        "report_address": query.address(),
+        "details_address": query.address(view="table"),
+        "tls_address": query.address(report="tls-usage", view="table"),
+        "old_tls": query.with_value("tls", vocabulary.LEGACY).address(report="tls-usage", view="table"),
+        "json": query.table_address("/api/reports/summary"),
+        "legacy": _legacy(site, selection, query),
+    }
+    return render(request, "flyout.html", context)
+
+
+@require_safe
+def ingest(request: HttpRequest) -> HttpResponse:
+    """How far each log was read, and what could not be."""
+    site = site_of(request)
+    selection, _moved = settled(site, Query())
+    now = site.clock()
+    context = {
+        "title": _("Ingest"),
+        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.store.progress()],
+        "unread": site.store.unread(),
+        "gaps": site.store.gaps(selection.start, selection.end),
+        "period": spans.in_words(selection),
+        "span": site.store.span(),
+        "command": COMMAND,
+        "json": "/api/ingest",
+    }
+    return render(request, "ingest.html", context)
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """The header's "last line read", asked for again while a page is open."""
+    return render(request, "_status.html")
+
+
+def tls_parts(row: dict[str, Value], query: Query) -> list[Part]:
+    """Messages of each TLS version, worst first; the rare ones only where there are some."""
+    figures = ((word, int(row.get(word.column) or 0)) for word in vocabulary.TLS)
+    return parts(
+        (str(word.label), number, word.colour, query.with_value("tls", word.value).address(report="tls-usage", view="table"))
+        for word, number in figures
+        if number or word.column in vocabulary.ALWAYS_SHOWN
+    )
+
+
+def _frame(site: Site, query: Query) -> Frame:
+    return Frame(query, ZoneInfo(site.settings.display_timezone), site.clock(), {})
+
+
+def _week(site: Site, selection: Selection) -> dict[str, Any]:
+    """Figures of the cards."""
+    summary = ask(REPORTS["summary"], site.store, selection)
+    failures = ask(REPORTS["failures"], site.store, selection, View(limit=1))
+    row = as_rows(summary)[0]
+    counts = {name: int(value or 0) for name, value in row.items()}
+    legacy = sum(counts[name] for name in ("tls_sslv3", "tls_1_0", "tls_1_1"))
+    addresses = site.store.choices("client", _failed(selection), limit=100_000)
+    tls = ask(REPORTS["tls-usage"], site.store, _filtered(selection, "tls", vocabulary.LEGACY), View(limit=1))
+    return {
+        "summary": counts,
+        "change": counts["accounts"] - counts["previous_accounts"],
+        "change_size": abs(counts["accounts"] - counts["previous_accounts"]),
+        "legacy_share": wording.share(legacy / counts["messages"] if counts["messages"] else 0),
+        "tls_all_unknown": bool(counts["messages"]) and counts["tls_unknown"] == counts["messages"],
+        "passwords_bar": parts(
+            [("", counts["basic_auth_accounts"], "password", ""), ("", counts["accounts"] - counts["basic_auth_accounts"], "quiet", "")]
+        ),
+        "accounts_by_day": charts.daily(summary, "accounts"),
+        "legacy_by_day": _summed(tls),
+        "failed_by_day": charts.daily(failures, "auth_failed"),
+        "failed_addresses": len(addresses),
+        "doubts": doubts(summary),
+        "unread": sum(unread.lines for unread in site.store.unread()),
+    }
+
+
+def _summed(table: Table) -> list[int]:
+    columns = [series.values for series in charts.tls_share(table, 0, "").series]
+    return [sum(values) for values in zip(*columns, strict=True)]
+
+
+def _filtered(selection: Selection, name: str, *values: str) -> Selection:
+    return Selection(selection.start, selection.end, selection.zone, {**selection.filters, name: values}, selection.scope)
+
+
+def _failed(selection: Selection) -> Selection:
+    return _filtered(selection, "outcome", "auth_failed")
+
+
+def _legacy(site: Site, selection: Selection, query: Query) -> list[tuple[SafeString, int]]:
+    """Accounts with a version below 1.2, those with most messages first."""
+    found = site.store.choices("account", _filtered(selection, "tls", vocabulary.LEGACY), limit=LISTED)
+    return [(cells.row_link(account_address(name, query), cells.name(name)), messages) for name, messages in found if messages]
+
+
+def _lower(site: Site, query: Query, selection: Selection) -> dict[str, Any]:
+    """The week's chart, and senders far above their usual volume."""
+    volume = ask(REPORTS["sending-volume"], site.store, selection, View("ratio", descending=True, limit=10 * LISTED))
+    chart = chart_of(query, volume, ranked_domains(site), site.clock())
+    column = [known.name for known in volume.columns].index("messages")
+    listed = [row for row in volume.rows if int(row[column] or 0) >= FEWEST][:LISTED]
+    unusual = excerpt(replace(volume, rows=listed), _frame(site, query), ("sender", "messages", "usual", "ratio"))
+    label = _("Messages by sender domain, %(period)s") % {"period": spans.in_words(selection)}
+    return {"chart": chart, "chart_label": label, "unusual": unusual.lines}

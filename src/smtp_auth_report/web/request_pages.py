@@ -1,0 +1,111 @@
+"""
+Request report: every submission of a range as a file, made in the background and downloaded.
+
+    /requests                 the form, and what was asked for before
+    /requests/progress        the list alone, while something is being made
+    /requests/<id>/file       the file; nothing but its random identifier names it
+    /requests/<id>/remove     forget it
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.web import spans, vocabulary, wording
+from smtp_auth_report.web.models import Progress, RequestedReport
+from smtp_auth_report.web.query import read
+from smtp_auth_report.web.report_page import Box, filter_form, settled
+from smtp_auth_report.web.requested import ask_for, file_of, remove
+from smtp_auth_report.web.site import site_of
+
+
+class Asked(NamedTuple):
+    """One request as the list shows it."""
+
+    request: RequestedReport
+    period: str
+    filters: list[str]
+    format: str
+    share: float
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def requests(request: HttpRequest) -> HttpResponse:
+    """The form; sent, it starts the work and comes back."""
+    site = site_of(request)
+    if request.method == "POST":
+        query = read(request.POST)
+        name = request.POST.get("format", "")
+        if name not in EXPORTS:
+            raise SelectionError(f"there is no format {name!r}; formats are {', '.join(EXPORTS)}")
+        selection = query.selection(site.settings.display_timezone, site.clock())
+        site.store.count(selection)  # refuses a filter that cannot be used while the form is still there
+        ask_for(site, selection, name)
+        return HttpResponseRedirect("/requests")
+    query = read(request.GET)
+    selection, _moved = settled(site, query)
+    context = filter_form(query, selection) | {
+        "title": gettext("Request report"),
+        "query": query,
+        "back": query.address(page=query.page),
+        "dates": spans.dates(selection),
+        "formats": [Box(export.name, export.title, checked=index == 0) for index, export in enumerate(EXPORTS.values())],
+        "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
+        "domain_boxes": [Box(value, wording.visible(value), checked=True) for value in query.filters.get("domain", ())],
+    }
+    return render(request, "requests.html", context | _asked())
+
+
+@require_safe
+def progress(request: HttpRequest) -> HttpResponse:
+    """The list alone."""
+    return render(request, "_requested.html", _asked())
+
+
+@require_safe
+def file(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
+    """The finished file."""
+    asked = get_object_or_404(RequestedReport, pk=identifier, progress=Progress.DONE)
+    export = EXPORTS[asked.format]
+    path = file_of(site_of(request).settings, asked)
+    if not path.is_file():
+        raise Http404
+    days = "-".join(spans.dates(asked.selection).values()).replace(":", "")
+    return FileResponse(
+        path.open("rb"), as_attachment=True, filename=f"submissions-{days}.{export.extension}", content_type=export.content_type
+    )
+
+
+@require_POST
+def forget(request: HttpRequest, identifier: UUID) -> HttpResponse:
+    """Remove a request and its file; one that is being made stays."""
+    asked = get_object_or_404(RequestedReport, pk=identifier)
+    if not asked.is_open:
+        remove(site_of(request).settings, asked)
+    return HttpResponseRedirect("/requests")
+
+
+def _asked() -> dict[str, Any]:
+    found = [
+        Asked(
+            asked,
+            spans.in_words(asked.selection),
+            [
+                f"{vocabulary.FILTER_NAMES[name]}: {wording.visible(vocabulary.filter_words(name, value))}"
+                for name, values in asked.selection.filters.items()
+                for value in values
+            ],
+            EXPORTS[asked.format].title,
+            asked.done / asked.total if asked.total else 0.0,
+        )
+        for asked in RequestedReport.objects.all()
+    ]
+    return {"asked": found, "open": any(entry.request.is_open for entry in found)}

@@ -1,0 +1,48 @@
+"""
+A selection's period, in words and as the dates of an address.
+
+    in_words(selection)      16 to 22 Nov 2026, with a dash
+    dates(selection)         {"first": "2026-11-16", "last": "2026-11-22"}
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.utils.formats import date_format
+
+from smtp_auth_report.store.interface import Selection
+from smtp_auth_report.store.local_time import EPOCH
+from smtp_auth_report.web import wording
+from smtp_auth_report.web.query import Query
+
+
+def in_words(selection: Selection) -> str:
+    """Days where the period is made of whole days, else times."""
+    start, end = _walls(selection)
+    if start.time() == end.time() == time():
+        return wording.day_range(start.date(), (end - timedelta(microseconds=1)).date())
+    pattern = "H:i" if start.date() == end.date() else "j M Y H:i"
+    return f"{date_format(start, 'j M Y H:i')}{wording.EN_DASH}{date_format(end, pattern)}"
+
+
+def dates(selection: Selection) -> dict[str, str]:
+    """First and last, as `Query` names them."""
+    start, end = _walls(selection)
+    if start.time() == end.time() == time():
+        return {"first": start.date().isoformat(), "last": (end - timedelta(microseconds=1)).date().isoformat()}
+    return {"first": start.isoformat(timespec="seconds"), "last": end.isoformat(timespec="seconds")}
+
+
+def stated(query: Query, selection: Selection) -> Query:
+    """The state with the selection's period spelled out."""
+    first_and_last = dates(selection)
+    return replace(query, first=first_and_last["first"], last=first_and_last["last"])
+
+
+def _walls(selection: Selection) -> tuple[datetime, datetime]:
+    zone = ZoneInfo(selection.zone)
+    start, end = ((EPOCH + timedelta(microseconds=at)).astimezone(zone).replace(tzinfo=None) for at in (selection.start, selection.end))
+    return start, end

@@ -1,0 +1,27 @@
+"""Which address leads where."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from smtp_auth_report.web import account_page, errors, pages, report_page, request_pages
+from smtp_auth_report.web.api import api
+
+urlpatterns = [
+    path("", pages.dashboard),
+    path("flyout", pages.flyout),
+    path("status", pages.status),
+    path("ingest", pages.ingest),
+    path("report", report_page.report),
+    path("report.csv", report_page.report_csv),
+    path("choices/<str:name>", report_page.choices),
+    path("account", account_page.account),
+    path("requests", request_pages.requests),
+    path("requests/progress", request_pages.progress),
+    path("requests/<uuid:identifier>/file", request_pages.file),
+    path("requests/<uuid:identifier>/remove", request_pages.forget),
+    path("api/", api.urls),
+]
+
+handler400 = errors.bad_request
+handler404 = errors.not_found

@@ -1,0 +1,333 @@
+"""
+The pages in a real browser: nothing that the policy refuses, nothing that axe-core objects to, keyboard, no script.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cheroot.wsgi import Server
+
+from sites import ROOT, hostile, make_site, unread, week
+from smtp_auth_report.reports import REPORTS, ask
+from smtp_auth_report.web.application import Site, application
+from smtp_auth_report.web.query import PIVOTS, Query
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright's own pipes, and cheroot's open connections
+]
+
+AXE = ROOT / "build" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PAGES = (
+    "/",
+    "/flyout",
+    "/ingest",
+    "/requests",
+    *(f"/report?by={by}" for by in PIVOTS),
+    "/report?by=sending-volume&view=table",
+    "/report?by=tls-usage&view=table&tls=legacy",
+    "/report?by=failures&view=table",
+    "/account?name=printer%40contoso.example",
+    "/report?account=nobody%40contoso.example",
+    "/nothing-here",
+)
+
+
+def served(site: Site) -> tuple[Server, str]:
+    with ThreadPoolExecutor(1) as thread:  # Playwright's loop runs in this one, where Django refuses to open a database
+        pages = thread.submit(application, site).result()
+    server = Server(("127.0.0.1", 0), pages, numthreads=4)
+    server.prepare()
+    threading.Thread(target=server.serve, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.bind_addr[1]}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = make_site(tmp_path_factory.mktemp("site"), *week(), *hostile(), changes=unread())
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
+def address(site: Site) -> Iterator[str]:
+    server, base = served(site)
+    yield base
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield chromium
+        chromium.close()
+
+
+Opened = Callable[..., "playwright.Page"]
+
+
+@pytest.fixture
+def opened(browser: playwright.Browser, address: str) -> Iterator[Opened]:
+    """Opens a page, and fails when the browser complained about anything but what was expected."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_page(path: str, **options: object) -> playwright.Page:
+        context = browser.new_context(**{"viewport": WIDE, "base_url": address} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(f"a script ran: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: complaints.append(request.url) if not request.url.startswith((address, "data:")) else None)
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if "404 (Not Found)" not in text] == []
+
+
+def rows_of(page: playwright.Page) -> list[list[str]]:
+    """Text of the table's cells; of a figure with a share, the figure."""
+    cell = "cell => (cell.classList.contains('n') ? cell.firstChild.textContent : cell.textContent).trim()"
+    table: list[list[str]] = page.eval_on_selector_all("table.details tbody tr", f"rows => rows.map(row => [...row.cells].map({cell}))")
+    return table
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(opened: Opened, path: str) -> None:
+    page = opened(path, bypass_csp=True)
+    page.add_script_tag(path=AXE)
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_selector(f"html[data-bs-theme={theme}]", state="attached")
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")
+        serious = [violation for violation in found["violations"] if violation["impact"] in ("serious", "critical")]
+        assert [(violation["id"], violation["nodes"][0]["html"], violation["nodes"][0]["failureSummary"]) for violation in serious] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_its_window_and_breaks_no_policy(opened: Opened, path: str) -> None:
+    page = opened(path)
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/report?by=sending-volume", "/report?by=tls-usage", "/report?by=failures&days=90", "/", "/account?name=printer%40contoso.example"],
+)
+def test_a_chart_is_drawn(opened: Opened, path: str) -> None:
+    page = opened(path)
+    page.wait_for_selector("#chart[data-drawn] canvas")
+    assert page.evaluate("echarts.getInstanceByDom(document.querySelector('.stage')).getOption().series.length") >= 3
+
+
+def test_the_numbers_are_those_of_the_report(opened: Opened, site: Site) -> None:
+    page = opened("/report?view=table")
+    table = ask(REPORTS["sending-volume"], site.store, Query().selection(site.settings.display_timezone, site.clock()))
+    messages = [column.name for column in table.columns].index("messages")
+    assert [int(cells[2]) for cells in rows_of(page)] == [row[messages] for row in table.rows]
+    assert f"{table.totals['messages']} messages from {table.totals['accounts']} accounts" in page.inner_text(".said")
+
+
+def test_hovering_lists_what_is_there_largest_first(opened: Opened) -> None:
+    page = opened("/report?by=tls-usage")
+    page.wait_for_selector("#chart[data-drawn]")
+    box = page.locator("#chart").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
+    page.wait_for_selector(".chart-tip")
+    counts = [
+        int(text)
+        for text in page.eval_on_selector_all(
+            ".chart-tip tbody tr:not(.total) td:nth-child(2)", "cells => cells.map(cell => cell.textContent)"
+        )
+    ]
+    assert counts == sorted(counts, reverse=True) == [5, 3, 1]
+
+
+def test_a_legend_item_takes_its_layer_away_and_back(opened: Opened) -> None:
+    page = opened("/report")
+    page.wait_for_selector("#chart[data-drawn]")
+    button = page.locator("#legend button").first
+    selected = "echarts.getInstanceByDom(document.querySelector('.stage')).getOption().legend[0].selected['0']"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert page.evaluate(selected) is False
+    button.click()
+    assert page.evaluate(selected) is True
+
+
+def test_dragging_over_the_chart_narrows_the_period(opened: Opened) -> None:
+    page = opened("/report?by=tls-usage")
+    page.wait_for_selector("#chart[data-drawn]")
+    box = page.locator("#chart").bounding_box()
+    chart = "echarts.getInstanceByDom(document.querySelector('.stage'))"
+    left, right = (box["x"] + page.evaluate(f"{chart}.convertToPixel({{xAxisIndex: 0}}, {slot})") for slot in (2, 3))
+    page.mouse.move(left, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(right, box["y"] + 100, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**from=2026-11-18&to=2026-11-19**")
+    assert "18\u201319 Nov 2026" in page.inner_text(".said")
+
+
+def test_the_keyboard_opens_and_closes_the_flyout(opened: Opened) -> None:
+    page = opened("/")
+    page.focus("#card-accounts")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#flyout[open]")
+    assert page.url.endswith("/flyout")
+    assert "Messages by TLS version" in page.inner_text("#flyout")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#flyout:not([open])", state="attached")
+    assert page.evaluate("document.activeElement.id") == "card-accounts"
+    assert not page.url.endswith("/flyout")
+
+
+def test_the_keyboard_searches_filters_and_moves_over_rows(opened: Opened) -> None:
+    page = opened("/report?view=table")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+    page.keyboard.type("printer")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=printer**")
+    page.wait_for_selector("table.details tbody tr >> nth=1", state="detached")
+    page.goto("/report?view=table")
+    page.keyboard.press("f")
+    assert page.evaluate("document.getElementById('filters').open") is True
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.getElementById('filters').open") is False
+    assert page.evaluate("document.activeElement.id") == "filters-open"
+    page.focus(".table-frame")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    first = page.locator("a[data-row]").first
+    assert page.evaluate("document.activeElement.href").endswith(first.get_attribute("href"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/account?name=**")
+
+
+def test_filters_are_chosen_shown_and_removed(opened: Opened) -> None:
+    page = opened("/report?by=clients")
+    page.click("#filters-open")
+    page.check("#filters input[name=tls][value=legacy]")
+    page.fill("#filter-account", "printer@contoso.example")
+    page.click("#filters button[type=submit]")
+    page.wait_for_selector(".chip >> nth=1")
+    assert page.url.endswith("/report?by=clients&view=table&account=printer%40contoso.example&tls=legacy")
+    assert {cells[0] for cells in rows_of(page)} == {"printer@contoso.example"}
+    page.click(".chip a >> nth=0")
+    page.wait_for_selector(".chip >> nth=1", state="detached")
+    assert "account=" not in page.url
+
+
+def test_values_are_offered_while_typing(opened: Opened) -> None:
+    page = opened("/report")
+    page.click("#filters-open")
+    page.click("#filter-account")
+    page.wait_for_selector("#choices-account option[value='printer@contoso.example']", state="attached")
+    page.locator("#filter-account").press_sequentially("relay")
+    page.wait_for_selector("#choices-account option[value='printer@contoso.example']", state="detached")
+    assert page.eval_on_selector_all("#choices-account option", "options => options.map(option => option.value)") == [
+        "relay@contoso.example"
+    ]
+
+
+def test_show_data_for_one_domain(opened: Opened) -> None:
+    page = opened("/report")
+    page.click("#domains summary")
+    page.fill("#domains input[type=search]", "fabrikam")
+    assert page.locator("#domain-list li:visible").count() == 1
+    page.check("#domain-list input[value='fabrikam.example']")
+    page.click("#domains button[type=submit]")
+    page.wait_for_url("**domain=fabrikam.example**")
+    assert "7 messages from 1 account" in page.inner_text(".said")
+
+
+def test_going_back_shows_what_was_there(opened: Opened) -> None:
+    page = opened("/report")
+    page.click("#pivot-2")
+    page.wait_for_url("**by=tls-usage**")
+    page.go_back()
+    page.wait_for_selector("#pivot-1[aria-current]")
+
+
+def test_hostile_names_run_nothing_and_are_text(opened: Opened) -> None:
+    for path in ("/report?view=table", "/report?by=clients", "/report", "/"):
+        page = opened(path)
+        assert page.locator("main img").count() == 0
+    page = opened("/report?view=table")
+    assert any(cells[0].startswith("<img src=x onerror=alert(1)>@contoso.example") for cells in rows_of(page))
+    page.locator("a[data-row]", has_text="<img").click()
+    page.wait_for_url("**/account?name=**")
+    assert page.inner_text("h1") == "<img src=x onerror=alert(1)>@contoso.example"
+
+
+def test_a_long_name_is_cut_for_the_eye_and_copied_whole(opened: Opened) -> None:
+    page = opened("/report?view=table")
+    name = '"><script>alert(2)</script>@contoso.example'
+    copied = page.evaluate(
+        "name => { const cell = [...document.querySelectorAll('.mid')].find(it => it.title === name);"
+        " getSelection().selectAllChildren(cell); return String(getSelection()); }",
+        name,
+    )
+    assert copied == name
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "nothing" not in path])
+def test_pages_work_without_script(opened: Opened, path: str) -> None:
+    page = opened(path, java_script_enabled=False)
+    assert page.locator("h1").count() == 1
+    assert page.locator(".plot:visible").count() == 0
+
+
+def test_filters_and_tables_work_without_script(opened: Opened) -> None:
+    page = opened("/report?by=tls-usage", java_script_enabled=False)
+    page.click("#filters-open")
+    page.check("#filters input[name=tls][value=legacy]")
+    page.click("#filters button[type=submit]")
+    assert page.inner_text(".chip") == "TLS version: Below 1.2"
+    page.click("text=As table")
+    assert page.locator(".as-table td >> nth=0").is_visible()
+    page.click("text=View details table")
+    assert "scan@contoso.example" in page.inner_text("table.details")
+
+
+def test_the_theme_is_kept(opened: Opened) -> None:
+    page = opened("/", color_scheme="light")
+    page.click("#theme")
+    page.click("#theme")
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
+    page.goto("/ingest")
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
+    assert page.get_attribute("#theme", "aria-label") == "Theme: dark"
+
+
+def test_a_requested_report_shows_its_progress_and_is_downloaded(opened: Opened, tmp_path: Path) -> None:
+    page = opened("/requests")
+    page.check("input[name=format][value=jsonl]")
+    page.click("form[action='/requests'] button[type=submit]")
+    page.wait_for_selector("#requested a[download]")
+    with page.expect_download() as download:
+        page.click("#requested a[download]")
+    download.value.save_as(tmp_path / "rows.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == len(week()) + len(hostile())

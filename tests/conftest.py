@@ -1,0 +1,44 @@
+"""
+How the whole test run behaves: what was skipped is named at its end, and in continuous integration it is a failure.
+
+CI=true in the environment says that every test must run: there all that tests need is installed, so that a skipped
+test is one that nobody would miss. The modules in examples/ and bench/ are on the path, for the tests that use them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ALL_MUST_RUN = os.environ.get("CI") == "true"
+
+sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "bench")]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if ALL_MUST_RUN and session.exitstatus == pytest.ExitCode.OK and _skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = _skipped(terminalreporter.config)
+    if not skipped:
+        return
+    terminalreporter.section("not run")
+    for name, reason in skipped:
+        terminalreporter.line(f"{name}: {reason}")
+    if ALL_MUST_RUN:
+        terminalreporter.line("CI=true: every test must run, so this run has failed", red=True)
+
+
+def _skipped(config: pytest.Config) -> list[tuple[str, str]]:
+    """Tests, or whole files, that did not run, with the reason each of them gave."""
+    reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
+    return [(report.nodeid, report.longrepr[2].removeprefix("Skipped: ")) for report in reports]

@@ -1,0 +1,71 @@
+"""
+The command line as tests use it: logs in, exported rows out.
+
+    site = Site(tmp_path)                               a database in a folder
+    site.ingest(path, "--year", "2026")                 as the administrator would
+    site.rows()                                         every row of `export --format jsonl`
+    site.report("summary", "--from", "2026-11-01")      the JSON of a report
+
+    rows = ingest(tmp_path, "Nov 23 16:06:05 mail postfix/smtpd[1]: connect from ...")
+
+Each call is a process of its own, as it is for the administrator.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+PROGRAM = (sys.executable, "-m", "smtp_auth_report")
+ZONES = ("--timezone", "UTC")
+
+
+class Site:
+    """One database and what is asked of it. Sites with the same state hash accounts alike."""
+
+    def __init__(self, folder: Path, state: Path | None = None) -> None:
+        self.folder = folder
+        settings = {"DATABASE": folder / "mail.duckdb", "STATE": state or folder / "state.sqlite3", "DISPLAY_TIMEZONE": "UTC"}
+        self.environment = os.environ | {f"SMTP_AUTH_REPORT_{name}": str(value) for name, value in settings.items()}
+
+    def run(self, *arguments: str | Path, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Run the program whatever comes of it."""
+        command = [*PROGRAM, *map(str, arguments)]
+        return subprocess.run(command, input=given, capture_output=True, check=False, env=self.environment, timeout=120)
+
+    def done(self, *arguments: str | Path, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Run the program and insist that it did what it was asked."""
+        ran = self.run(*arguments, given=given)
+        assert ran.returncode == 0, ran.stderr.decode()
+        return ran
+
+    def ingest(self, *files: str | Path, given: bytes | None = None) -> str:
+        """Read files, or what is given as standard input; the summary."""
+        return self.done("ingest", *ZONES, *files, given=given).stderr.decode()
+
+    def rows(self, *filters: str) -> list[Row]:
+        """Every row, oldest first."""
+        return [json.loads(line) for line in self.done("export", "--format", "jsonl", *filters).stdout.splitlines()]
+
+    def report(self, name: str, *filters: str) -> Row:
+        answer: Row = json.loads(self.done("report", name, "--format", "json", *filters).stdout)
+        return answer
+
+
+def ingest(folder: Path, text: str | bytes, *flags: str, name: str = "mail.log") -> list[Row]:
+    """Rows that a log of this text gives in a new database."""
+    log = folder / name
+    log.write_bytes(text.encode() if isinstance(text, str) else text)
+    site = Site(folder)
+    site.ingest("--year", "2026", *flags, log)
+    return site.rows()
+
+
+def outcomes(rows: list[Row]) -> dict[str, int]:
+    """How many rows of each outcome."""
+    return {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in sorted({row["outcome"] for row in rows})}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs the system packages that tests need: real mail servers, a browser, compressors.
+#
+#   tests/setup/packages.sh
+#
+# As root on Debian or Ubuntu it installs what is missing and starts no service. Elsewhere it says what is missing
+# and goes on: the tests that need it are then skipped, and named at the end.
+set -eu
+
+# package: a program or file that shows it is there; several packages may stand for one browser
+needed="postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
+modules=/usr/lib/*/sasl2/libplain.so
+
+PATH=$PATH:/usr/sbin:/sbin
+missing=""
+for pair in $needed; do
+    command -v "${pair#*:}" >/dev/null || missing="$missing ${pair%:*}"
+done
+# shellcheck disable=SC2086  # a pattern
+ls $modules >/dev/null 2>&1 || missing="$missing libsasl2-modules"
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+python=${PYTHON:-python3}
+"$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Not installed, and tests that need them are skipped:$missing"
+    echo "Mend it with: sudo apt-get install$missing"
+    exit 0
+fi
+
+# invoke-rc.d asks this file before it starts a service
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+echo "Installing$missing"
+log=$(mktemp)
+install() {
+    # shellcheck disable=SC2086  # a list
+    apt-get install --yes --quiet --no-install-recommends $missing >"$log" 2>&1
+}
+install || { apt-get update --quiet >"$log" 2>&1 && install; } || {
+    tail -n 15 "$log"
+    echo "apt-get could not install$missing; tests that need them are skipped"
+}
+rm -f "$log"

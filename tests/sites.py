@@ -1,0 +1,144 @@
+"""
+Sites for tests of the pages: a real store of known rows, and a browser's side of it without a socket.
+
+    site = make_site(tmp_path, row(...), row(...))
+    client = client_of(site)
+    page = Page(client.get("/report"))
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from rows import NOON, at, commit, row
+from smtp_auth_report.changes import Changes, Commit, Gap, Unread
+from smtp_auth_report.settings import load
+from smtp_auth_report.store import open_store
+from smtp_auth_report.submission import Submission
+from smtp_auth_report.web.application import Site, application
+from smtp_auth_report.web.site import ENVIRON_KEY
+
+ROOT = Path(__file__).resolve().parent.parent
+NOW = at("2026-11-22T15:00:00Z")
+DAY = 86_400_000_000
+ZONE = "Europe/Paris"
+HOSTILE = (
+    "<img src=x onerror=alert(1)>@contoso.example",
+    '"><script>alert(2)</script>@contoso.example',
+    "eve\x1b[2J\u202egnp.exe@contoso.example",
+)
+
+
+@cache
+def collected_assets() -> None:
+    """Scripts and styles, collected once for a test run, and not at all when they are current."""
+    subprocess.run([sys.executable, ROOT / "frontend.py"], cwd=ROOT, check=True, capture_output=True)
+
+
+def make_site(folder: Path, *rows: Submission, changes: Changes | None = None, now: int = NOW, **settings: str) -> Site:
+    """A site whose store has these rows."""
+    collected_assets()
+    flags = {"database": str(folder / "mail.duckdb"), "display_timezone": ZONE} | settings
+    loaded = load(flags, {})
+    store = open_store(loaded.database, display_zone=loaded.display_timezone, clock=lambda: now)
+    if rows:
+        newest = Changes(newest={"mail": max(each.time for each in rows)})
+        store.commit(commit(*rows))
+        store.commit(Commit(newest))
+    if changes is not None:
+        store.commit(Commit(changes))
+    return Site(store, loaded, lambda: now)
+
+
+def client_of(site: Site, **options: Any) -> Client:
+    """Someone who asks this site."""
+    application(site)
+    return Client(SERVER_NAME="localhost", raise_request_exception=False, **options, **{ENVIRON_KEY: site})
+
+
+def week() -> list[Submission]:
+    """Seven days of a small site: a person, a printer on TLS 1.0, a CRM with tokens, failures, two domains."""
+    rows = []
+    for day in range(7):
+        noon = NOON + (day - 2) * DAY
+        rows += [row(time=noon + minute, tls_version="TLSv1.3") for minute in range(5)]
+        rows += [
+            row(time=noon + minute, account="printer@contoso.example", sender="scan@contoso.example", tls_version="TLSv1.0")
+            for minute in range(3)
+        ]
+        rows += [
+            row(
+                time=noon,
+                account="crm@fabrikam.example",
+                sender="crm@fabrikam.example",
+                mechanism="XOAUTH2",
+                tls_version="TLSv1.2",
+                client_ip="198.51.100.7",
+            )
+        ]
+    rows += [
+        row(time=NOON, account=None, outcome="auth_failed", sender=None, client_ip="203.0.113.9", reason="credentials refused")
+        for _ in range(4)
+    ]
+    rows += [row(time=NOON, account="relay@contoso.example", sender="relay@contoso.example", tls_version="none", mechanism="LOGIN")]
+    return rows
+
+
+def hostile() -> list[Submission]:
+    """Names written by attackers, in every field that a client writes."""
+    return [row(time=NOON, account=name, sender=name, helo=name[:60], client_name=name[:60]) for name in HOSTILE]
+
+
+def unread() -> Changes:
+    """Two lines that no expression knows, and a gap."""
+    lines = [Unread("postfix", "mail", "no expression matched", NOON, f"sample {number}: sasl_username=<masked>") for number in range(2)]
+    return Changes(unread=lines, gaps=[Gap("mail", NOON, "rate limit", 12)])
+
+
+class Page(HTMLParser):
+    """What an answer's HTML holds: tags with attributes, text, tables as rows of text."""
+
+    def __init__(self, answer: HttpResponse) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.rows: list[list[str]] = []
+        self._silent = 0
+        self._in_cell = False
+        self.feed(answer.content.decode())
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def named(self, tag: str) -> Iterable[dict[str, str]]:
+        return (attributes for name, attributes in self.tags if name == tag)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        self._silent += tag in ("script", "style")
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent -= tag in ("script", "style")
+        self._in_cell = self._in_cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._silent:
+            return
+        self.words.append(data)
+        if self._in_cell:
+            self.rows[-1][-1] += data

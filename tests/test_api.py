@@ -1,0 +1,127 @@
+"""
+The JSON API gives the tables of the reports, and problem details where it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client
+
+from rows import NOON
+from sites import NOW, ZONE, Page, client_of, make_site, unread, week
+from smtp_auth_report.reports import REPORTS, ask, periods
+from smtp_auth_report.reports.render import as_csv, as_json
+from smtp_auth_report.store.interface import FILTERS, Selection, View
+from smtp_auth_report.web.application import Site
+from smtp_auth_report.web.query import PIVOTS
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = make_site(tmp_path_factory.mktemp("week"), *week(), changes=unread())
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def client(site: Site) -> Client:
+    return client_of(site)
+
+
+def selection(**filters: tuple[str, ...]) -> Selection:
+    return Selection(*periods.preset(7, ZONE, NOW), ZONE, filters)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_the_table(site: Site, client: Client, name: str) -> None:
+    answer = client.get(f"/api/reports/{name}")
+    table = ask(REPORTS[name], site.store, selection())
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json() == as_json(table) | {"total_rows": table.total_rows}
+
+
+def test_reports_are_listed_with_their_columns(client: Client) -> None:
+    listed = {report["name"]: [column["name"] for column in report["columns"]] for report in client.get("/api/reports").json()}
+    assert listed == {name: [column.name for column in report.columns] for name, report in REPORTS.items()}
+
+
+def test_filters_order_and_part_are_those_of_the_store(site: Site, client: Client) -> None:
+    answer = client.get("/api/reports/clients?days=7&auth-class=basic&auth-class=oauth&q=contoso&sort=account&limit=1&offset=1").json()
+    table = ask(REPORTS["clients"], site.store, selection(**{"auth-class": ("basic", "oauth")}), View("account", False, "contoso", 1, 1))
+    assert answer == as_json(table) | {"total_rows": table.total_rows}
+    assert len(answer["rows"]) == 1
+
+
+def test_csv_has_rows_or_series(site: Site, client: Client) -> None:
+    table = ask(REPORTS["tls-usage"], site.store, selection())
+    rows = client.get("/api/reports/tls-usage?format=csv")
+    assert rows.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert rows.content.decode() == as_csv(table)
+    assert client.get("/api/reports/tls-usage?format=csv&series=true").content.decode() == as_csv(table, series=True)
+
+
+def test_an_account_has_its_reports_and_when_it_was_seen(client: Client) -> None:
+    answer = client.get("/api/accounts?name=printer@contoso.example").json()
+    assert answer["last_seen"] == "2026-11-22T12:00:00.000002Z"
+    assert answer["reports"]["tls-usage"]["totals"]["tls_1_0"] == 21
+    assert {row["account"] for row in answer["reports"]["clients"]["rows"]} == {"printer@contoso.example"}
+
+
+def test_ingest_says_how_far_reading_got(client: Client) -> None:
+    answer = client.get("/api/ingest").json()
+    assert answer["logs"][0]["server"] == "mail"
+    assert answer["logs"][0]["lag_seconds"] == (NOW - NOON - 4 * 86_400_000_000) // 1_000_000 - 1
+    assert (answer["unread"][0]["lines"], answer["unread"][0]["reason"]) == (2, "no expression matched")
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("/api/reports/nothing", 404, "there is no report 'nothing'"),
+        ("/api/reports/clients?from=yesterday", 400, "is not a date"),
+        ("/api/reports/clients?tls=TLSv9", 400, "is not known"),
+        ("/api/reports/clients?limit=-1", 400, "limit"),
+        ("/api/reports/clients?limit=many", 400, "limit"),
+        ("/api/reports/clients?interval=year", 400, "interval"),
+        ("/api/reports/clients?sort=colour", 400, "colour"),
+        ("/api/reports/clients?days=3&from=2026-11-22", 400, "either days"),
+        ("/api/accounts?name=nobody@contoso.example", 404, "there is no account"),
+        ("/api/nothing", 404, "no page"),
+    ],
+)
+def test_failures_are_problem_details(client: Client, address: str, status: int, words: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    content = answer.json()
+    assert set(content) == {"type", "title", "status", "detail"}
+    assert content["status"] == status
+    assert words in content["detail"]
+
+
+def test_the_openapi_document_names_every_filter(client: Client) -> None:
+    paths = client.get("/api/openapi.json").json()["paths"]
+    names = {parameter["name"] for parameter in paths["/api/reports/{name}"]["get"]["parameters"]}
+    assert names >= {*FILTERS, "from", "to", "days", "q", "sort", "limit", "offset", "interval", "format"}
+    assert set(paths) == {"/api/reports", "/api/reports/{name}", "/api/accounts", "/api/ingest"}
+
+
+def test_the_api_has_no_page_that_loads_from_elsewhere(client: Client) -> None:
+    assert client.get("/api/docs").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/flyout", "/ingest", *(f"/report?by={by}&view=table&tls=legacy" for by in PIVOTS), "/account?name=printer@contoso.example"],
+)
+def test_every_page_has_its_json_beside_it(client: Client, address: str) -> None:
+    (link,) = [link["href"] for link in Page(client.get(address)).named("a") if link.get("id") == "json"]
+    answer = client.get(link)
+    assert answer.status_code == 200
+    if address.startswith("/report"):
+        assert answer.json()["filters"] == {"tls": ["legacy"]}
+        assert answer.json()["report"] == parse_qs(urlsplit(address).query)["by"][0]
