@@ -198,7 +198,7 @@ def test_the_keyboard_opens_and_closes_the_flyout(opened: Opened) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector("#flyout:not([open])", state="attached")
     assert page.evaluate("document.activeElement.id") == "card-accounts"
-    assert not page.url.endswith("/flyout")
+    page.wait_for_url(lambda url: not url.endswith("/flyout"))
 
 
 def test_the_keyboard_searches_filters_and_moves_over_rows(opened: Opened) -> None:
