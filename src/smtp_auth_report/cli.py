@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
@@ -120,14 +122,20 @@ def serve(**flags: str | None) -> None:
     from smtp_auth_report.web.application import serve as serve_pages
 
     os.umask(0o077)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load(flags)
     store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain, clock=now)
     site = Site(store=store, settings=settings, clock=now)
     try:
         with shared.sharing(store, shared.socket_of(settings.database)):
             serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
-    finally:
+    except ReportError:
         store.close()
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        pass  # the way it is meant to end
+    store.close()
+    os._exit(0)  # threads still hold answers; the engine would complain of them on stderr
 
 
 @commands.command()
@@ -285,6 +293,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        if os.environ.get("SMTP_AUTH_REPORT_TRACEBACK"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        fail(f"a mistake of this program: {where}; please report it, with what SMTP_AUTH_REPORT_TRACEBACK=1 shows", 1)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class PostfixSource:
         """Sessions of older files, by host; taken over when the first line of the host is not older."""
         self._recalled = {entry.server: entry for entry in remembered}
         for entry in self._recalled.values():
-            self._join.pending.update(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending)
+            self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
 
     def feed(self, batch: bytes) -> Changes:
         """Read whole lines."""
@@ -247,7 +247,7 @@ class PostfixSource:
             time = self._join.clock.at(stamp)
             if recalled is not None and time is not None and time >= recalled.newest - STRAGGLER:
                 server = Server.load(host, recalled.newest, json.loads(recalled.sessions))
-                self._join.pending.update(server.pending)
+                self._join.pending.update(list(server.pending))
                 self._join.filtered = self._join.filtered or server.filtered
             else:
                 server = Server(host)

@@ -16,6 +16,7 @@ See also
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from smtp_auth_report.changes import Changes, Unread
 from smtp_auth_report.sources import postfix_lines as lines
@@ -39,7 +40,7 @@ class Join:
     def __init__(self, clock: Clock, source: str) -> None:
         self.clock = clock
         self.changes = Changes()
-        self.pending: set[bytes] = set()  # queue ids under way on any server: most lines fail this one test
+        self.pending: Counter[bytes] = Counter()  # queue ids under way on any server: most lines fail this one test
         self.filtered = False  # a before-queue filter is in use somewhere
         self.about = 0  # lines that were about submission
         self.signed_in = 0  # client= lines with an account
@@ -194,8 +195,7 @@ class Join:
         mail.queue_id = queue_id
         self.reused(process, stamp, message, queue_id)
         server.own(queue_id)
-        server.pending[queue_id] = mail
-        self.pending.add(queue_id)
+        self._await(server, mail)
 
     def _sign_in(self, session: Session, found: re.Match[bytes], time: int) -> None:
         session.interesting = session.authenticated = True
@@ -209,9 +209,8 @@ class Join:
         """A short queue id is given again: the message that had it will not be taken any more."""
         server = process.server
         server.active.pop(queue_id, None)
-        old = server.pending.pop(queue_id, None)
+        old = self._release(server, queue_id)
         if old is not None:
-            self.pending.discard(queue_id)
             self.settle(server, old.session, given_up=True)
 
     def active(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
@@ -238,8 +237,7 @@ class Join:
     def _sized(self, server: Server, mail: Message, found: re.Match[bytes]) -> None:
         mail.sender, mail.size, mail.recipients = found["sender"], int(found["size"]), int(found["recipients"])
         mail.sized = True
-        server.pending.pop(mail.queue_id, None)
-        self.pending.discard(mail.queue_id)
+        self._release(server, mail.queue_id)
 
     @staticmethod
     def _same_queue(server: Server, mail: Message, process: Process) -> bool:
@@ -304,15 +302,13 @@ class Join:
 
     def _leave(self, server: Server, mail: Message) -> None:
         if server.pending.get(mail.queue_id) is mail:
-            del server.pending[mail.queue_id]
-            self.pending.discard(mail.queue_id)
+            self._release(server, mail.queue_id)
 
     def _discarded(self, process: Process, stamp: bytes, mail: Message) -> None:
         """The client is told that the message was taken, and no queue manager will see it."""
         mail.accepted = self.time(process.server, stamp)
         mail.sized = True
-        process.server.pending.pop(mail.queue_id, None)
-        self.pending.discard(mail.queue_id)
+        self._release(process.server, mail.queue_id)
         self._take(process.server, mail)
 
     def refused(self, process: Process, stamp: bytes, message: bytes) -> None:
@@ -381,10 +377,23 @@ class Join:
         if active:
             self._sized(server, mail, active)
         else:
-            server.pending[queue_id] = mail
-            self.pending.add(queue_id)
+            self._await(server, mail)
 
     # Sessions
+
+    def _await(self, server: Server, mail: Message) -> None:
+        """Wait for the queue manager's line."""
+        server.pending[mail.queue_id] = mail
+        self.pending[mail.queue_id] += 1
+
+    def _release(self, server: Server, queue_id: bytes) -> Message | None:
+        """Wait no longer. Another host may have the same short queue id under way."""
+        mail = server.pending.pop(queue_id, None)
+        if mail is not None:
+            self.pending[queue_id] -= 1
+            if self.pending[queue_id] <= 0:
+                del self.pending[queue_id]
+        return mail
 
     def lost(self, process: Process, _stamp: bytes, message: bytes) -> None:
         """The connection broke while content was sent: that message is not taken."""
@@ -516,9 +525,7 @@ class Join:
         edge = server.newest - DAY
         for session in [s for s in server.lingering.values() if s.last < edge]:
             for mail in session.undecided:
-                server.pending.pop(mail.queue_id, None)
-                self.pending.discard(mail.queue_id)
+                self._release(server, mail.queue_id)
             self.settle(server, session, given_up=True)
         for queue_id in [q for q, m in server.pending.items() if m.opened < edge]:
-            del server.pending[queue_id]
-            self.pending.discard(queue_id)
+            self._release(server, queue_id)
