@@ -369,10 +369,13 @@ def test_an_address_that_means_nothing_is_refused_in_one_line(client: Client, ad
     assert words in Page(answer).text
 
 
-def test_a_foreign_host_name_is_refused(site: Site) -> None:
+def test_a_foreign_host_name_is_refused(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     answer = client_of(site).get("/", SERVER_NAME="attacker.example")
     assert answer.status_code == 400
     assert b"SMTP" not in answer.content
+    assert answer.content.startswith(b"This address is not served here.")
+    assert "Content-Security-Policy" in answer.headers
+    assert not any(record.exc_info for record in caplog.records)  # no traceback for what anybody may send
 
 
 def test_a_form_from_elsewhere_is_refused(site: Site) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 
 POLICY = {
     "default-src": "'none'",
@@ -34,12 +35,14 @@ HEADERS = {
 }
 
 
+NOT_US = "This address is not served here. Open the pages under the address that `serve` printed.\n"
+
+
 def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     """Middleware: only for our own host names, with the headers in every answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        request.get_host()  # refuses names that are not this server's, before anything is answered
-        response = respond(request)
+        response = respond(request) if _asked_for_us(request) else HttpResponseBadRequest(NOT_US, content_type="text/plain; charset=utf-8")
         for name, value in HEADERS.items():
             response.headers[name] = value
         if not request.path.startswith("/static/"):
@@ -47,3 +50,12 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
         return response
 
     return middleware
+
+
+def _asked_for_us(request: HttpRequest) -> bool:
+    """Names that are not this server's are refused before anything is answered."""
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return False
+    return True
