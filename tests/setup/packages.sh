@@ -18,6 +18,7 @@ for pair in $needed; do
 done
 # shellcheck disable=SC2086  # a pattern
 ls $modules >/dev/null 2>&1 || missing="$missing libsasl2-modules"
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing="$missing fonts-dejavu-core"
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 python=${PYTHON:-python3}
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"

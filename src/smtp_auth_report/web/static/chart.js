@@ -3,7 +3,7 @@
   const charts = new Map();
   const numbers = new Intl.NumberFormat(document.documentElement.lang);
   const short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
-  const perCent = (part) => new Intl.NumberFormat(document.documentElement.lang, { style: "percent", maximumFractionDigits: part < 0.1 ? 1 : 0 }).format(part);
+  const perCent = (part) => `${new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: part > 0 && part < 0.0995 ? 1 : 0 }).format(part * 100)}\u00a0%`;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const element = (tag, name, ...children) => {
     const made = document.createElement(tag);
