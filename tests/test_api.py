@@ -86,6 +86,7 @@ def test_ingest_says_how_far_reading_got(client: Client) -> None:
         ("/api/reports/clients?tls=TLSv9", 400, "is not known"),
         ("/api/reports/clients?limit=-1", 400, "limit"),
         ("/api/reports/clients?limit=many", 400, "limit"),
+        ("/api/reports/clients?offset=99999999999999999999", 400, "offset"),
         ("/api/reports/clients?interval=year", 400, "interval"),
         ("/api/reports/clients?sort=colour", 400, "colour"),
         ("/api/reports/clients?days=3&from=2026-11-22", 400, "either days"),

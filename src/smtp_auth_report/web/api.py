@@ -32,6 +32,7 @@ from smtp_auth_report.web.errors import problem
 from smtp_auth_report.web.site import Site, site_of
 
 MOST_ROWS = 10_000
+FARTHEST = 1_000_000_000
 
 api = NinjaAPI(
     title="SMTP AUTH clients report",
@@ -71,7 +72,7 @@ class Part(Schema):
     q: str = Field("", description="Search in the report's text columns")
     sort: str = Field("", description="Column to sort by, with a hyphen before it for descending")
     limit: int = Field(1000, ge=0, le=MOST_ROWS)
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=FARTHEST)
     interval: Literal["auto", "hour", "day", "week"] = "auto"
     format: Literal["json", "csv"] = "json"
     series: bool = Field(default=False, description="With format=csv, the series instead of the rows")
