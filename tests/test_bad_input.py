@@ -49,7 +49,6 @@ def test_a_directory(site: Site, tmp_path: Path) -> None:
     assert "is a directory; name the log files in it" in refused(site, "ingest", tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs users")
 def test_a_file_nobody_may_read(site: Site, tmp_path: Path) -> None:
     from smtp_auth_report.errors import InputError  # noqa: PLC0415 (before the rights are given up)
     from smtp_auth_report.follow import Log  # noqa: PLC0415

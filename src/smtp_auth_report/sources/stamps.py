@@ -142,11 +142,6 @@ class Clock:
             self._time = self._read(stamp)
         return self._time
 
-    def of_line(self, line: bytes) -> int | None:
-        """Time of a whole line; None where it has no stamp of a known shape."""
-        parts = Envelope().split(line)
-        return self.at(parts[0]) if parts else None
-
     def _read(self, stamp: bytes) -> int | None:
         if stamp[:1].isdigit():
             return int(stamp) if stamp.isdigit() and 15 <= len(stamp) <= 17 else self._iso(stamp)
