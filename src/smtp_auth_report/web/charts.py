@@ -69,10 +69,6 @@ class Chart:
     zoom: str
 
     @property
-    def is_empty(self) -> bool:
-        return not any(series.total for series in self.series)
-
-    @property
     def total(self) -> int:
         return sum(series.total for series in self.series)
 
