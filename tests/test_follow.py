@@ -1,164 +1,212 @@
-"""
-Files as they are found: packed, renamed, grown, cut, read again, in any order.
-"""
+"""Logs that move on while they are read: one stream for each path, every line of it once."""
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import lzma
-import os
-import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ingesting import Row, Site
-from reading import NOW, START, line_ends, log, session
-from smtp_auth_report.errors import InputError
-from smtp_auth_report.follow import Log
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-TEXT = log(*session(), *session("bob", queue_id="5B1A022C8A9", version="TLSv1"), *session("eve", queue_id="6C1A022C8A9", version=None))
-PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".zst": zstd.compress}
-YEAR = ("--year", "2026")
+from smtp_auth_report import follow
+from smtp_auth_report.changes import Position
+from smtp_auth_report.follow import DirectoryStream, FileStream, Known, rotated, streams_of
 
 
-def put(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
+def clock() -> int:
+    return time.time_ns() // 1000
 
 
-def essence(rows: list[Row]) -> list[tuple[object, ...]]:
-    return sorted((row["queue_id"], row["account"], row["outcome"], row["tls_version"], row["size"], row["time"]) for row in rows)
+class Reader:
+    """What a process reads of a path, and what it knows when it is started again."""
+
+    def __init__(self, path: Path, kind: type[FileStream | DirectoryStream] = FileStream) -> None:
+        self.path = path
+        self.kind = kind
+        self.committed: list[Position] = []
+        self.stream = kind(str(path), Known([]), clock)
+
+    def start(self) -> None:
+        """Again, with what was committed."""
+        self.stream.close()
+        self.stream = self.kind(str(self.path), Known(self.committed), clock)
+
+    def read(self) -> list[str]:
+        """What has come."""
+        if self.stream.begin() is None:
+            return []
+        lines = b"".join(self.stream.read()).decode().splitlines()
+        self.committed += self.stream.positions("timezone=UTC", "2026 found")
+        return lines
 
 
 @pytest.fixture
-def whole(tmp_path: Path) -> list[tuple[object, ...]]:
-    """What the undivided text gives."""
-    folder = tmp_path / "whole"
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "mail.log"
+
+
+Reading = Callable[..., Reader]
+
+
+@pytest.fixture
+def reading() -> Iterator[Reading]:
+    made: list[Reader] = []
+
+    def make(*arguments: Any) -> Reader:
+        made.append(Reader(*arguments))
+        return made[-1]
+
+    yield make
+    for reader in made:
+        reader.stream.close()
+
+
+def write(path: Path, *lines: str, end: str = "\n") -> None:
+    with path.open("a") as file:
+        file.write("\n".join(lines) + end)
+
+
+def numbered(numbers: Iterable[int]) -> list[str]:
+    return [f"2026-11-24T10:00:00.{number:06}+00:00 mail postfix/smtpd[1]: line {number}" for number in numbers]
+
+
+def test_half_a_line_waits_for_its_other_half(log: Path, reading: Reading) -> None:
+    write(log, "one", "two", end="")
+    reader = reading(log)
+    assert reader.read() == ["one"]
+    write(log, "", "three")
+    assert reader.read() == ["two", "three"]
+    assert reader.read() == []
+
+
+def test_a_file_that_appears_later(log: Path, reading: Reading) -> None:
+    reader = reading(log)
+    assert reader.read() == []
+    assert "waiting for it" in reader.stream.problem
+    write(log, "one")
+    assert reader.read() == ["one"]
+    assert reader.stream.problem == ""
+
+
+def test_renamed_and_written_on_until_reopened(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(3)))
+    reader = reading(log)
+    reader.read()
+    moved = log.rename(log.with_name("mail.log.1"))
+    write(moved, *numbered([3]))
+    write(log, *numbered([4]))
+    assert reader.read() == numbered([3, 4])
+    write(moved, *numbered([5]))
+    assert reader.read() == numbered([5])
+
+
+def test_rotated_and_compressed_several_times_unwatched(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(300)))
+    reader = reading(log)
+    reader.read()
+    write(log, *numbered(range(300, 310)))
+    log.with_name("mail.log.3.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.with_name("mail.log.2.gz").write_bytes(gzip.compress("\n".join([*numbered(range(310, 320)), ""]).encode()))
+    write(log.with_name("mail.log.1"), *numbered(range(320, 330)))
+    log.unlink()
+    write(log, *numbered(range(330, 340)))
+    reader.start()
+    assert reader.read() == numbered(range(300, 340))
+    reader.start()
+    assert reader.read() == []
+    assert reader.stream.gaps() == []
+
+
+def test_copied_and_cut(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(50)))
+    reader = reading(log)
+    reader.read()
+    write(log, *numbered(range(50, 60)))
+    log.with_name("mail.log.1").write_bytes(log.read_bytes())
+    log.write_bytes(b"")
+    write(log, *numbered(range(60, 65)))
+    assert reader.read() == numbered(range(50, 65))
+    assert [gap.reason for gap in reader.stream.gaps()] == ["log truncated"]
+
+
+def test_a_copy_is_not_read_beside_its_original(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(50)))
+    reader = reading(log)
+    reader.read()
+    write(log, *numbered([50]))
+    log.with_name("mail.log.1").write_bytes(log.read_bytes())
+    reader.start()
+    assert reader.read() == numbered([50])
+
+
+def test_cut_and_grown_beyond_where_it_was(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(5)))
+    reader = reading(log)
+    reader.read()
+    log.write_text("\n".join([*numbered(range(100, 150)), ""]))
+    assert reader.read() == numbered(range(100, 150))
+
+
+def test_rotated_away_before_it_was_read_is_a_gap(log: Path) -> None:
+    write(log, *numbered(range(5)))
+    write(log.with_name("mail.log.1"), *numbered(range(5)))
+    stream = FileStream(str(log), Known([]), clock, followed_before=True)
+    stream.begin()
+    stream.close()
+    assert [gap.reason for gap in stream.gaps()] == ["rotated away before it was read"]
+
+
+def test_of_a_new_path_the_rotated_files_are_read_first(log: Path, reading: Reading) -> None:
+    write(log, *numbered([2]))
+    write(log.with_name("mail.log.1"), *numbered([1]))
+    assert reading(log).read() == numbered([1, 2])
+
+
+def test_a_renamed_file_is_let_go(log: Path, monkeypatch: pytest.MonkeyPatch, reading: Reading) -> None:
+    write(log, *numbered([1]), "without an end", end="")
+    reader = reading(log)
+    reader.read()
+    log.rename(log.with_name("mail.log.1"))
+    write(log, *numbered([2]))
+    assert reader.read() == numbered([2])
+    now = time.monotonic()
+    monkeypatch.setattr(follow.clocks, "monotonic", lambda: now + follow.LINGER + 1)
+    assert reader.read() == ["without an end"]
+    assert reader.stream.behind == 0
+
+
+def test_a_directory_of_dated_files(tmp_path: Path, reading: Reading) -> None:
+    folder = tmp_path / "receive"
     folder.mkdir()
-    site = Site(folder)
-    site.ingest(*YEAR, put(folder / "mail.log", TEXT))
-    return essence(site.rows())
+    write(folder / "RECV2026112310-1.LOG", "one")
+    time.sleep(0.02)
+    write(folder / "RECV2026112311-1.LOG", "two")
+    reader = reading(folder, DirectoryStream)
+    assert reader.read() == ["one", "two"]
+    write(folder / "RECV2026112312-1.LOG", "three")
+    write(folder / "RECV2026112311-1.LOG", "late")
+    assert sorted(reader.read()) == ["late", "three"]
+    reader.start()
+    assert reader.read() == []
 
 
-def batches(path: Path) -> tuple[bytes, bytes]:
-    with Log(str(path), NOW) as found:
-        return b"".join(found.batches(7)), found.tail
+def test_rotated_files_newest_first(tmp_path: Path) -> None:
+    names = ["mail.log.2.gz", "mail.log.10.gz", "mail.log.1", "mail.log.0", "mail.log-20261101.xz", "mail-20261102.log", "mail.log.gz"]
+    others = ["mail.log", "mail.logger.1", "mail.err.1", "mail.log.1.part", "mail.log.swp"]
+    for name in [*names[:-1], *others]:
+        (tmp_path / name).touch()
+    found = [Path(path).name for path in rotated(str(tmp_path / "mail.log"))]
+    assert found == ["mail.log.0", "mail.log.1", "mail.log.2.gz", "mail.log.10.gz", "mail-20261102.log", "mail.log-20261101.xz"]
 
 
-@pytest.mark.parametrize("ending", PACKERS)
-def test_packed_files_give_what_plain_ones_give(tmp_path: Path, ending: str) -> None:
-    assert batches(put(tmp_path / f"mail.log{ending}", PACKERS[ending](TEXT))) == (TEXT, b"")
-
-
-@pytest.mark.parametrize("ending", PACKERS)
-def test_a_damaged_archive_gives_what_can_be_unpacked(tmp_path: Path, ending: str) -> None:
-    packed = PACKERS[ending](TEXT * 3000)
-    path = put(tmp_path / "mail.log", packed[: len(packed) * 2 // 3])
-    given: list[bytes] = []
-    with Log(str(path), NOW) as found, pytest.raises(InputError, match=r"damaged .*; what came before was read"):
-        given.extend(found.batches())
-    assert (TEXT * 3000).startswith(b"".join(given))
-
-
-def test_a_line_without_an_end_is_left_over(tmp_path: Path) -> None:
-    assert batches(put(tmp_path / "mail.log", TEXT + b"half a line")) == (TEXT, b"half a line")
-
-
-def test_a_line_without_any_end_is_given_up(tmp_path: Path) -> None:
-    content = TEXT + b"x" * (40 << 20) + b"\n" + TEXT
-    with Log(str(put(tmp_path / "mail.log", content)), NOW) as found:
-        given = list(found.batches())
-        assert found.offset == len(content)
-    assert b"".join(part for part in given if not part.startswith(b"x")).replace(TEXT, b"") == b""
-    assert b"".join(given).count(TEXT) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "day"),
-    [("mail.log-20260830", "2026-08-30"), ("mail.log-20260830.gz", "2026-08-30"), ("maillog-2026083012.xz", "2026-08-30")],
-)
-def test_a_rotation_name_tells_when_the_file_ended(tmp_path: Path, name: str, day: str) -> None:
-    with Log(str(put(tmp_path / name, TEXT)), NOW) as found:
-        assert found.reference // 86_400_000_000 == (START.fromisoformat(day).timestamp()) // 86_400
-
-
-def test_gzip_tells_when_its_content_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "old.gz"
-    with gzip.GzipFile(path, "wb", mtime=1_600_000_000) as packed:
-        packed.write(TEXT)
-    with Log(str(path), NOW) as found:
-        assert found.reference == 1_600_000_000_000_000
-
-
-def test_else_the_time_of_the_file(tmp_path: Path) -> None:
-    path = put(tmp_path / "mail.log", TEXT)
-    os.utime(path, (1_500_000_000, 1_500_000_000))
-    with Log(str(path), NOW) as found:
-        assert found.reference == 1_500_000_000_000_000
-
-
-def test_reading_again_renamed_or_packed_adds_nothing(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
-    site = Site(tmp_path)
-    path = put(tmp_path / "mail.log", TEXT)
-    assert "4 accepted" not in site.ingest(*YEAR, path)
-    assert "nothing new" in site.ingest(*YEAR, path)
-    assert "nothing new" in site.ingest(*YEAR, path.rename(tmp_path / "mail.log.1"))
-    assert "nothing new" in site.ingest(*YEAR, put(tmp_path / "mail.log.1.gz", gzip.compress(TEXT)))
-    assert essence(site.rows()) == whole
-
-
-def test_a_file_that_grew_is_read_from_where_it_stopped(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
-    site = Site(tmp_path)
-    for cut in (*line_ends(TEXT)[3::5], len(TEXT)):
-        site.ingest(*YEAR, put(tmp_path / "mail.log", TEXT[:cut]))
-    assert essence(site.rows()) == whole
-
-
-def test_a_file_truncated_and_written_anew_is_read_from_its_beginning(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
-    site = Site(tmp_path)
-    cut = line_ends(TEXT)[7]
-    site.ingest(*YEAR, put(tmp_path / "mail.log", TEXT[:cut]))
-    site.ingest(*YEAR, put(tmp_path / "mail.log", TEXT[cut:]))
-    assert essence(site.rows()) == whole
-
-
-def test_a_last_line_without_an_end_counts_once(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
-    site = Site(tmp_path)
-    for cut in (TEXT.index(b", nrcpt"), TEXT.index(b"sasl_username=bob") + 15, len(TEXT) - 1, len(TEXT)):
-        site.ingest(*YEAR, put(tmp_path / "mail.log", TEXT[:cut]))
-    assert essence(site.rows()) == whole
-
-
-def test_a_log_whose_last_line_has_no_end_is_read_whole(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    content = TEXT[: TEXT.index(b"(queue active)") + len("(queue active)")]
-    site.ingest(*YEAR, put(tmp_path / "mail.log", content))
-    assert [row["outcome"] for row in site.rows()] == ["accepted"]
-
-
-def test_standard_input(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
-    site = Site(tmp_path)
-    site.ingest(*YEAR, "-", given=TEXT)
-    assert essence(site.rows()) == whole
-
-
-@pytest.mark.parametrize("cut", line_ends(TEXT)[2::6])
-def test_two_files_in_either_order(tmp_path: Path, whole: list[tuple[object, ...]], cut: int) -> None:
-    older, newer = put(tmp_path / "mail.log.1", TEXT[:cut]), put(tmp_path / "mail.log", TEXT[cut:])
-    together = Site(tmp_path)
-    together.ingest(*YEAR, newer, older)
-    assert essence(together.rows()) == whole
-    apart_folder = tmp_path / "apart"
-    apart_folder.mkdir()
-    apart = Site(apart_folder)
-    apart.ingest(*YEAR, older)
-    apart.ingest(*YEAR, newer)
-    assert essence(apart.rows()) == whole
+def test_patterns_stand_for_the_files_there_are(tmp_path: Path) -> None:
+    for host in ("mx2", "mx1"):
+        (tmp_path / host).mkdir()
+        (tmp_path / host / "mail.log").touch()
+    assert list(streams_of([str(tmp_path / "*" / "mail.log"), "journal:"])) == [
+        str(tmp_path / "mx1" / "mail.log"),
+        str(tmp_path / "mx2" / "mail.log"),
+        "journal:",
+    ]

@@ -89,6 +89,22 @@ class Remembered(NamedTuple):
     server: str
     newest: int  # microseconds UTC
     sessions: str  # JSON, of the source's own making
+    stream: str = ""  # the log that is followed; sessions of files that are read once are one stream
+
+
+class Intake(NamedTuple):
+    """What reading a followed log has brought since it was last told, and how it stands now."""
+
+    stream: str
+    lines: int
+    other: int
+    unread: int
+    rows: int
+    line_rate: float  # a second, of late
+    row_rate: float
+    behind: int  # bytes on disk that were not read yet
+    problem: str  # one line, "" where all is well
+    newest: int  # time of its newest line, microseconds UTC; 0 while none was read
 
 
 @dataclass(slots=True)
@@ -100,6 +116,7 @@ class Commit:
     remembered: list[Remembered] = field(default_factory=list)
     learned: dict[str, str] = field(default_factory=dict)
     """account_key -> account, for names that authenticated for the first time: earlier failures may now be named."""
+    intake: Intake | None = None
 
 
 class Applied(NamedTuple):

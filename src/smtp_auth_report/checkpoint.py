@@ -35,3 +35,9 @@ def position(head: bytes, offset: int, tail: bytes, path: str, options: str, evi
     """Position after `offset` bytes, of which `tail` are the last."""
     known = head[: min(HEAD, offset)]
     return Position(digest(known), len(known), offset, digest(tail[-TAIL:]), path, options, evidence)
+
+
+def beginning(head: bytes, path: str) -> Position:
+    """Position of a file that was opened, and of which nothing was read."""
+    known = head[:HEAD]
+    return Position(digest(known), len(known), 0, digest(b""), path, "", "0")

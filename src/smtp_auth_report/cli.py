@@ -30,7 +30,7 @@ from smtp_auth_report.errors import InputError, ReportError, SelectionError
 from smtp_auth_report.settings import Settings, load
 
 if TYPE_CHECKING:
-    from smtp_auth_report.ingest import Summary
+    from smtp_auth_report.ingest import Reading, Summary
     from smtp_auth_report.store.interface import Selection, Store
 
 REPORT_NAMES = ("summary", "sending-volume", "tls-usage", "auth-methods", "clients", "failures")
@@ -84,8 +84,10 @@ def commands() -> None:
 @click.option("--timezone", metavar="TZ", help="Zone of stamps that carry none; default the machine's.")
 @click.option("--year", type=click.IntRange(1990, 2100), metavar="YYYY", help="Year of the first stamp that lacks one; default: found.")
 @click.option("--server", metavar="NAME", help="Host name for logs that carry none.")
+@click.option("--follow", is_flag=True, help="Go on with what is written to them, until stopped; also directories and journal:.")
+@click.option("--child-of", type=int, hidden=True, help="End when the process with this id, which started this one, has ended.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def ingest(files: tuple[str, ...], source: str, year: int | None, **flags: str | None) -> None:
+def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int | None, *, follow: bool, **flags: str | None) -> None:
     """Read logs: plain, gz, xz, bz2 or zst files, or - for standard input. Reading a file twice adds nothing."""
     from smtp_auth_report.ingest import Ingest, Reading
     from smtp_auth_report.site_key import site_key
@@ -96,6 +98,9 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, **flags: str |
     if source not in {"auto", *(kind.name for kind in SOURCES)}:
         raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
     reading = Reading(settings.log_zone, settings.timezone_given, year, settings.server, source)
+    if follow:
+        follow_logs(settings, reading, files, child_of)
+        return
     store = open_for(settings, memory_limit=INGEST_MEMORY)
     with progress_bar("Reading") as show:
         run = Ingest(store, site_key(settings.state_path), reading, now(), show)
@@ -110,24 +115,61 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, **flags: str |
     print_summary(run.summary)
 
 
+def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], parent: int | None) -> None:
+    """Read what is written, until a signal or the end of the process that started this one."""
+    from contextlib import ExitStack
+    from threading import Event
+
+    from smtp_auth_report.live import Following
+    from smtp_auth_report.site_key import site_key
+    from smtp_auth_report.store import shared
+    from smtp_auth_report.supervisor import end_with
+
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if parent is not None:
+        end_with(parent, stop)
+    with ExitStack() as held:
+
+        def opened() -> Store:
+            held.close()
+            store = open_for(settings, memory_limit=INGEST_MEMORY)
+            if not isinstance(store, shared.SharedStore):
+                held.enter_context(shared.sharing(store, shared.socket_of(settings.database)))
+            return store
+
+        say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
+        Following(opened, site_key(settings.state_path), reading, now, paths, say).run(stop)
+    os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
+
+
 @commands.command()
 @with_database
 @click.option("--state", metavar="S", help="SQLite file for keys and report requests; default beside the database.")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; default 127.0.0.1:8025.")
-@click.option("--timezone", "display_timezone", metavar="TZ", help="Zone of days and of times shown; default the machine's.")
-def serve(**flags: str | None) -> None:
-    """Serve the pages and the JSON API."""
+@click.option("--timezone", metavar="TZ", help="Zone of days and times shown, and of stamps that carry none; default the machine's.")
+@click.option(
+    "--follow", multiple=True, metavar="FILE", help="Read this log as it is written: file, pattern, directory, journal:. Repeatable."
+)
+def serve(follow: tuple[str, ...], **flags: str | None) -> None:
+    """Serve the pages and the JSON API, and read logs as they are written."""
+    from contextlib import nullcontext
+
     from smtp_auth_report.store import open_store, shared
+    from smtp_auth_report.supervisor import reading_beside
     from smtp_auth_report.web.application import Site
     from smtp_auth_report.web.application import serve as serve_pages
 
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings = load(flags)
+    settings = load(flags | {"display_timezone": flags["timezone"]})
     store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain, clock=now)
     site = Site(store=store, settings=settings, clock=now)
     try:
-        with shared.sharing(store, shared.socket_of(settings.database)):
+        say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
+        reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
+        with shared.sharing(store, shared.socket_of(settings.database)), reader:
             serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
     except ReportError:
         store.close()

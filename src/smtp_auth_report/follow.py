@@ -1,273 +1,337 @@
 """
-A log as batches of whole lines, whatever it is packed in.
+A path as one endless stream of lines, through rotation, truncation and compression.
 
-    with Log(path) as log:
-        log.reference                       when it was last written, microseconds UTC
-        log.sample()                        first stamps of blocks all over it, in file order
-        for batch in log.batches(offset):   whole lines as bytes
-            log.offset                      decompressed bytes given so far
-        log.tail                            a last line without an end
+    stream = FileStream("/var/log/mail.log", known, clock)
+    stream.begin()                          what a source needs before its first line; None while there is nothing
+    for lines in stream.read():             whole lines that have come since
+        stream.positions(options, year)     how far each file of the path has been read, for the next commit
+    stream.gaps()                           what was lost meanwhile, as far as it can be known
+    stream.behind                           bytes on disk that were not read yet
+    stream.problem                          why nothing comes, "" where all is well
 
-Plain files, gzip, xz, bzip2 and zstd are told apart by their first bytes; "-" is standard input.
+How a log moves on
+    mail.log -> mail.log.1         renamed: the old file is read on until its writer has let go of it, then the new one
+    mail.log copied, then cut      what the copy has beyond the place where reading stopped is read from the copy
+    mail.log.1 -> mail.log.2.gz    known by its content
+    several of these, unwatched    from the newest file that is known, all that are newer are read, oldest first
+
+Of a path that was never read before, the rotated files that are still there are read first. Of a directory all files
+are read, oldest first, and new ones as they come.
 
 What goes wrong
-    InputError for a file that is missing, empty, a directory, not readable, or damaged. A damaged archive gives all
-    that can be unpacked before the error is raised.
+    Nothing is raised for a file that is missing, empty, unreadable or damaged: `problem` says it, and it is tried again.
+    Lines that a rotation has lost are a Gap.
+
+See also
+    pipes.py for streams without a file
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
+import glob
 import os
 import re
-import stat
-import sys
-import zlib
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import time as clocks
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import NamedTuple, Protocol
 
-from smtp_auth_report.changes import Position
-from smtp_auth_report.checkpoint import HEAD, TAIL, digest
+from smtp_auth_report.changes import Gap, Position
+from smtp_auth_report.checkpoint import beginning, candidates
+from smtp_auth_report.checkpoint import position as position_of
 from smtp_auth_report.errors import InputError
+from smtp_auth_report.log_file import Log
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+LINGER = 60.0
+"""Seconds that a renamed file is still watched: its writer goes on until it is told to reopen."""
 
-BATCH = 4 << 20
-BLOCK = 1 << 20
-LONGEST = 16 << 20
-STDIN = "-"
+IDLE = 3600.0
+"""Seconds after which an unchanged file of a directory is closed."""
 
-_GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd"
-# mail.log-20260830.gz
-_ROTATED = re.compile(r"-(\d{4})(\d\d)(\d\d)(?:-?\d{2,10})?(?:\.\w+)?$")
-_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+# mail.log.1, mail.log.2.gz, mail.log-20260830.zst, mail-20260830.log, mail.1.log.xz
+_ROTATED = r"(?:{stem}[.-](?P<inner>\d[\d_T-]*){suffix}|{name}[.-](?P<outer>\d[\d_T-]*|old))(?:\.(?:gz|xz|bz2|zst))?"
+
+Clock = Callable[[], int]
 
 
-class Log:
-    """One file, or standard input."""
+class Start(NamedTuple):
+    """What a source needs to know of a stream before its first line."""
 
-    def __init__(self, path: str, now: int) -> None:
-        self.path = path
-        self.offset = 0
-        self.tail = b""
-        self._before = b""  # the last bytes before `offset`
-        self._now = now
-        self._raw = self._open()
-        self.packed = self._magic() if path != STDIN else ""
-        self._stream = self._unpack()
-        self.head = self._read_head()
-        self.reference = self._reference()
+    sample: list[bytes]
+    start: bytes
+    reference: int  # microseconds UTC
+    year: int | None  # where reading goes on, the year it had got to
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._raw.close()
+class Stream(Protocol):
+    """Lines that keep coming."""
+
+    name: str
+    problem: str
 
     @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        return "standard input" if self.path == STDIN else self.path
+    def ended(self) -> bool:
+        """Nothing will come any more."""
 
     @property
-    def size(self) -> int | None:
-        """Bytes on disk, None for standard input."""
-        return None if self.path == STDIN else os.fstat(self._raw.fileno()).st_size
+    def behind(self) -> int: ...
+
+    def begin(self) -> Start | None: ...
+
+    def read(self) -> Iterator[bytes]: ...
+
+    def positions(self, options: str, evidence: str) -> list[Position]: ...
+
+    def gaps(self) -> list[Gap]: ...
+
+    def close(self) -> None: ...
+
+
+class Known:
+    """How far every file was read, whichever stream read it."""
+
+    def __init__(self, positions: Iterable[Position]) -> None:
+        self._positions = {(p.head, p.head_size): p for p in positions}
+
+    def add(self, positions: Iterable[Position]) -> None:
+        self._positions.update({(p.head, p.head_size): p for p in positions})
+
+    def find(self, log: Log) -> Position | None:
+        """Go, in a file, to the place where reading it stopped; None, and at its beginning, if it is new."""
+        return next((p for p in candidates(self._positions.values(), log.head) if log.stands_at(p)), None)
+
+
+class _Files:
+    """Open files, in reading order."""
+
+    ended = False
+
+    def __init__(self, path: str, known: Known, clock: Clock) -> None:
+        self.name = path
+        self.problem = ""
+        self._known = known
+        self._clock = clock
+        self._logs: list[Log] = []
+        self._until: dict[Log, float] = {}  # files that nobody should write to any more, and when they are let go
+        self._marked: dict[Log, int] = {}  # offset last told by `positions`
+        self._gaps: list[Gap] = []
+        self._year: int | None = None
 
     @property
-    def done(self) -> int:
-        """Bytes on disk read so far."""
-        return self._raw.tell() if self.path != STDIN else self.offset
+    def behind(self) -> int:
+        """Bytes on disk that were not read yet."""
+        return sum(max(0, (log.size or 0) - log.done) for log in self._logs)
 
-    @property
-    def live(self) -> bool:
-        """A plain file may still grow, so a last line without an end may be half a line."""
-        return self.path != STDIN and not self.packed
+    def begin(self) -> Start | None:
+        """Open what there is; None while there is nothing to read."""
+        self._look()
+        if not self._logs:
+            return None
+        first = self._logs[0]
+        return Start(first.sample(), first.start, first.reference, self._year)
 
-    @property
-    def start(self) -> bytes:
-        """What was read ahead: the first block, before `batches` gives it."""
-        return self._start
+    def read(self) -> Iterator[bytes]:
+        """Whole lines that have come since, in order."""
+        self._look()
+        for log in list(self._logs):
+            try:
+                yield from log.batches()
+            except InputError as error:
+                self.problem = str(error)
+        yield from self._let_go()
 
-    @property
-    def before(self) -> bytes:
-        """The last bytes before `offset`."""
-        return self._before
+    def positions(self, options: str, evidence: str) -> list[Position]:
+        """How far each file has been read, of those that have moved since this was last asked."""
+        moved = [log for log in self._logs if log.offset and self._marked.get(log) != log.offset]
+        self._marked.update((log, log.offset) for log in moved)
+        positions = [position_of(log.head, log.offset, log.before, log.path, options, evidence) for log in moved]
+        self._known.add(positions)
+        return positions
 
-    def _open(self) -> BinaryIO:
-        if self.path == STDIN:
-            return cast("BinaryIO", sys.stdin.buffer)
+    def gaps(self) -> list[Gap]:
+        """What was lost since this was last asked."""
+        gaps, self._gaps = self._gaps, []
+        return gaps
+
+    def close(self) -> None:
+        for log in self._logs:
+            log.close()
+        self._logs.clear()
+
+    def _look(self) -> None:
+        """Open what is new."""
+        raise NotImplementedError
+
+    def _open(self, path: str) -> Log | None:
+        """A file, at the place where reading it stopped; None for one that has nothing to read, or cannot be read."""
         try:
-            if stat.S_ISDIR(Path(self.path).stat().st_mode):
-                raise InputError(f"{self.path}: is a directory; name the log files in it")
-            return Path(self.path).open("rb")
-        except FileNotFoundError:
-            raise InputError(f"{self.path}: no such file") from None
-        except PermissionError:
-            raise InputError(
-                f"{self.path}: no permission to read it; run as a user of the group that owns the log (often adm), or with sudo"
-            ) from None
+            if not Path(path).stat().st_size:
+                return None
+            log = Log(path, self._clock())
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be opened: {error.strerror}") from None
+            self.problem = f"{path}: {error.strerror}; waiting for it"
+            return None
+        except InputError as error:
+            self.problem = str(error)
+            return None
+        found = self._known.find(log)
+        if found is None:
+            self._known.add([beginning(log.head, path)])
+        elif found.offset and self._year is None:
+            self._year = int(found.evidence.split()[0]) or None
+        return log
 
-    def _magic(self) -> str:
-        start = self._raw.read(6)
-        self._raw.seek(0)
-        kinds = {"gzip": _GZIP, "xz": _XZ, "bzip2": _BZIP2, "zstd": _ZSTD}
-        return next((kind for kind, magic in kinds.items() if start.startswith(magic)), "")
+    def _let_go(self) -> Iterator[bytes]:
+        """Close files that are done with, once their position is told; a last line without an end is taken as it is."""
+        now = clocks.monotonic()
+        done = [log for log, until in self._until.items() if now > until or log.packed]
+        for log in done:
+            if self._marked.get(log, 0) == log.offset:
+                if log.tail:
+                    yield log.tail
+                self._drop(log)
 
-    def _unpack(self) -> BinaryIO:
-        if self.packed == "gzip":
-            return cast("BinaryIO", gzip.GzipFile(fileobj=self._raw))
-        if self.packed == "xz":
-            return cast("BinaryIO", lzma.LZMAFile(self._raw))
-        if self.packed == "bzip2":
-            return cast("BinaryIO", bz2.BZ2File(self._raw))
-        if self.packed == "zstd":
-            return cast("BinaryIO", zstd.ZstdFile(self._raw))
-        return self._raw
+    def _drop(self, log: Log) -> None:
+        self._logs.remove(log)
+        self._until.pop(log, None)
+        self._marked.pop(log, None)
+        log.close()
 
-    def _read_head(self) -> bytes:
-        head = b""
+    def _cut(self, log: Log) -> None:
+        """A file was truncated: what it held may stand in a copy, which is read from the place where this one stopped."""
+        self._lost("log truncated")
+        self._known.add([position_of(log.head, log.offset, log.before, log.path, "", f"{self._year or 0}")])
+        self._drop(log)
+
+    def _lost(self, reason: str) -> None:
+        self._gaps.append(Gap(self.name, self._clock(), reason, None))
+
+
+class FileStream(_Files):
+    """One path and the files that were rotated away from it."""
+
+    def __init__(self, path: str, known: Known, clock: Clock, *, followed_before: bool = False) -> None:
+        super().__init__(path, known, clock)
+        self._followed_before = followed_before
+        self._current: Log | None = None
+        self._stood: tuple[int, int, bool] | None = None  # device, inode, whether empty: of the path when last looked at
+
+    def _look(self) -> None:
+        """Is the path still the file that was read, and does that still hold what was read of it?"""
+        current = self._current
+        if current is not None and current.rewritten:
+            self._cut(current)
+            self._current = self._stood = current = None
         try:
-            while len(head) < BLOCK:
-                more = self._stream.read(BLOCK - len(head))
-                if not more:
-                    break
-                head += more
-        except _DAMAGE as error:
-            if not head:
-                raise InputError(f"{self.name}: damaged {self.packed or 'file'}: {error}") from None
-        if not head:
-            raise InputError(f"{self.name}: is empty; is this the log your mail server writes to?")
-        self._start = head
-        return head[:HEAD]
-
-    def _reference(self) -> int:
-        """Rotation name, else gzip's own header, else the file's time."""
-        rotated = _ROTATED.search(self.path)
-        if rotated:
-            try:
-                day = datetime(int(rotated[1]), int(rotated[2]), int(rotated[3]), 23, 59, tzinfo=UTC)
-                return int(day.timestamp()) * 1_000_000
-            except ValueError:
-                pass
-        if self.packed == "gzip" and (written := cast("gzip.GzipFile", self._stream).mtime):
-            return written * 1_000_000
-        return self._now if self.path == STDIN else os.fstat(self._raw.fileno()).st_mtime_ns // 1000
-
-    def sample(self) -> list[bytes]:
-        """The beginnings of first whole lines of blocks all over the file, and of its last line; a packed file is read once for it."""
-        if self.path == STDIN:
-            return self._lines_of([self._start])
-        if self.packed:
-            with Log(self.path, self._now) as again:
-                try:
-                    return self._lines_of(again.batches())
-                except InputError:
-                    return self._lines_of([self._start])
-        blocks = [self._start[:8192]]
-        size = self.size or 0
-        for place in (*range(BLOCK, size, BLOCK), max(0, size - 8192)):
-            self._raw.seek(place)
-            blocks.append(self._raw.read(8192).partition(b"\n")[2])
-        self._raw.seek(len(self._start))
-        return self._lines_of(blocks, ends=True)
-
-    @staticmethod
-    def _lines_of(blocks: Iterator[bytes] | list[bytes], *, ends: bool = False) -> list[bytes]:
-        found: list[bytes] = []
-        last = b""
-        for block in blocks:
-            found.append(block[:200].partition(b"\n")[0])
-            last = block
-        lines = last.rstrip(b"\n").rpartition(b"\n")
-        found.append(lines[2][:200] if lines[2] and not ends else last.rstrip(b"\n").split(b"\n")[-1][:200])
-        return [line for line in found if line]
-
-    def stands_at(self, position: Position) -> bool:
-        """Go to where reading stopped before; False, and back at the beginning, if what stands before it differs."""
-        content = self._start
-        if position.offset > len(content) or self.packed or self.path == STDIN:
-            if self.packed or self.path == STDIN:
-                return self._skip(position)
-            self._raw.seek(max(0, position.offset - TAIL))
-            before = self._raw.read(min(TAIL, position.offset))
-            if len(before) < min(TAIL, position.offset) or digest(before) != position.tail:
-                self._raw.seek(len(self._start))
-                return False
-            self._start, self.offset, self._before = b"", position.offset, before
-            return True
-        before = content[max(0, position.offset - TAIL) : position.offset]
-        if digest(before) != position.tail:
-            return False
-        self._start, self.offset, self._before = content[position.offset :], position.offset, before
-        return True
-
-    def _skip(self, position: Position) -> bool:
-        """Unpack up to a position; a stream cannot go back, so a difference opens it anew."""
-        content = self._start
-        before = b""
-        passed = 0
-        while passed + len(content) < position.offset:
-            passed += len(content)
-            before = (before + content)[-TAIL:]
-            try:
-                content = self._stream.read(BLOCK)
-            except _DAMAGE:
-                content = b""
-            if not content:
-                return self._rewind()
-        cut = position.offset - passed
-        before = (before + content[:cut])[-TAIL:]
-        if digest(before) != position.tail:
-            return self._rewind()
-        self._start, self.offset, self._before = content[cut:], position.offset, before
-        return True
-
-    def _rewind(self) -> bool:
-        if self.path != STDIN:
-            self._raw.seek(0)
-            self._stream = self._unpack()
-            self._read_head()
-        return False
-
-    def batches(self, size: int = BATCH) -> Iterator[bytes]:
-        """Whole lines from where the log stands. A line without an end is left in `tail`."""
-        rest, more, overlong = b"", self._start, False
-        self._start = b""
-        while True:
-            cut = more.rfind(b"\n") + 1
-            if cut:
-                batch, rest = rest + more[:cut], more[cut:]
-                self._advance(batch)
-                yield batch.partition(b"\n")[2] if overlong else batch
-                overlong = False
-            else:
-                rest += more
-            if len(rest) > LONGEST:
-                self._advance(rest)
-                if not overlong:
-                    yield rest
-                rest, overlong = b"", True
-            try:
-                more = self._stream.read(size)
-            except _DAMAGE as error:
-                self.tail = b"" if overlong else rest
-                raise InputError(
-                    f"{self.name}: damaged {self.packed or 'file'} after {self.offset} bytes: {error}; what came before was read"
-                ) from None
-            if not more:
-                self.tail = b"" if overlong else rest
+            found = Path(self.name).stat()
+        except OSError as error:
+            self.problem = f"{self.name}: {error.strerror}; waiting for it"
+            if self._stood is not None or self._logs:
                 return
+            stands = (0, 0, True)
+        else:
+            stands = (found.st_dev, found.st_ino, not found.st_size)
+            self.problem = ""
+        if stands == self._stood or (current is not None and current.file == stands[:2]):
+            return
+        if current is not None:
+            self._until[current] = clocks.monotonic() + LINGER
+        self._catch_up()
+        self._stood = stands if self._current is None else None
 
-    def _advance(self, batch: bytes) -> None:
-        self.offset += len(batch)
-        self._before = (self._before + batch[-TAIL:])[-TAIL:]
+    def _catch_up(self) -> None:
+        """Open the path, and before it what was rotated away and holds lines that were not read."""
+        missed = self._missed()
+        self._current = self._open(self.name)
+        if self._current is not None:
+            begin = self._current.head
+            for copy in [log for log in missed if begin.startswith(log.head) or log.head.startswith(begin)]:
+                missed.remove(copy)  # the path is about to be truncated
+                copy.close()
+        self._logs += [*missed, *([self._current] if self._current else [])]
+        for log in missed:
+            self._until[log] = clocks.monotonic() + LINGER
+
+    def _missed(self) -> list[Log]:
+        """Rotated files from the newest that is known on, oldest first."""
+        held = {log.file for log in self._logs}
+        missed: list[Log] = []
+        for path in rotated(self.name):
+            try:
+                found = Path(path).stat()
+                if (found.st_dev, found.st_ino) in held:
+                    break
+                log = Log(path, self._clock())
+            except (OSError, InputError):
+                continue
+            place = self._known.find(log)
+            missed.append(log)
+            if place is not None:
+                self._year = self._year or int(place.evidence.split()[0]) or None
+                break
+        else:
+            if missed and self._followed_before:
+                self._lost("rotated away before it was read")
+        self._followed_before = False
+        return missed[::-1]
+
+
+class DirectoryStream(_Files):
+    """All files of a directory, for servers that begin a new file every hour or day."""
+
+    def __init__(self, path: str, known: Known, clock: Clock) -> None:
+        super().__init__(path, known, clock)
+        self._done: dict[tuple[int, int], tuple[int, int]] = {}  # device, inode -> size, time of change when it was closed
+
+    def _look(self) -> None:
+        self.problem = ""
+        now = clocks.monotonic()
+        for cut in [log for log in self._logs if log.rewritten]:
+            self._cut(cut)
+        held = {log.file: log for log in self._logs}
+        for path, found in self._files():
+            key, state = (found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns)
+            if key in held:
+                if self._done.get(key) != state:
+                    self._until[held[key]] = now + IDLE
+            elif self._done.get(key) != state and (log := self._open(path)):
+                self._logs.append(log)
+                self._until[log] = now + IDLE
+            self._done[key] = state
+
+    def _files(self) -> list[tuple[str, os.stat_result]]:
+        """What there is to read, oldest first."""
+        try:
+            entries = [(entry.path, entry.stat()) for entry in os.scandir(self.name) if entry.is_file() and not entry.name.startswith(".")]
+        except OSError as error:
+            self.problem = f"{self.name}: {error.strerror}; waiting for it"
+            return []
+        return sorted(entries, key=lambda entry: (entry[1].st_mtime_ns, entry[0]))
+
+
+def rotated(path: str) -> list[str]:
+    """The files that were rotated away from a path, newest first: by number, else by date, else by time of change."""
+    name = Path(path)
+    pattern = re.compile(_ROTATED.format(stem=re.escape(name.stem), suffix=re.escape(name.suffix), name=re.escape(name.name)))
+    found: list[tuple[tuple[int, int], str]] = []
+    try:
+        entries = [entry.name for entry in os.scandir(name.parent)]
+    except OSError:
+        return []
+    for entry in entries:
+        parts = pattern.fullmatch(entry)
+        if parts and entry != name.name:
+            words = parts["inner"] or parts["outer"]
+            digits = re.sub(r"\D", "", words)
+            order = (1, -int(digits)) if len(digits) >= 6 else (0, int(digits or 0))
+            found.append((order, str(name.with_name(entry))))
+    return [entry for _, entry in sorted(found)]
+
+
+def streams_of(paths: Iterable[str]) -> Iterator[str]:
+    """Paths that patterns stand for now; a path without wildcards stands for itself."""
+    for path in paths:
+        if any(sign in path for sign in "*?[") and not Path(path).exists():
+            yield from sorted(found for found in glob.glob(path) if Path(found).is_file())  # noqa: PTH207 - a pattern may be absolute
+        else:
+            yield path

@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Changes, Commit
+from smtp_auth_report.changes import Changes, Commit, Remembered
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
-from smtp_auth_report.follow import Log
+from smtp_auth_report.log_file import Log
 from smtp_auth_report.site_key import account_key
 from smtp_auth_report.sources import SOURCES, Options, Source
 from smtp_auth_report.store.interface import Store
@@ -55,6 +55,20 @@ class Reading:
         """For comparing with how a file was read before."""
         return f"timezone={self.zone.key if self.zone_given else 'machine'} server={self.server}"
 
+    @property
+    def kinds(self) -> list[type[Source]]:
+        """The kinds of log that it may be."""
+        return [kind for kind in SOURCES if self.source in {"auto", kind.name}]
+
+    def sources(self, reference: int, now: int, year: int | None = None) -> list[Source]:
+        """One reader for each kind, for a log last written at `reference`; `year` is the one that reading had got to."""
+        options = Options(self.zone, self.zone_given, year or self.year, reference, now, self.server)
+        return [kind(options) for kind in self.kinds]
+
+    def evidence(self, source: Source) -> str:
+        """Where the year of the stamps came from, to go on with."""
+        return f"{source.year} {'stated' if self.year else 'found'}"
+
 
 @dataclass(slots=True)
 class Summary:
@@ -71,6 +85,28 @@ class Summary:
     files: int = 0
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+def recalled(remembered: list[Remembered], stream: str = "") -> list[Remembered]:
+    """Open sessions of each server for a stream to go on with: its own, else the newest there are."""
+    found: dict[str, Remembered] = {}
+    for entry in sorted(remembered, key=lambda entry: (entry.stream == stream, entry.newest)):
+        found[entry.server] = entry
+    return list(found.values())
+
+
+def feed(sources: Iterable[Source], batch: bytes, changes: Changes) -> tuple[int, int]:
+    """Give a batch to every source; how many lines it had, and how many of them were about submission to none."""
+    lines = about = 0
+    for source in sources:
+        found = source.feed(batch)
+        lines, about = found.lines, about + found.lines - found.other
+        found.lines = found.other = 0
+        changes.take(found)
+    other = max(0, lines - about)
+    changes.lines += lines
+    changes.other += other
+    return lines, other
 
 
 class Names:
@@ -139,7 +175,6 @@ class Ingest:
         self._reading = reading
         self._now = now
         self._progress = progress
-        self._kinds = [kind for kind in SOURCES if reading.source in {"auto", kind.name}]
         self.summary = Summary()
 
     def run(self, paths: Iterable[str]) -> Summary:
@@ -162,15 +197,13 @@ class Ingest:
                     self.summary.problems.append(str(error))
         finally:
             for _, log, _ in opened:
-                log.__exit__()
+                log.close()
         if self.summary.problems:
             raise InputError("; ".join(self.summary.problems))
         return self.summary
 
     def _sources(self, log: Log, year: int | None = None) -> list[Source]:
-        reading = self._reading
-        options = Options(reading.zone, reading.zone_given, year or reading.year, log.reference, self._now, reading.server)
-        return [kind(options) for kind in self._kinds]
+        return self._reading.sources(log.reference, self._now, year)
 
     def _file(self, log: Log, sample: list[bytes]) -> None:
         known = candidates(self._store.positions(), log.head)
@@ -183,7 +216,7 @@ class Ingest:
         sources = self._sources(log, int(found.evidence.split()[0]) if found else None)
         for source in sources:
             source.settle(sample, log.start)
-            source.recall(self._store.remembered(source.name))
+            source.recall(recalled(self._store.remembered(source.name)))
         run = _Run(log, sources, self)
         damage = run.batches()
         self.summary.files += 1
@@ -199,7 +232,7 @@ class Ingest:
         self.summary.notes += [f"{log.name}: {advice}" for source in recognised for advice in source.advice()]
 
     def _not_recognised(self, log: Log) -> str:
-        kinds = ", ".join(kind.title for kind in self._kinds)
+        kinds = ", ".join(kind.title for kind in self._reading.kinds)
         if b"\0" in log.head:
             return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
         return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
@@ -209,9 +242,9 @@ class Ingest:
         learned = self._names.apply(changes)
         commit = Commit(changes, learned=learned)
         if remember:
-            year = f"{sources[0].year} {'stated' if self._reading.year else 'found'}"
+            evidence = self._reading.evidence(sources[0])
             if log.offset:
-                commit.positions.append(position(log.head, log.offset, log.before, log.path, self._reading.text, year))
+                commit.positions.append(position(log.head, log.offset, log.before, log.path, self._reading.text, evidence))
             commit.remembered += [entry for source in sources for entry in source.remember()]
         applied = self._store.commit(commit)
         summary = self.summary
@@ -268,14 +301,9 @@ class _Run:
 
     def _feed(self, batch: bytes) -> None:
         self._bytes += len(batch)
-        about = lines = 0
-        for source in self._sources:
-            changes = source.feed(batch)
-            lines = changes.lines
-            about += changes.lines - changes.other
-            self._changes.take(changes)
+        lines, other = feed(self._sources, batch, self._changes)
         self.lines += lines
-        self._ingest.count(lines, max(0, lines - about))
+        self._ingest.count(lines, other)
         if clocks.monotonic() - self._shown > 0.1:
             self._shown = clocks.monotonic()
             self._ingest.show(self._log)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -48,6 +48,11 @@ class Settings:
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """These settings as variables, for a process that is to have the same."""
+        return {f"{PREFIX}{field.name.upper()}": getattr(self, field.name) for field in fields(self)}
 
     @property
     def timezone_given(self) -> bool:

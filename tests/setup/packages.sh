@@ -8,7 +8,7 @@
 set -eu
 
 # package: a program or file that shows it is there; several packages may stand for one browser
-needed="postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
+needed="systemd-journal-remote:/lib/systemd/systemd-journal-remote postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
 modules=/usr/lib/*/sasl2/libplain.so
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -483,18 +483,19 @@ class Join:
         handshake = rows.handshake_failed(server, session)
         for row in (*rows.failed(server, session), *refused, *([handshake] if handshake else [])):
             self.changes.put(row)
-        if session.recalled:
+        if session.given_early:
             given = {row.identity for row in refused}
             for _, _, identity, _ in session.refused:
                 if identity not in given:
                     self.changes.withdraw(identity)
 
     def give_open(self, server: Server, session: Session) -> None:
-        """What is known of a session at the end of the file."""
+        """What is known of a session that has not ended."""
         if session.authenticated:
             self._read_refusals(server, session)
         if session.interesting:
             self._give_others(server, session)
+            session.given_early = True
 
     def _shows_starttls(self, server: Server, door: Door) -> None:
         """The door is not wrapper mode: what waited for that was in clear."""

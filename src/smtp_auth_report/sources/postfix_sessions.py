@@ -83,7 +83,7 @@ class Session:
     handshake: tuple[int, bytes, Identity] | None = None  # time, error of a failed one
     library: bytes = b""
     interesting = False
-    recalled = False  # begun in an older file
+    given_early = False  # rows were given before its end
     no_mail: Identity | None = None  # of the row given
 
     def __init__(self, door: Door, pid: str) -> None:
@@ -275,7 +275,7 @@ def _nameless(line: bytes) -> bytes:
 
 def _load(door: Door, entry: dict[str, Any]) -> Session:
     session = Session(door, entry["pid"])
-    session.recalled = True
+    session.given_early = True
     for name, value in zip(_SESSION, entry["session"], strict=True):
         setattr(session, name, _from_json(value))
     if entry["counts"] is not None:

@@ -30,7 +30,7 @@ from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
 from smtp_auth_report.store.duckdb_writing import Writer
 from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, read_filters, within
-from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, UnreadCount, View
+from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, StreamState, UnreadCount, View
 from smtp_auth_report.store.local_time import bucket_minutes
 from smtp_auth_report.store.relations import Dialect, answer, build, rows
 from smtp_auth_report.submission import Submission
@@ -118,6 +118,10 @@ class DuckStore:
     def progress(self) -> list[Progress]:
         with self._cursor() as cursor:
             return notes.read_progress(cursor.execute)
+
+    def streams(self) -> list[StreamState]:
+        with self._cursor() as cursor:
+            return notes.read_streams(cursor.execute)
 
     # Questions
 

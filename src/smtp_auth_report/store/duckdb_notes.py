@@ -13,9 +13,9 @@ from typing import Any
 
 import duckdb
 
-from smtp_auth_report.changes import Commit, Position, Remembered, Unread
+from smtp_auth_report.changes import Commit, Intake, Position, Remembered, Unread
 from smtp_auth_report.store.filters import clean
-from smtp_auth_report.store.interface import Progress, UnreadCount
+from smtp_auth_report.store.interface import Progress, StreamState, UnreadCount
 from smtp_auth_report.store.local_time import HOUR
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
@@ -29,11 +29,13 @@ def write_notes(run: Execute, commit: Commit, now: int) -> None:
     for position in commit.positions:
         run("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", _row(position))
     for remembered in commit.remembered:
-        run("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)", _row(remembered))
+        run("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?, ?)", _row(remembered))
     for gap in commit.changes.gaps:
         run("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?, ?)", _row(gap))
     if commit.changes.unread:
         _write_unread(run, commit.changes.unread)
+    if commit.intake is not None:
+        _write_intake(run, commit.intake, now)
     _write_progress(run, commit, now)
 
 
@@ -65,6 +67,20 @@ def _write_unread(run: Execute, unread: list[Unread]) -> None:
             run("INSERT INTO unread_samples VALUES (?, ?, ?, ?, ?)", [*kind, number, sample])
 
 
+def _write_intake(run: Execute, intake: Intake, now: int) -> None:
+    """Numbers of lines and rows add up; the rest is how it stands."""
+    run(
+        """
+        INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE SET
+            lines = streams.lines + excluded.lines, other = streams.other + excluded.other,
+            unread = streams.unread + excluded.unread, rows = streams.rows + excluded.rows,
+            line_rate = excluded.line_rate, row_rate = excluded.row_rate, behind = excluded.behind,
+            problem = excluded.problem, newest = greatest(streams.newest, excluded.newest), committed = excluded.committed
+        """,
+        [*_row(intake), now],
+    )
+
+
 def _write_progress(run: Execute, commit: Commit, now: int) -> None:
     """The newest line of each server and kind; a server's kind is known from what its lines gave."""
     changes = commit.changes
@@ -93,11 +109,15 @@ def read_positions(run: Execute) -> list[Position]:
 
 
 def read_remembered(run: Execute, source: str) -> list[Remembered]:
-    return [Remembered(*row) for row in run("FROM remembered WHERE source = ? ORDER BY server", [source]).fetchall()]
+    return [Remembered(*row) for row in run("FROM remembered WHERE source = ? ORDER BY server, newest", [source]).fetchall()]
 
 
 def read_progress(run: Execute) -> list[Progress]:
     return [Progress(*row) for row in run("FROM progress ORDER BY source, server").fetchall()]
+
+
+def read_streams(run: Execute) -> list[StreamState]:
+    return [StreamState(*row) for row in run("FROM streams ORDER BY stream").fetchall()]
 
 
 def read_gaps(run: Execute, start: int, end: int) -> int:

@@ -101,6 +101,22 @@ class Progress(NamedTuple):
     committed: int  # when it was committed, microseconds UTC
 
 
+class StreamState(NamedTuple):
+    """A followed log: what was read of it in all, and how reading it goes."""
+
+    stream: str
+    lines: int
+    other: int
+    unread: int
+    rows: int
+    line_rate: float  # a second, when it was committed
+    row_rate: float
+    behind: int  # bytes on disk that were not read yet
+    problem: str
+    newest: int  # microseconds UTC, 0 while no line was read
+    committed: int  # microseconds UTC
+
+
 class Store(Protocol):
     """Submissions at rest. Raises StoreError, with one line that says how to mend it."""
 
@@ -135,5 +151,7 @@ class Store(Protocol):
     def gaps(self, start: int, end: int) -> int: ...
 
     def progress(self) -> list[Progress]: ...
+
+    def streams(self) -> list[StreamState]: ...
 
     def close(self) -> None: ...

@@ -24,9 +24,9 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Gap, Position, Remembered, Unread
+from smtp_auth_report.changes import Applied, Changes, Commit, Gap, Intake, Position, Remembered, Unread
 from smtp_auth_report.errors import ReportError, SelectionError, StoreError
-from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, UnreadCount, View
+from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, StreamState, UnreadCount, View
 from smtp_auth_report.submission import Identity, Submission
 
 
@@ -121,6 +121,9 @@ class SharedStore:
     def progress(self) -> list[Progress]:
         return [Progress(*entry) for entry in self._call("progress")]
 
+    def streams(self) -> list[StreamState]:
+        return [StreamState(*entry) for entry in self._call("streams")]
+
     def close(self) -> None:
         self._connection.close()
 
@@ -200,6 +203,7 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "unread": lambda store, start, end: store.unread(start, end),
     "gaps": lambda store, start, end: store.gaps(start, end),
     "progress": lambda store: store.progress(),
+    "streams": lambda store: store.streams(),
 }
 """What may be asked for, and how its arguments become what they were. Named tuples cross as lists."""
 
@@ -233,6 +237,7 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "positions": commit.positions,
         "remembered": commit.remembered,
         "learned": commit.learned,
+        "intake": commit.intake,
     }
 
 
@@ -248,4 +253,5 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
         positions=[Position(*values) for values in entry["positions"]],
         remembered=[Remembered(*values) for values in entry["remembered"]],
         learned=entry["learned"],
+        intake=Intake(*entry["intake"]) if entry["intake"] else None,
     )

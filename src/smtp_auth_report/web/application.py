@@ -28,6 +28,7 @@ from django.db import DatabaseError, connections
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.site_key import site_key
+from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
 
@@ -77,7 +78,8 @@ def serve(site: Site, on_ready: Callable[[str], None]) -> None:
     host, port = server.bind_addr[:2]
     on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     try:
-        server.serve()
+        with service_told(site.store.positions):
+            server.serve()
     finally:
         server.stop()
 

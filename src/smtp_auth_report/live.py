@@ -1,0 +1,278 @@
+"""
+Followed logs to rows to store, for as long as they are written.
+
+    Following(open_store, key, reading, clock, ["/var/log/mail.log"], say).run(stop)
+
+What has come is committed a fraction of a second later: rows, positions and open sessions in one transaction, so that a
+process that is killed at any moment goes on where it was. While a backlog is read, commits are as large as those of a
+log that is read once, and no line is read before the ones before it are safe: a slow disk slows reading, not memory.
+
+The kernel tells when a file changes (watchfiles); where it cannot, files are looked at twice a second.
+
+What goes wrong
+    A commit that fails is tried again, after a pause that grows to half a minute, and reading waits. A log that cannot
+    be read is said once and tried again. Where another process held the database and has ended, it is opened anew.
+"""
+
+from __future__ import annotations
+
+import time as clocks
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+from watchfiles import watch
+
+from smtp_auth_report.changes import Applied, Changes, Commit, Intake
+from smtp_auth_report.errors import StoreError
+from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, feed, recalled
+from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
+from smtp_auth_report.sources import Source
+from smtp_auth_report.store.interface import Store
+
+EVERY = 0.25
+"""Seconds between commits of a log that trickles."""
+
+LOOK = 0.5
+"""Seconds until files are looked at though the kernel said nothing."""
+
+SLICE = 1.0
+"""Seconds that one log may take before the next one's turn."""
+
+TELL = 60.0
+"""Seconds after which a log that is quiet is said to be followed still."""
+
+RATED = 10.0
+"""Seconds over which lines and rows a second are counted."""
+
+LONGEST_PAUSE = 30.0
+STRANGE = 1_000
+"""Lines of no known kind after which a log is said to be the wrong one."""
+
+Clock = Callable[[], int]
+
+
+class Following:
+    """Several logs, one store."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        key: bytes,
+        reading: Reading,
+        clock: Clock,
+        paths: Iterable[str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._open_store = open_store
+        self.reading = reading
+        self.clock = clock
+        self._paths = list(paths)
+        self._say = say
+        self.store = open_store()
+        self.names = Names(self.store, key)
+        self.known = Known(p for p in self.store.positions() if p.options == reading.text)
+        self._before = {state.stream for state in self.store.streams()}
+        self._tails: dict[str, Tail] = {}
+        self.stop = Event()
+
+    def run(self, stop: Event) -> None:
+        """Read until told to stop, or until every log has ended."""
+        self.stop = stop
+        try:
+            for _ in self._wakes():
+                while not stop.is_set() and self._round():
+                    pass
+                if stop.is_set() or all(tail.ended for tail in self._tails.values()):
+                    return
+        finally:
+            for tail in self._tails.values():
+                tail.close()
+            self.store.close()
+
+    def commit(self, commit: Commit) -> Applied | None:
+        """Apply it, however long that takes; None if told to stop before it could be done."""
+        pause = EVERY
+        while True:
+            try:
+                return self.store.commit(commit)
+            except StoreError as error:
+                self._say(str(error))
+            if self.stop.wait(pause):
+                return None
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if self._again(commit):
+                return Applied(0, 0, 0, 0, {})
+
+    def _again(self, commit: Commit) -> bool:
+        """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
+        with suppress(StoreError):
+            self.store.close()
+        try:
+            self.store = self._open_store()
+            return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
+        except StoreError as error:
+            self._say(str(error))
+        return False
+
+    def _round(self) -> bool:
+        """Give every log its turn; whether one of them has more."""
+        for name in streams_of(self._paths):
+            if name not in self._tails:
+                self._tails[name] = Tail(self._stream(name), self)
+                self._say(f"following {name}")
+        more = [tail.turn() for tail in list(self._tails.values())]
+        for tail in self._tails.values():
+            if tail.said != tail.problem:
+                tail.said = tail.problem
+                self._say(tail.problem or f"{tail.name}: is read again")
+        return any(more)
+
+    def _stream(self, name: str) -> Stream:
+        if name == "-":
+            return PipeStream(self.clock)
+        if name.startswith(JOURNAL):
+            return JournalStream(name, self.store.positions(), self.clock)
+        if Path(name).is_dir():
+            return DirectoryStream(name, self.known, self.clock)
+        return FileStream(name, self.known, self.clock, followed_before=name in self._before)
+
+    def _wakes(self) -> Iterator[object]:
+        """Each time something may have come."""
+        while not self.stop.is_set():
+            folders = {str(folder) for folder in map(_folder, self._paths) if folder.is_dir()}
+            yield None
+            if not folders:
+                self.stop.wait(LOOK)
+                continue
+            pause = int(LOOK * 1000)
+            try:
+                yield from watch(
+                    *folders, recursive=False, step=20, debounce=50, rust_timeout=pause, yield_on_timeout=True,
+                    stop_event=self.stop, raise_interrupt=True,
+                )  # fmt: skip
+            except OSError:
+                self.stop.wait(LOOK)
+
+
+class Tail:
+    """One log on its way through the sources."""
+
+    def __init__(self, stream: Stream, following: Following) -> None:
+        self._stream = stream
+        self._following = following
+        self._sources: list[Source] = []
+        self._changes = Changes()
+        self._bytes = 0
+        self._read = 0
+        self._committed = clocks.monotonic() - EVERY
+        self._told: tuple[int, str] | None = None
+        self._rates: deque[tuple[float, int, int]] = deque()
+        self.said = ""
+
+    @property
+    def name(self) -> str:
+        return self._stream.name
+
+    @property
+    def ended(self) -> bool:
+        return self._stream.ended and not self._changes.lines
+
+    @property
+    def problem(self) -> str:
+        """Why nothing comes of this log, "" where all is well."""
+        if self._stream.problem:
+            return self._stream.problem
+        if self._read >= STRANGE and not any(source.recognised for source in self._sources):
+            kinds = ", ".join(source.title for source in self._sources)
+            return f"{self.name}: no line of a known kind of log ({kinds}); name the mail server's log"
+        return ""
+
+    def turn(self) -> bool:
+        """Read what has come, for a while; whether there is more."""
+        if not self._sources and not self._begun():
+            self._tell()
+            return False
+        until = clocks.monotonic() + SLICE
+        for batch in self._stream.read():
+            self._feed(batch)
+            if len(self._changes.rows) >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
+                self._commit()
+            if clocks.monotonic() > until:
+                return True
+        if self._changes.lines and clocks.monotonic() - self._committed >= EVERY:
+            for source in self._sources:
+                self._changes.take(source.finish())
+            self._commit()
+        self._tell()
+        return False
+
+    def close(self) -> None:
+        """Keep what was read, if the store takes it at once: of a pipe it cannot be read again."""
+        if self._changes.lines:
+            self._commit()
+        self._stream.close()
+
+    def _begun(self) -> bool:
+        start = self._stream.begin()
+        if start is None:
+            return False
+        following = self._following
+        self._sources = following.reading.sources(start.reference, following.clock(), start.year)
+        for source in self._sources:
+            source.settle(start.sample, start.start)
+            source.recall(recalled(following.store.remembered(source.name), self.name))
+        return True
+
+    def _feed(self, batch: bytes) -> None:
+        self._bytes += len(batch)
+        self._read += feed(self._sources, batch, self._changes)[0]
+
+    def _commit(self) -> None:
+        following, changes = self._following, self._changes
+        changes.gaps += self._stream.gaps()
+        learned = following.names.apply(changes)
+        evidence = following.reading.evidence(self._sources[0])
+        commit = Commit(changes, learned=learned, positions=self._stream.positions(following.reading.text, evidence))
+        commit.remembered += [entry._replace(stream=self.name) for source in self._sources for entry in source.remember()]
+        commit.intake = self._intake()
+        following.commit(commit)
+        self._changes = Changes()
+        self._bytes = 0
+        self._committed = clocks.monotonic()
+
+    def _tell(self) -> None:
+        """Say how reading stands, where nothing else is committed that would."""
+        now = clocks.monotonic()
+        state = self._stream.behind, self.problem
+        rated = bool(self._rates) and now - self._rates[-1][0] > RATED
+        if self._told is not None and state[1] == self._told[1] and not rated and now - self._committed < TELL:
+            return
+        if rated:
+            self._rates.clear()
+        self._following.commit(Commit(Changes(gaps=self._stream.gaps()), intake=self._intake()))
+        self._committed = now
+
+    def _intake(self) -> Intake:
+        changes, now = self._changes, clocks.monotonic()
+        if changes.lines:
+            self._rates.append((now, changes.lines, len(changes.rows)))
+        while len(self._rates) > 1 and now - self._rates[0][0] > RATED:
+            self._rates.popleft()
+        lines, rows = (sum(entry[place] for entry in self._rates) / RATED for place in (1, 2))
+        behind, problem = self._told = self._stream.behind, self.problem
+        unread, added, newest = len(changes.unread), len(changes.rows), max(changes.newest.values(), default=0)
+        return Intake(self.name, changes.lines, changes.other, unread, added, lines, rows, behind, problem, newest)
+
+
+def _folder(path: str) -> Path:
+    """Where to watch for a path or a pattern."""
+    found = Path(path)
+    if found.is_dir():
+        return found
+    while any(sign in str(found) for sign in "*?["):
+        found = found.parent
+    return found if found.is_dir() else found.parent

@@ -1,0 +1,303 @@
+"""
+A log as batches of whole lines, whatever it is packed in.
+
+    with Log(path, now) as log:
+        log.reference                       when it was last written, microseconds UTC
+        log.sample()                        first stamps of blocks all over it, in file order
+        for batch in log.batches():         whole lines as bytes
+            log.offset                      decompressed bytes given so far
+        log.tail                            a last line without an end
+
+`batches` may be called again, and gives what was written since.
+
+Plain files, gzip, xz, bzip2 and zstd are told apart by their first bytes; "-" is standard input.
+
+What goes wrong
+    InputError for a file that is missing, empty, a directory, not readable, or damaged. A damaged archive gives all
+    that can be unpacked before the error is raised.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Self, cast
+
+from smtp_auth_report.changes import Position
+from smtp_auth_report.checkpoint import HEAD, TAIL, digest
+from smtp_auth_report.errors import InputError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+BATCH = 4 << 20
+BLOCK = 1 << 20
+LONGEST = 16 << 20
+STDIN = "-"
+
+_GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd"
+# mail.log-20260830.gz
+_ROTATED = re.compile(r"-(\d{4})(\d\d)(\d\d)(?:-?\d{2,10})?(?:\.\w+)?$")
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+
+class Log:
+    """One file, or standard input."""
+
+    def __init__(self, path: str, now: int) -> None:
+        self.path = path
+        self.offset = 0
+        self._rest = b""  # a line whose end has not been written
+        self._looked = (0, 0)  # size and time of change when `rewritten` was last asked
+        self._overlong = False  # what comes up to the next line's end is passed over
+        self._before = b""  # the last bytes before `offset`
+        self._now = now
+        self._raw = self._open()
+        self.packed = self._magic() if path != STDIN else ""
+        self._stream = self._unpack()
+        self.head = self._read_head()
+        self.reference = self._reference()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._raw.close()
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return "standard input" if self.path == STDIN else self.path
+
+    @property
+    def size(self) -> int | None:
+        """Bytes on disk, None for standard input."""
+        return None if self.path == STDIN else os.fstat(self._raw.fileno()).st_size
+
+    @property
+    def done(self) -> int:
+        """Bytes on disk read so far."""
+        return self._raw.tell() if self.path != STDIN else self.offset
+
+    @property
+    def live(self) -> bool:
+        """A plain file may still grow, so a last line without an end may be half a line."""
+        return self.path != STDIN and not self.packed
+
+    @property
+    def start(self) -> bytes:
+        """What was read ahead: the first block, before `batches` gives it."""
+        return self._start
+
+    @property
+    def tail(self) -> bytes:
+        """A last line without an end."""
+        return b"" if self._overlong else self._rest
+
+    @property
+    def file(self) -> tuple[int, int]:
+        """Device and inode: the same after it is renamed."""
+        status = os.fstat(self._raw.fileno())
+        return status.st_dev, status.st_ino
+
+    @property
+    def rewritten(self) -> bool:
+        """A plain file no longer holds, before the place where reading stopped, what was read there."""
+        status = os.fstat(self._raw.fileno())
+        if (status.st_size, status.st_mtime_ns) == self._looked:
+            return False
+        self._looked = status.st_size, status.st_mtime_ns
+        before = self._before + self._rest[:TAIL]
+        place = self.offset - len(self._before)
+        return status.st_size < self._raw.tell() or os.pread(self._raw.fileno(), len(before), place) != before
+
+    @property
+    def before(self) -> bytes:
+        """The last bytes before `offset`."""
+        return self._before
+
+    def _open(self) -> BinaryIO:
+        if self.path == STDIN:
+            return cast("BinaryIO", sys.stdin.buffer)
+        try:
+            if stat.S_ISDIR(Path(self.path).stat().st_mode):
+                raise InputError(f"{self.path}: is a directory; name the log files in it")
+            return Path(self.path).open("rb")
+        except FileNotFoundError:
+            raise InputError(f"{self.path}: no such file") from None
+        except PermissionError:
+            raise InputError(
+                f"{self.path}: no permission to read it; run as a user of the group that owns the log (often adm), or with sudo"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be opened: {error.strerror}") from None
+
+    def _magic(self) -> str:
+        start = self._raw.read(6)
+        self._raw.seek(0)
+        kinds = {"gzip": _GZIP, "xz": _XZ, "bzip2": _BZIP2, "zstd": _ZSTD}
+        return next((kind for kind, magic in kinds.items() if start.startswith(magic)), "")
+
+    def _unpack(self) -> BinaryIO:
+        if self.packed == "gzip":
+            return cast("BinaryIO", gzip.GzipFile(fileobj=self._raw))
+        if self.packed == "xz":
+            return cast("BinaryIO", lzma.LZMAFile(self._raw))
+        if self.packed == "bzip2":
+            return cast("BinaryIO", bz2.BZ2File(self._raw))
+        if self.packed == "zstd":
+            return cast("BinaryIO", zstd.ZstdFile(self._raw))
+        return self._raw
+
+    def _read_head(self) -> bytes:
+        head = b""
+        try:
+            while len(head) < BLOCK:
+                more = self._stream.read(BLOCK - len(head))
+                if not more:
+                    break
+                head += more
+        except _DAMAGE as error:
+            if not head:
+                raise InputError(f"{self.name}: damaged {self.packed or 'file'}: {error}") from None
+        if not head:
+            raise InputError(f"{self.name}: is empty; is this the log your mail server writes to?")
+        self._start = head
+        return head[:HEAD]
+
+    def _reference(self) -> int:
+        """Rotation name, else gzip's own header, else the file's time."""
+        rotated = _ROTATED.search(self.path)
+        if rotated:
+            try:
+                day = datetime(int(rotated[1]), int(rotated[2]), int(rotated[3]), 23, 59, tzinfo=UTC)
+                return int(day.timestamp()) * 1_000_000
+            except ValueError:
+                pass
+        if self.packed == "gzip" and (written := cast("gzip.GzipFile", self._stream).mtime):
+            return written * 1_000_000
+        return self._now if self.path == STDIN else os.fstat(self._raw.fileno()).st_mtime_ns // 1000
+
+    def sample(self) -> list[bytes]:
+        """The beginnings of first whole lines of blocks all over the file, and of its last line; a packed file is read once for it."""
+        if self.path == STDIN:
+            return self._lines_of([self._start])
+        if self.packed:
+            with Log(self.path, self._now) as again:
+                try:
+                    return self._lines_of(again.batches())
+                except InputError:
+                    return self._lines_of([self._start])
+        blocks = [self._start[:8192]]
+        size, stood = self.size or 0, self._raw.tell()
+        for place in (*range(BLOCK, size, BLOCK), max(0, size - 8192)):
+            self._raw.seek(place)
+            blocks.append(self._raw.read(8192).partition(b"\n")[2])
+        self._raw.seek(stood)
+        return self._lines_of(blocks, ends=True)
+
+    @staticmethod
+    def _lines_of(blocks: Iterator[bytes] | list[bytes], *, ends: bool = False) -> list[bytes]:
+        found: list[bytes] = []
+        last = b""
+        for block in blocks:
+            found.append(block[:200].partition(b"\n")[0])
+            last = block
+        lines = last.rstrip(b"\n").rpartition(b"\n")
+        found.append(lines[2][:200] if lines[2] and not ends else last.rstrip(b"\n").split(b"\n")[-1][:200])
+        return [line for line in found if line]
+
+    def stands_at(self, position: Position) -> bool:
+        """Go to where reading stopped before; False, and back at the beginning, if what stands before it differs."""
+        content = self._start
+        if position.offset > len(content) or self.packed or self.path == STDIN:
+            if self.packed or self.path == STDIN:
+                return self._skip(position)
+            self._raw.seek(max(0, position.offset - TAIL))
+            before = self._raw.read(min(TAIL, position.offset))
+            if len(before) < min(TAIL, position.offset) or digest(before) != position.tail:
+                self._raw.seek(len(self._start))
+                return False
+            self._start, self.offset, self._before = b"", position.offset, before
+            return True
+        before = content[max(0, position.offset - TAIL) : position.offset]
+        if digest(before) != position.tail:
+            return False
+        self._start, self.offset, self._before = content[position.offset :], position.offset, before
+        return True
+
+    def _skip(self, position: Position) -> bool:
+        """Unpack up to a position; a stream cannot go back, so a difference opens it anew."""
+        content = self._start
+        before = b""
+        passed = 0
+        while passed + len(content) < position.offset:
+            passed += len(content)
+            before = (before + content)[-TAIL:]
+            try:
+                content = self._stream.read(BLOCK)
+            except _DAMAGE:
+                content = b""
+            if not content:
+                return self._rewind()
+        cut = position.offset - passed
+        before = (before + content[:cut])[-TAIL:]
+        if digest(before) != position.tail:
+            return self._rewind()
+        self._start, self.offset, self._before = content[cut:], position.offset, before
+        return True
+
+    def _rewind(self) -> bool:
+        if self.path != STDIN:
+            self._raw.seek(0)
+            self._stream = self._unpack()
+            self._read_head()
+        return False
+
+    def batches(self, size: int = BATCH) -> Iterator[bytes]:
+        """Whole lines from where the log stands. A line without an end is left in `tail`, to go on from."""
+        more, self._start = self._start, b""
+        more = more or self._read(size)
+        while more:
+            cut = more.rfind(b"\n") + 1
+            if cut:
+                batch, self._rest = self._rest + more[:cut], more[cut:]
+                overlong, self._overlong = self._overlong, False
+                self._advance(batch)
+                yield batch.partition(b"\n")[2] if overlong else batch
+            else:
+                self._rest += more
+            if len(self._rest) > LONGEST:
+                rest, self._rest = self._rest, b""
+                overlong, self._overlong = self._overlong, True
+                self._advance(rest)
+                if not overlong:
+                    yield rest
+            more = self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except _DAMAGE as error:
+            raise InputError(
+                f"{self.name}: damaged {self.packed or 'file'} after {self.offset} bytes: {error}; what came before was read"
+            ) from None
+
+    def _advance(self, batch: bytes) -> None:
+        self.offset += len(batch)
+        self._before = (self._before + batch[-TAIL:])[-TAIL:]

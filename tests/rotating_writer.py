@@ -1,0 +1,103 @@
+"""
+Writes a log as a busy machine does, in a process of its own: in pieces that end anywhere, and rotated all the while.
+
+    python tests/rotating_writer.py SOURCE TARGET STYLE SECONDS SEED
+
+Styles, as logrotate has them
+    rename          mail.log.1, mail.log.2, …; the writer goes on in the renamed file until it is told to reopen
+    compress        the same, and everything but the newest is compressed
+    date            mail.log-20261124-000001
+    copytruncate    copied to mail.log.1, then cut; no line is written between the two
+    copycompress    the same, and the copy is compressed
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import shutil
+import sys
+import time
+from pathlib import Path
+
+PIECE = (20, 4_000)
+ROTATIONS = 8
+
+
+class Rotating:
+    """One log under one style of rotation."""
+
+    def __init__(self, path: Path, style: str) -> None:
+        self.path = path
+        self.style = style
+        self.file = path.open("ab", buffering=0)
+        self._old: list[Path] = []  # newest first
+        self._serial = 0
+
+    def rotate(self) -> None:
+        """Move on; a renamed file is still written to until `reopen`."""
+        if self.style == "date":
+            self._serial += 1
+            self.path.rename(f"{self.path}-20261124-{self._serial:06}")
+            return
+        self._shift()
+        first = Path(f"{self.path}.1")
+        if self.style.startswith("copy"):
+            shutil.copyfile(self.path, first)
+            self.file.truncate(0)
+        else:
+            self.path.rename(first)
+        self._old.insert(0, first)
+        if self.style == "copycompress":
+            self._old[0] = compress(first)
+
+    def reopen(self) -> None:
+        """What the postrotate script makes the syslog daemon do."""
+        if not self.style.startswith("copy"):
+            self.file.close()
+            self.file = self.path.open("ab", buffering=0)
+
+    def _shift(self) -> None:
+        for number in range(len(self._old), 0, -1):
+            old = self._old[number - 1]
+            suffix = ".gz" if old.suffix == ".gz" else ""
+            moved = old.rename(f"{self.path}.{number + 1}{suffix}")
+            self._old[number - 1] = compress(moved) if self.style == "compress" and not suffix else moved
+
+
+def compress(path: Path) -> Path:
+    """As gzip does: the new file is whole before the old one goes."""
+    packed = Path(f"{path}.gz")
+    with path.open("rb") as plain, gzip.open(packed, "wb", 1) as target:
+        shutil.copyfileobj(plain, target)
+    path.unlink()
+    return packed
+
+
+def main(source: str, target: str, style: str, seconds: str, seed: str) -> None:
+    rng = random.Random(int(seed))
+    content = Path(source).read_bytes()
+    log = Rotating(Path(target), style)
+    borders = sorted(rng.randrange(len(content)) for _ in range(ROTATIONS))
+    done, began = 0, time.monotonic()
+    while done < len(content):
+        piece = content[done : done + rng.randint(*PIECE)]
+        log.file.write(piece)
+        done += len(piece)
+        if borders and done >= borders[0] and log.path.stat().st_size:
+            borders.pop(0)
+            # as a rule a line is whole when a daemon reopens its log
+            end = content.find(b"\n", done) + 1 or len(content)
+            log.file.write(content[done:end])
+            done = end
+            log.rotate()
+            late = content.find(b"\n", done) + 1 or len(content)
+            if not style.startswith("copy"):
+                log.file.write(content[done:late])
+                done = late
+            log.reopen()
+        time.sleep(max(0.0, float(seconds) * done / len(content) - (time.monotonic() - began)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

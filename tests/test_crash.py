@@ -1,0 +1,73 @@
+"""
+Killed at any moment, over a log that is written and rotated meanwhile: the rows are those of an undisturbed run.
+
+The short form has some twenty kills; `make proof` sets CRASH_KILLS to three hundred.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ingesting import PROGRAM, ZONES, Site
+
+LOG = Path(__file__).parent / "logs" / "postfix" / "maillog_file" / "mail.log"
+WRITER = Path(__file__).parent / "rotating_writer.py"
+STYLES = ("rename", "compress", "date", "copytruncate", "copycompress")
+KILLS = int(os.environ.get("CRASH_KILLS", "20"))
+KILLS_A_RUN = 4
+SECONDS = 4.0
+RUNS = [(STYLES[number % len(STYLES)], number) for number in range(max(len(STYLES), KILLS // KILLS_A_RUN))]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = Site(tmp_path_factory.mktemp("undisturbed"))
+    site.ingest("--year", "2026", LOG)
+    return site
+
+
+@pytest.mark.parametrize(("style", "seed"), RUNS)
+def test_killed_at_any_moment_over_a_rotating_log(tmp_path: Path, undisturbed: Site, style: str, seed: int) -> None:
+    log = tmp_path / "mail.log"
+    site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
+    rng = random.Random(seed)
+    writer = subprocess.Popen([sys.executable, WRITER, LOG, log, style, str(SECONDS), str(seed)])
+    kills = 0
+    while kills < KILLS_A_RUN or writer.poll() is None:
+        reader = follow(site, log)
+        time.sleep(rng.uniform(0.3, 2 * SECONDS / KILLS_A_RUN))
+        reader.send_signal(signal.SIGKILL)
+        reader.wait()
+        kills += 1
+        if rng.random() < 0.3:
+            time.sleep(0.7)  # long enough for the log to be rotated unwatched
+    assert writer.returncode == 0
+    reader = follow(site, log)
+    wait_until_read(site)
+    reader.terminate()
+    assert reader.wait(20) == 0
+    assert site.rows() == undisturbed.rows()
+
+
+def follow(site: Site, log: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*PROGRAM, "ingest", "--follow", "--year", "2026", *ZONES, str(log)], env=site.environment)
+
+
+def wait_until_read(site: Site) -> None:
+    """Until nothing has changed for a while."""
+    before: object = None
+    for _ in range(40):
+        time.sleep(1.5)
+        now = site.run("export", "--format", "jsonl").stdout
+        if now and now == before:
+            return
+        before = now
+    raise AssertionError("the rows still change after a minute")
