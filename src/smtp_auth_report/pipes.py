@@ -30,6 +30,9 @@ from smtp_auth_report.log_file import LONGEST
 
 JOURNAL = "journal:"
 CHUNK = 1 << 20
+PATIENCE = 0.05
+"""Seconds that the next piece of a pipe may take, for a writer that is busy writing."""
+
 PAUSE = 5.0
 FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_HOSTNAME,_SOURCE_REALTIME_TIMESTAMP"
 MAIL = ("SYSLOG_FACILITY=2", "+", "SYSLOG_IDENTIFIER=systemd-journald")
@@ -44,7 +47,9 @@ class _Lines:
         self.ended = False
 
     def read(self) -> Iterator[bytes]:
-        while not self.ended and select.select([self._descriptor], [], [], 0)[0]:
+        patience = 0.0
+        while not self.ended and select.select([self._descriptor], [], [], patience)[0]:
+            patience = PATIENCE
             more = os.read(self._descriptor, CHUNK)
             self.ended = not more
             whole, end, rest = (self.rest + more).rpartition(b"\n")
@@ -155,7 +160,7 @@ class JournalStream:
         try:
             if folder.startswith("/") and not Path(folder).is_dir():
                 raise FileNotFoundError(2, "no such directory", folder)
-            self._process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+            self._process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, pipesize=CHUNK)  # noqa: S603
         except OSError as error:
             self.problem = f"{self.name}: {error.filename or 'journalctl'}: {error.strerror}; waiting for it"
             self._again = clocks.monotonic() + PAUSE
