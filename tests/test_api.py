@@ -9,9 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rows import NOON
-from sites import NOW, ZONE, Page, client_of, make_site, unread, week
+from sites import NOW, ROOT, ZONE, Page, client_of, make_site, unread, week
+from smtp_auth_report.changes import Changes, Commit, Intake
 from smtp_auth_report.reports import REPORTS, ask, periods
 from smtp_auth_report.reports.render import as_csv, as_json
 from smtp_auth_report.store.interface import FILTERS, Selection, View
@@ -126,3 +128,21 @@ def test_every_page_has_its_json_beside_it(client: Client, address: str) -> None
     if address.startswith("/report"):
         assert answer.json()["filters"] == {"tls": ["legacy"]}
         assert answer.json()["report"] == parse_qs(urlsplit(address).query)["by"][0]
+
+
+def test_metrics_tell_how_reading_goes(client: Client, site: Site) -> None:
+    site.store.commit(Commit(Changes(), intake=Intake("/var/log/mail.log", 100, 60, 2, 7, 10.0, 0.7, 4096, "", NOW)))
+    site.store.commit(Commit(Changes(), intake=Intake("/var/log/mail.log", 10, 6, 0, 1, 1.0, 0.1, 0, "no such file", NOW)))
+    answer = client.get("/metrics")
+    assert answer["Content-Type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
+    values = {name: family.samples[0].value for name, family in families.items() if len(family.samples) == 1}
+    assert values["smtp_auth_report_lines"] == 110
+    assert values["smtp_auth_report_unread"] == 2
+    assert values["smtp_auth_report_behind_bytes"] == 0
+    assert values["smtp_auth_report_problem"] == 1
+    documented = (ROOT / "docs" / "api.md").read_text()
+    for name, family in families.items():
+        kind = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        assert f"`{name.removeprefix('smtp_auth_report_')}{kind}`" in documented
+    assert "no such file" in client.get("/ingest").content.decode()

@@ -8,6 +8,7 @@ import bz2
 import gzip
 import lzma
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_else_the_time_of_the_file(tmp_path: Path) -> None:
 def test_reading_again_renamed_or_packed_adds_nothing(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
     site = Site(tmp_path)
     path = put(tmp_path / "mail.log", TEXT)
-    assert "4 accepted" not in site.ingest(*YEAR, path)
+    assert "New rows: 3 accepted" in site.ingest(*YEAR, path)
     assert "nothing new" in site.ingest(*YEAR, path)
     assert "nothing new" in site.ingest(*YEAR, path.rename(tmp_path / "mail.log.1"))
     assert "nothing new" in site.ingest(*YEAR, put(tmp_path / "mail.log.1.gz", gzip.compress(TEXT)))
@@ -162,3 +163,21 @@ def test_two_files_in_either_order(tmp_path: Path, whole: list[tuple[object, ...
     apart.ingest(*YEAR, older)
     apart.ingest(*YEAR, newer)
     assert essence(apart.rows()) == whole
+
+
+def test_a_pipe_that_goes_on_otherwise_is_read_whole(tmp_path: Path) -> None:
+    """It begins like one that was read before, and cannot go back once it turns out to be another."""
+    filler = b"Nov 23 16:00:00 mail postfix/anvil[1]: statistics: max cache size 1 at Nov 23 16:00:00\n" * 20_000
+    site = Site(tmp_path)
+    site.ingest(*YEAR, "-", given=filler + filler)
+    assert "New rows: 3 accepted" in site.ingest(*YEAR, "-", given=filler + TEXT + filler)
+
+
+def test_a_named_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", 'cat >"$0"', pipe], stdin=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        writer.stdin.write(gzip.compress(TEXT))
+        writer.stdin.close()
+        assert "New rows: 3 accepted" in Site(tmp_path).ingest(*YEAR, pipe)

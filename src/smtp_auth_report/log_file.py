@@ -30,11 +30,14 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from smtp_auth_report.changes import Position
 from smtp_auth_report.checkpoint import HEAD, TAIL, digest
 from smtp_auth_report.errors import InputError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -64,7 +67,8 @@ class Log:
         self._before = b""  # the last bytes before `offset`
         self._now = now
         self._raw = self._open()
-        self.packed = self._magic() if path != STDIN else ""
+        self._once = path == STDIN or not self._raw.seekable()  # a pipe can be read but once
+        self.packed = self._magic()
         self._stream = self._unpack()
         self.head = self._read_head()
         self.reference = self._reference()
@@ -87,17 +91,17 @@ class Log:
     @property
     def size(self) -> int | None:
         """Bytes on disk, None for standard input."""
-        return None if self.path == STDIN else os.fstat(self._raw.fileno()).st_size
+        return None if self._once else os.fstat(self._raw.fileno()).st_size
 
     @property
     def done(self) -> int:
         """Bytes on disk read so far."""
-        return self._raw.tell() if self.path != STDIN else self.offset
+        return self.offset if self._once else self._raw.tell()
 
     @property
     def live(self) -> bool:
         """A plain file may still grow, so a last line without an end may be half a line."""
-        return self.path != STDIN and not self.packed
+        return not self._once and not self.packed
 
     @property
     def start(self) -> bytes:
@@ -148,8 +152,7 @@ class Log:
             raise InputError(f"{self.path}: cannot be opened: {error.strerror}") from None
 
     def _magic(self) -> str:
-        start = self._raw.read(6)
-        self._raw.seek(0)
+        start = cast("BufferedReader", self._raw).peek(6)[:6]
         kinds = {"gzip": _GZIP, "xz": _XZ, "bzip2": _BZIP2, "zstd": _ZSTD}
         return next((kind for kind, magic in kinds.items() if start.startswith(magic)), "")
 
@@ -191,11 +194,11 @@ class Log:
                 pass
         if self.packed == "gzip" and (written := cast("gzip.GzipFile", self._stream).mtime):
             return written * 1_000_000
-        return self._now if self.path == STDIN else os.fstat(self._raw.fileno()).st_mtime_ns // 1000
+        return self._now if self._once else os.fstat(self._raw.fileno()).st_mtime_ns // 1000
 
     def sample(self) -> list[bytes]:
         """The beginnings of first whole lines of blocks all over the file, and of its last line; a packed file is read once for it."""
-        if self.path == STDIN:
+        if self._once:
             return self._lines_of([self._start])
         if self.packed:
             with Log(self.path, self._now) as again:
@@ -223,10 +226,15 @@ class Log:
         return [line for line in found if line]
 
     def stands_at(self, position: Position) -> bool:
-        """Go to where reading stopped before; False, and back at the beginning, if what stands before it differs."""
+        """
+        Go to where reading stopped before; False, and back at the beginning, if what stands before it differs. A pipe
+        cannot go back, so it goes no further than what was read ahead: its lines are told by their identity.
+        """
         content = self._start
-        if position.offset > len(content) or self.packed or self.path == STDIN:
-            if self.packed or self.path == STDIN:
+        if position.offset > len(content) and self._once:
+            return False
+        if position.offset > len(content):
+            if self.packed:
                 return self._skip(position)
             self._raw.seek(max(0, position.offset - TAIL))
             before = self._raw.read(min(TAIL, position.offset))
@@ -263,10 +271,9 @@ class Log:
         return True
 
     def _rewind(self) -> bool:
-        if self.path != STDIN:
-            self._raw.seek(0)
-            self._stream = self._unpack()
-            self._read_head()
+        self._raw.seek(0)
+        self._stream = self._unpack()
+        self._read_head()
         return False
 
     def batches(self, size: int = BATCH) -> Iterator[bytes]:

@@ -77,6 +77,8 @@ class PipeStream:
     def begin(self) -> Start | None:
         """What has come so far; None while nothing has."""
         self._first = next(self._lines.read(), b"")
+        if self._lines.ended and not self._first:
+            self._first, self._lines.rest = self._lines.rest, b""
         return Start([line[:200] for line in self._first.split(b"\n")[:1]], self._first, self._clock(), None) if self._first else None
 
     def read(self) -> Iterator[bytes]:

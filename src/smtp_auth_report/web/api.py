@@ -193,6 +193,10 @@ def ingest(request: HttpRequest) -> dict[str, Any]:
             }
             for log in site.store.progress()
         ],
+        "streams": [
+            state._asdict() | {"newest": rfc3339(state.newest) if state.newest else None, "committed": rfc3339(state.committed)}
+            for state in site.store.streams()
+        ],
         "unread": [
             {
                 "source": unread.source,

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.store.interface import Progress, Selection, Value, View
+from smtp_auth_report.store.interface import Progress, Selection, StreamState, Value, View
 from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
 from smtp_auth_report.web.header import LATE_AFTER
@@ -41,6 +41,13 @@ class Reading(NamedTuple):
 
     progress: Progress
     late: bool
+
+
+class Followed(NamedTuple):
+    """How reading of one log goes."""
+
+    state: StreamState
+    silent: bool
 
 
 @require_safe
@@ -102,6 +109,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Ingest"),
         "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.store.progress()],
+        "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.store.streams()],
         "unread": site.store.unread(),
         "gaps": site.store.gaps(selection.start, selection.end),
         "period": spans.in_words(selection),

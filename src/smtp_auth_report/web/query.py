@@ -167,6 +167,6 @@ def _number(parameters: Parameters, name: str, default: int, most: int) -> int:
     text = _text(parameters, name)
     if not text:
         return default
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
         raise SelectionError(f"{name} {text!r} is not a number from 1 to {most}")
     return int(text)

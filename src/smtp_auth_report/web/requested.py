@@ -70,8 +70,14 @@ def interrupt_unfinished() -> None:
 
 def remove(settings: Settings, request: RequestedReport) -> None:
     """Forget a request and its file."""
-    file_of(settings, request).unlink(missing_ok=True)
+    for path in (file_of(settings, request), _partial(settings, request)):
+        path.unlink(missing_ok=True)
     request.delete()
+
+
+def _partial(settings: Settings, request: RequestedReport) -> Path:
+    """The file while it is written."""
+    return file_of(settings, request).with_suffix(".part")
 
 
 def _remove_old(settings: Settings) -> None:
@@ -89,7 +95,7 @@ def _work(site: Site, request: RequestedReport) -> None:
 
 def _make(site: Site, request: RequestedReport) -> None:
     path = file_of(site.settings, request)
-    partial = path.with_suffix(".part")
+    partial = _partial(site.settings, request)
 
     def progress(done: int, total: int) -> None:
         RequestedReport.objects.filter(pk=request.pk).update(progress=Progress.RUNNING, done=done, total=total)
