@@ -107,6 +107,14 @@ class Intake(NamedTuple):
     newest: int  # time of its newest line, microseconds UTC; 0 while none was read
 
 
+class Withheld(NamedTuple):
+    """A name that failed to sign in, and is shown once its domain has signed in here."""
+
+    account_key: str
+    sealed: str  # the name, under the site's key
+    time: int  # microseconds UTC, of the attempt
+
+
 @dataclass(slots=True)
 class Commit:
     """What the store applies in one transaction."""
@@ -116,6 +124,7 @@ class Commit:
     remembered: list[Remembered] = field(default_factory=list)
     learned: dict[str, str] = field(default_factory=dict)
     """account_key -> account, for names that authenticated for the first time: earlier failures may now be named."""
+    withheld: list[Withheld] = field(default_factory=list)
     intake: Intake | None = None
 
 

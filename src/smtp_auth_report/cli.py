@@ -157,7 +157,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     from contextlib import nullcontext
 
     from smtp_auth_report.store import open_store, shared
-    from smtp_auth_report.supervisor import reading_beside
+    from smtp_auth_report.supervisor import expiring, reading_beside
     from smtp_auth_report.web.application import Site
     from smtp_auth_report.web.application import serve as serve_pages
 
@@ -169,7 +169,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     try:
         say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
-        with shared.sharing(store, shared.socket_of(settings.database)), reader:
+        with shared.sharing(store, shared.socket_of(settings.database)), reader, expiring(store, int(settings.retention_days), now):
             serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
     except ReportError:
         store.close()
@@ -228,6 +228,23 @@ def export(since: str | None, until: str | None, form: str, output: str, **flags
     finally:
         store.close()
     click.echo(f"{rows} submissions written", err=True)
+
+
+@commands.command()
+@with_database
+@click.argument("account")
+@click.confirmation_option("--yes", prompt="Erase this account from rows and sums for good?", help="Do not ask.")
+def erase(account: str, **flags: str | None) -> None:
+    """Erase ACCOUNT from rows and sums. What happened until now does not come back when a log is read again."""
+    from smtp_auth_report.site_key import account_key, site_key
+
+    settings = load(flags)
+    store = open_for(settings)
+    try:
+        rows = store.erase(account, account_key(site_key(settings.state_path), account))
+    finally:
+        store.close()
+    click.echo(f"{rows} rows erased, with their sums", err=True)
 
 
 def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:

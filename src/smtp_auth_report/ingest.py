@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Changes, Commit, Remembered
+from smtp_auth_report.changes import Changes, Commit, Remembered, Withheld
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
-from smtp_auth_report.site_key import account_key
+from smtp_auth_report.site_key import account_key, seal, unseal
 from smtp_auth_report.sources import SOURCES, Options, Source
 from smtp_auth_report.store.interface import Store
-from smtp_auth_report.submission import Identity, Outcome, Submission
+from smtp_auth_report.submission import Outcome, Submission
 
 ROWS_A_COMMIT = 25_000
 BYTES_A_COMMIT = 256 << 20
@@ -116,27 +116,31 @@ class Names:
         self._key = key
         self._accounts, self._domains = store.names()
         self._keys: dict[str, str] = {}
-        self._withheld: OrderedDict[Identity, Submission] = OrderedDict()
+        self._withheld: OrderedDict[str, str] = OrderedDict()  # account key -> name, of those whose domain may sign in yet
+        for entry in store.withheld():
+            self._withheld[entry.account_key] = unseal(key, entry.account_key, entry.sealed)
 
-    def apply(self, changes: Changes) -> dict[str, str]:
-        """Key every row, take names from failures that may not keep them; returns the names learned, by key."""
-        learned: dict[str, str] = {}
-        for row in list(changes.rows.values()):
+    def apply(self, changes: Changes) -> Commit:
+        """Key every row, take names from failures that may not keep them, name those that now may."""
+        commit = Commit(changes)
+        for row in changes.rows.values():
             if row.account and row.outcome != Outcome.AUTH_FAILED and row.account.casefold() not in self._accounts:
-                learned[self._hash(row.account)] = row.account
-                self._learn(row.account, changes)
+                commit.learned[self._hash(row.account)] = row.account
+                self._learn(row.account, commit)
         for identity, row in changes.rows.items():
             if row.account:
-                changes.rows[identity] = self._keyed(identity, row)
-        return learned
+                changes.rows[identity] = self._keyed(row, commit)
+        return commit
 
-    def _keyed(self, identity: Identity, row: Submission) -> Submission:
+    def _keyed(self, row: Submission, commit: Commit) -> Submission:
         name = row.account or ""
-        row = row._replace(account_key=self._hash(name))
+        key = self._hash(name)
+        row = row._replace(account_key=key)
         if row.outcome != Outcome.AUTH_FAILED or self._known(name):
             return row
-        if "@" in name:
-            self._withheld[identity] = row
+        if "@" in name and key not in self._withheld:
+            self._withheld[key] = name
+            commit.withheld.append(Withheld(key, seal(self._key, key, name), row.time))
             if len(self._withheld) > WITHHELD:
                 self._withheld.popitem(last=False)
         return row._replace(account=None)
@@ -145,17 +149,16 @@ class Names:
         folded = name.casefold()
         return folded in self._accounts or ("@" in folded and folded.rpartition("@")[2] in self._domains)
 
-    def _learn(self, name: str, changes: Changes) -> None:
+    def _learn(self, name: str, commit: Commit) -> None:
         folded = name.casefold()
         self._accounts.add(folded)
         domain = folded.rpartition("@")[2] if "@" in folded else ""
         if not domain or domain in self._domains:
             return
         self._domains.add(domain)
-        for identity in [i for i, row in self._withheld.items() if (row.account or "").casefold().rpartition("@")[2] == domain]:
-            row = self._withheld.pop(identity)
-            if identity not in changes.withdrawn:
-                changes.rows.setdefault(identity, row)
+        for key, waiting in list(self._withheld.items()):
+            if waiting.casefold().rpartition("@")[2] == domain:
+                commit.learned[key] = self._withheld.pop(key)
 
     def _hash(self, name: str) -> str:
         found = self._keys.get(name)
@@ -239,8 +242,7 @@ class Ingest:
 
     def commit(self, changes: Changes, log: Log, sources: list[Source], *, remember: bool = True) -> None:
         """Apply what was read, with the place where reading stopped, in one transaction."""
-        learned = self._names.apply(changes)
-        commit = Commit(changes, learned=learned)
+        commit = self._names.apply(changes)
         if remember:
             evidence = self._reading.evidence(sources[0])
             if log.offset:

@@ -234,9 +234,8 @@ class Tail:
     def _commit(self) -> None:
         following, changes = self._following, self._changes
         changes.gaps += self._stream.gaps()
-        learned = following.names.apply(changes)
-        evidence = following.reading.evidence(self._sources[0])
-        commit = Commit(changes, learned=learned, positions=self._stream.positions(following.reading.text, evidence))
+        commit = following.names.apply(changes)
+        commit.positions += self._stream.positions(following.reading.text, following.reading.evidence(self._sources[0]))
         commit.remembered += [entry._replace(stream=self.name) for source in self._sources for entry in source.remember()]
         commit.intake = self._intake()
         following.commit(commit)

@@ -41,6 +41,7 @@ class Settings:
     display_timezone: str
     default_domain: str
     server: str
+    retention_days: str
     notice: str
 
     @property
@@ -117,6 +118,12 @@ def _address(value: str) -> str:
     return value
 
 
+def _days(value: str) -> str:
+    if not value.isdecimal() or len(value) > 5:
+        raise ValueError("is not a number of days")
+    return value
+
+
 def _database(value: str) -> str:
     return str(Path(value).expanduser()) if value and "://" not in value else value
 
@@ -131,6 +138,7 @@ SETTINGS = (
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),
     Setting("server", _text, "localhost", "Host name for logs that carry none."),
+    Setting("retention_days", _days, "400", "Days that rows with client addresses are kept; sums stay. 0 keeps them for ever."),
     Setting("notice", _text, "", "A sentence shown at the top of every page, for example that the data is a sample."),
 )
 """What can be set. `default` is read like any other value."""

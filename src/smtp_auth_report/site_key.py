@@ -12,6 +12,7 @@ What goes wrong
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from hashlib import blake2b
@@ -47,3 +48,19 @@ def site_key(state: Path) -> bytes:
 def account_key(key: bytes, account: str) -> str:
     """Keyed hash of the case-folded name, 16 hexadecimal digits."""
     return blake2b(account.casefold().encode("utf-8", "surrogateescape"), key=key, digest_size=8).hexdigest()
+
+
+def seal(key: bytes, account_key: str, name: str) -> str:
+    """A name that only this site can read again. `account_key` is the name's own, so no two names share a key stream."""
+    content = name.encode("utf-8", "surrogatepass")
+    return _crossed(key, account_key, content).hex()
+
+
+def unseal(key: bytes, account_key: str, sealed: str) -> str:
+    """The name again."""
+    return _crossed(key, account_key, bytes.fromhex(sealed)).decode("utf-8", "surrogatepass")
+
+
+def _crossed(key: bytes, account_key: str, content: bytes) -> bytes:
+    stream = hashlib.shake_256(b"withheld" + key + account_key.encode()).digest(len(content))
+    return bytes(one ^ other for one, other in zip(content, stream, strict=True))

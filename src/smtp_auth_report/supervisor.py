@@ -3,6 +3,8 @@ Reading in a process of its own, beside the one that serves.
 
     with reading_beside(["--follow", "/var/log/mail.log"], settings, say):
         ...                             ends with the block, and with this process if that is killed
+    with expiring(store, days, clock):      rows that have grown old go, once an hour
+        ...
     with service_told(alive):           systemd hears that the service is ready, and that it is alive
         ...
 
@@ -21,13 +23,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from smtp_auth_report.errors import StoreError
 from smtp_auth_report.settings import Settings
+from smtp_auth_report.store.interface import Store
 
 LONGEST_PAUSE = 30.0
 STEADY = 60.0
 """Seconds that a reader must have run for the next pause to be a short one."""
 
 STOPPING = 10.0
+EXPIRE_EVERY = 3600.0
 
 
 @contextmanager
@@ -96,6 +101,26 @@ def _notify(state: str) -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
         messenger.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+@contextmanager
+def expiring(store: Store, days: int, clock: Callable[[], int]) -> Iterator[None]:
+    """Let rows older than this expire, now and then; 0 days keeps them for ever."""
+    stop = Event()
+
+    def work() -> None:
+        while not stop.wait(EXPIRE_EVERY):
+            try:
+                store.expire(clock() - days * 86_400_000_000)
+            except StoreError:
+                continue  # a full disk, say: what writes new rows tells of it
+
+    if days:
+        Thread(target=work, daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()
 
 
 def end_with(parent: int, stop: Event) -> None:

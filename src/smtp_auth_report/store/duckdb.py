@@ -23,7 +23,7 @@ from threading import Lock
 
 import duckdb
 
-from smtp_auth_report.changes import Applied, Commit, Position, Remembered
+from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
 from smtp_auth_report.errors import SelectionError, StoreError
 from smtp_auth_report.store import duckdb_notes as notes
 from smtp_auth_report.store.duckdb_errors import explained
@@ -106,6 +106,18 @@ class DuckStore:
         with self._cursor() as cursor:
             known = cursor.execute("SELECT account, account_domain FROM accounts").fetchall()
         return {account for account, _ in known}, {domain for _, domain in known if domain is not None}
+
+    def withheld(self) -> list[Withheld]:
+        with self._cursor() as cursor:
+            return notes.read_withheld(cursor.execute)
+
+    def expire(self, before: int) -> int:
+        with self._writing, explained(self._database):
+            return self._writer.expire(before)
+
+    def erase(self, account: str, key: str) -> int:
+        with self._writing, explained(self._database):
+            return self._writer.erase(account, key)
 
     def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
         with self._cursor() as cursor:

@@ -13,12 +13,15 @@ from typing import Any
 
 import duckdb
 
-from smtp_auth_report.changes import Commit, Intake, Position, Remembered, Unread
+from smtp_auth_report.changes import Commit, Intake, Position, Remembered, Unread, Withheld
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.store.interface import Progress, StreamState, UnreadCount
 from smtp_auth_report.store.local_time import HOUR
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
+
+WITHHELD = 20_000
+"""Names that wait for their domain at most."""
 
 SAMPLES = 5
 """How many unread lines are kept for each reason and server."""
@@ -36,6 +39,10 @@ def write_notes(run: Execute, commit: Commit, now: int) -> None:
         _write_unread(run, commit.changes.unread)
     if commit.intake is not None:
         _write_intake(run, commit.intake, now)
+    if commit.withheld:
+        _write_withheld(run, commit.withheld)
+    if commit.learned:
+        run("DELETE FROM withheld WHERE account_key IN (SELECT unnest(?))", [list(commit.learned)])
     _write_progress(run, commit, now)
 
 
@@ -65,6 +72,13 @@ def _write_unread(run: Execute, unread: list[Unread]) -> None:
         there = run("SELECT count(*) FROM unread_samples WHERE source = ? AND server = ? AND reason = ?", kind).fetchall()[0][0]
         for number, sample in enumerate(kept[: SAMPLES - there], there):
             run("INSERT INTO unread_samples VALUES (?, ?, ?, ?, ?)", [*kind, number, sample])
+
+
+def _write_withheld(run: Execute, withheld: list[Withheld]) -> None:
+    """The newest are kept."""
+    for entry in withheld:
+        run("INSERT OR IGNORE INTO withheld VALUES (?, ?, ?)", list(entry))
+    run(f"DELETE FROM withheld WHERE account_key NOT IN (SELECT account_key FROM withheld ORDER BY time DESC LIMIT {WITHHELD})")  # noqa: S608
 
 
 def _write_intake(run: Execute, intake: Intake, now: int) -> None:
@@ -114,6 +128,10 @@ def read_remembered(run: Execute, source: str) -> list[Remembered]:
 
 def read_progress(run: Execute) -> list[Progress]:
     return [Progress(*row) for row in run("FROM progress ORDER BY source, server").fetchall()]
+
+
+def read_withheld(run: Execute) -> list[Withheld]:
+    return [Withheld(*row) for row in run("FROM withheld ORDER BY time").fetchall()]
 
 
 def read_streams(run: Execute) -> list[StreamState]:

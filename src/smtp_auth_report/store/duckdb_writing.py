@@ -20,15 +20,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from typing import TypeVar
 
 import duckdb
 
 from smtp_auth_report.changes import Applied, Commit
+from smtp_auth_report.store import duckdb_forgetting as forgetting
 from smtp_auth_report.store.duckdb_notes import write_notes
 from smtp_auth_report.store.local_time import SECOND
 from smtp_auth_report.store.merging import COLUMNS, CONTESTED, GROUP, MERGED
 from smtp_auth_report.store.packing import Arrays, pack_identities, pack_learned, pack_rows
 from smtp_auth_report.submission import Identity, Submission
+
+Result = TypeVar("Result")
 
 APART = 2 * SECOND
 """How far the moments of opening of two readings may differ."""
@@ -57,14 +61,7 @@ class Writer:
         """Write it all, or nothing."""
         self._touched = False
         self._outcomes.clear()
-        self._run("BEGIN TRANSACTION")
-        try:
-            applied = self._apply(commit)
-            self._run("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
-        return applied
+        return self._at_once(lambda: self._apply(commit))
 
     def _roll_back(self) -> None:
         try:
@@ -72,10 +69,30 @@ class Writer:
         except duckdb.Error:
             return  # a fatal error has ended the transaction already; the first error is the one to tell
 
+    def expire(self, before: int) -> int:
+        """See `Store`."""
+        return self._at_once(lambda: forgetting.expire(self._run, before))
+
+    def erase(self, account: str, key: str) -> int:
+        """See `Store`."""
+        return self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock()))
+
+    def _at_once(self, work: Callable[[], Result]) -> Result:
+        """All of it, or nothing."""
+        self._run("BEGIN TRANSACTION")
+        try:
+            result = work()
+            self._run("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return result
+
     def _apply(self, commit: Commit) -> Applied:
         changes = commit.changes
         withdrawn = self._withdraw(changes.withdrawn) if changes.withdrawn else 0
-        added, revised = self._store(list(changes.rows.values())) if changes.rows else (0, 0)
+        rows = forgetting.kept(self._run, list(changes.rows.values())) if changes.rows else []
+        added, revised = self._store(rows) if rows else (0, 0)
         if commit.learned:
             self._learn(commit.learned)
         if self._touched:

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
-from smtp_auth_report.changes import Applied, Commit, Position, Remembered
+from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
 from smtp_auth_report.submission import Submission
 
 FILTERS = ("domain", "account", "sender", "client", "service", "tls", "mechanism", "auth-class", "server", "outcome")
@@ -131,6 +131,15 @@ class Store(Protocol):
 
     def names(self) -> tuple[set[str], set[str]]:
         """Case-folded accounts that have authenticated here, and their domains."""
+
+    def withheld(self) -> list[Withheld]:
+        """Names that wait for their domain to sign in, oldest first."""
+
+    def expire(self, before: int) -> int:
+        """Delete rows of times before this, but not their sums; how many. They do not come back when a log is read again."""
+
+    def erase(self, account: str, key: str) -> int:
+        """Delete an account from rows and sums; how many rows. Of the time until now it does not come back."""
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer: ...
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Gap, Intake, Position, Remembered, Unread
+from smtp_auth_report.changes import Applied, Changes, Commit, Gap, Intake, Position, Remembered, Unread, Withheld
 from smtp_auth_report.errors import ReportError, SelectionError, StoreError
 from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, StreamState, UnreadCount, View
 from smtp_auth_report.submission import Identity, Submission
@@ -91,6 +91,15 @@ class SharedStore:
     def names(self) -> tuple[set[str], set[str]]:
         accounts, domains = self._call("names")
         return set(accounts), set(domains)
+
+    def withheld(self) -> list[Withheld]:
+        return [Withheld(*entry) for entry in self._call("withheld")]
+
+    def expire(self, before: int) -> int:
+        return int(self._call("expire", before))
+
+    def erase(self, account: str, key: str) -> int:
+        return int(self._call("erase", account, key))
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
         rows, total, sums = self._call("ask", asdict(question), _selection_out(selection), asdict(view))
@@ -195,6 +204,9 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "commit": lambda store, commit: store.commit(_commit_in(commit)),
     "positions": lambda store: store.positions(),
     "remembered": lambda store, source: store.remembered(source),
+    "withheld": lambda store: store.withheld(),
+    "expire": lambda store, before: store.expire(before),
+    "erase": lambda store, account, key: store.erase(account, key),
     "names": lambda store: _sets(store.names()),
     "ask": lambda store, question, selection, view: store.ask(Question(**question), _selection_in(selection), View(**view)),
     "choices": lambda store, column, selection, search, limit: store.choices(column, _selection_in(selection), search, limit),
@@ -237,6 +249,7 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "positions": commit.positions,
         "remembered": commit.remembered,
         "learned": commit.learned,
+        "withheld": commit.withheld,
         "intake": commit.intake,
     }
 
@@ -253,5 +266,6 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
         positions=[Position(*values) for values in entry["positions"]],
         remembered=[Remembered(*values) for values in entry["remembered"]],
         learned=entry["learned"],
+        withheld=[Withheld(*values) for values in entry["withheld"]],
         intake=Intake(*entry["intake"]) if entry["intake"] else None,
     )
