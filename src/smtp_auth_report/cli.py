@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 
 from smtp_auth_report import __version__
-from smtp_auth_report.errors import InputError, ReportError, SelectionError
+from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError
 from smtp_auth_report.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ FILTERS = {
 
 Command = Callable[..., Any]
 INGEST_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
+PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
 WIDTH = 240  # of a table that is not on a terminal
 
 
@@ -59,7 +60,7 @@ def now() -> int:
 
 
 def with_database(command: Command) -> Command:
-    """The option every command has."""
+    """The options of every command that reads or writes a database."""
     command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
     return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
 
@@ -156,7 +157,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     """Serve the pages and the JSON API, and read logs as they are written."""
     from contextlib import nullcontext
 
-    from smtp_auth_report.store import open_store, shared
+    from smtp_auth_report.store import shared
     from smtp_auth_report.supervisor import expiring, reading_beside
     from smtp_auth_report.web.application import Site
     from smtp_auth_report.web.application import serve as serve_pages
@@ -164,7 +165,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load(flags | {"display_timezone": flags["timezone"]})
-    store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain, clock=now)
+    store = open_for(settings, alone=True)
     site = Site(store=store, settings=settings, clock=now)
     try:
         say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
@@ -264,22 +265,31 @@ def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
     return rows
 
 
-def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str = "") -> Store:
-    """The store of these settings: through the process that holds the file where there is one, else the file itself."""
+def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str = "", alone: bool = False) -> Store:
+    """
+    The store of these settings: through the process that holds the file where there is one, unless it is to be held
+    `alone`, else the file itself. A report that is just being made holds it too, for a moment: that is waited for.
+    """
     from smtp_auth_report.store import open_store, shared
 
-    held = shared.connect(settings.database)
-    if held is not None:
-        return held
-
-    return open_store(
-        settings.database,
-        display_zone=settings.display_timezone,
-        default_domain=settings.default_domain,
-        clock=now,
-        read_only=read_only,
-        memory_limit=memory_limit,
-    )
+    until = time.monotonic() + PATIENCE
+    while True:
+        held = shared.connect(settings.database)
+        if held is not None and not alone:
+            return held
+        try:
+            return open_store(
+                settings.database,
+                display_zone=settings.display_timezone,
+                default_domain=settings.default_domain,
+                clock=now,
+                read_only=read_only,
+                memory_limit=memory_limit,
+            )
+        except InUseError:
+            if held is not None or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def selected(

@@ -32,3 +32,7 @@ class SettingError(ReportError):
 
 class SelectionError(ReportError):
     """A report was asked for something that it does not have."""
+
+
+class InUseError(StoreError):
+    """Another process holds the database."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -62,7 +61,7 @@ def served(site: Site) -> Iterator[str]:
         assert time.monotonic() < until, "serve does not listen"
         time.sleep(0.05)
     yield f"http://127.0.0.1:{port}"
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     process.wait(20)
 
 

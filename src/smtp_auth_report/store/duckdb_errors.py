@@ -5,7 +5,7 @@ What DuckDB says, in the administrator's words.
         connection.execute(...)
 
 What goes wrong
-    StoreError for what the machine or the file can cause: locked, no permission, disk full, damaged, out of memory.
+    InUseError for a file that another process holds; StoreError for what else the machine or the file can cause: no permission, disk full, damaged, out of memory.
     A fault in our own SQL is not disguised.
 """
 
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from smtp_auth_report.errors import StoreError
+from smtp_auth_report.errors import InUseError, StoreError
 
 ENVIRONMENT = (
     duckdb.IOException,
@@ -32,9 +32,11 @@ ENVIRONMENT = (
 )
 """Errors that are nobody's fault in the program."""
 
+LOCKED = r"Could not set lock|already open|different configuration"
+
 CAUSES = (
     (r"Could not set lock.*?\(PID (\d+)", "is in use by another process (pid {0}); wait until it has ended, or stop it"),
-    (r"Could not set lock|already open|different configuration", "is in use by another process; wait until it has ended, or stop it"),
+    (LOCKED, "is in use by another process; wait until it has ended, or stop it"),
     (r"not a valid DuckDB database", "is not a DuckDB database; choose another path with --database"),
     (r"newer version of DuckDB|version number", "was written by a newer version of DuckDB; update the duckdb package"),
     (r"[Ii]s a directory", "is a directory; give the path of a file with --database"),
@@ -56,7 +58,8 @@ def explained(database: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         if isinstance(error, ENVIRONMENT) or type(error) is duckdb.Error:  # a damaged file has no class of its own
-            raise StoreError(f"{database}: {explanation(str(error))}") from error
+            kind = InUseError if re.search(LOCKED, str(error)) else StoreError
+            raise kind(f"{database}: {explanation(str(error))}") from error
         raise
 
 
