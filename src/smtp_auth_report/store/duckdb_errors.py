@@ -5,7 +5,8 @@ What DuckDB says, in the administrator's words.
         connection.execute(...)
 
 What goes wrong
-    InUseError for a file that another process holds; StoreError for what else the machine or the file can cause: no permission, disk full, damaged, out of memory.
+    InUseError for a file that another process holds; StoreError for what else the machine or the file can cause: no
+    permission, disk full, damaged, out of memory.
     A fault in our own SQL is not disguised.
 """
 
