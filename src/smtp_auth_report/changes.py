@@ -51,6 +51,11 @@ class Changes:
         self.rows[row.identity] = row
         self.withdrawn.discard(row.identity)
 
+    def put_all(self, rows: Mapping[Identity, Submission]) -> None:
+        """Add many rows or revise them."""
+        self.rows.update(rows)
+        self.withdrawn.difference_update(rows)
+
     def withdraw(self, identity: Identity) -> None:
         """Take a row back."""
         self.rows.pop(identity, None)
@@ -60,8 +65,7 @@ class Changes:
         """Add what a later batch brought."""
         for identity in later.withdrawn:
             self.withdraw(identity)
-        for row in later.rows.values():
-            self.put(row)
+        self.put_all(later.rows)
         self.unread += later.unread
         self.gaps += later.gaps
         self.lines += later.lines

@@ -23,19 +23,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from smtp_auth_report.changes import Changes, Gap, Remembered, Unread
 from smtp_auth_report.sources import postfix_lines as lines
-from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, SOLARIS, Envelope, origin
+from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, SOLARIS, Envelope, Parts, origin
 from smtp_auth_report.sources.interface import Options
 from smtp_auth_report.sources.masking import masked
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import DAY, Process, Server, Session
+from smtp_auth_report.sources.postfix_sieve import Sieve
+from smtp_auth_report.sources.postfix_whole import WholeSessions
 from smtp_auth_report.sources.stamps import Clock
 
 PROCESSES = 200_000
+WORTH_SIFTING = 1 << 16
+"""Bytes of a batch from which on the sieve is faster than reading every line."""
+
 STRAGGLER = 2_000_000
 
 _CLIENT = re.compile(rb"\[([0-9A-Fa-f.:]+)\]")
@@ -79,7 +84,8 @@ class PostfixSource:
         self._join = join = Join(Clock(options), self.name)
         self._processes: dict[bytes, Process | None] = {}  # by how the envelope writes it; facilities make several of one
         self._by_key: dict[tuple[str, str], Process] = {}
-        self._previous = b""  # the last line with an envelope
+        self._sieve = Sieve(self._shows_starttls, WholeSessions(join, self._known_server))
+        self._previous: Parts | None = None  # of the last line that has them
         self._month = b""  # first letters of its stamp: every month is told to the clock, so that no year is missed
         self._servers: dict[str, Server] = {}
         self._recalled: dict[str, Remembered] = {}
@@ -131,26 +137,51 @@ class PostfixSource:
 
     def feed(self, batch: bytes) -> Changes:
         """Read whole lines."""
-        changes = self._join.changes = Changes()
-        about = self._join.about
+        join = self._join
+        changes = join.changes = Changes()
+        about = join.about
+        sifted = None
+        if self.recognised and len(batch) >= WORTH_SIFTING:
+            sifted = self._sieve.sift(batch, join.pending, filtered=join.filtered)
+        if sifted:
+            changes.lines = sifted.total
+            self._read(sifted.lines)
+            join.about += sifted.tls
+            join.tls_lines += sifted.tls
+            self._end_of_batch(sifted.end)
+        else:
+            found = self._split(batch)
+            changes.lines = len(found)
+            if found and len(max(found, key=len)) > LONGEST_MESSAGE:
+                found = self._without_long(found)
+            self._read(found)
+            self._end_of_batch(found[-50:])
+        changes.other = changes.lines - (join.about - about) - len(changes.unread)
+        return changes
+
+    @staticmethod
+    def _split(batch: bytes) -> list[bytes]:
         found = batch.split(b"\n")
         if found[-1] == b"":
             found.pop()
-        changes.lines = len(found)
-        if found and len(max(found, key=len)) > LONGEST_MESSAGE:
-            found = self._without_long(found)
-        self._read(found)
-        self._end_of_batch(found)
-        changes.other = changes.lines - (self._join.about - about) - len(changes.unread)
-        return changes
+        return found
 
-    def _read(self, found: list[bytes]) -> None:
+    def _known_server(self, host: str | None) -> Server | None:
+        return self._servers.get(host or self._options.server)
+
+    def _shows_starttls(self, host: str | None, tag: str) -> bool:
+        server = self._known_server(host)
+        door = server.doors.get(tag) if server else None
+        return door is not None and door.starttls
+
+    def _read(self, found: Sequence[bytes | Parts]) -> None:
         split, heads, actions, processes = self._envelope.split, self._heads, self._actions, self._processes
         join, pending = self._join, self._join.pending
         previous, month = self._previous, self._month
         for line in found:
-            parts = split(line)
+            parts = line if isinstance(line, tuple) else split(line)
             if parts is None:
+                assert isinstance(line, bytes)
                 self._no_envelope(line, previous)
                 continue
             stamp, raw, message = parts
@@ -179,7 +210,7 @@ class PostfixSource:
                         join.failure(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
                 if not self.recognised:
                     self._process(raw, stamp)
-            previous = line
+            previous = parts
         self._previous, self._month = previous, month
 
     def finish(self) -> Changes:
@@ -254,11 +285,11 @@ class PostfixSource:
             self._servers[host] = server
         return server
 
-    def _rare(self, stamp: bytes, raw: bytes, message: bytes, previous: bytes) -> None:
+    def _rare(self, stamp: bytes, raw: bytes, message: bytes, previous: Parts | None) -> None:
         """Solaris puts an id between tag and text; other programs say when lines were lost or repeated."""
         rest = SOLARIS.sub(b"", message, count=1) if message.startswith(b"[ID ") else message
         if rest != message:
-            self._read([stamp + b" " + raw + (b"]: " if b"[" in raw else b": ") + rest])
+            self._read([(stamp, raw, rest)])
             return
         repeated = SAYS_REPEATED.match(message)
         if repeated:
@@ -282,7 +313,7 @@ class PostfixSource:
         self._join.changes.unread += [entry] * (len(found) - len(kept))
         return kept
 
-    def _no_envelope(self, line: bytes, previous: bytes) -> None:
+    def _no_envelope(self, line: bytes, previous: Parts | None) -> None:
         repeated = LAST_REPEATED.match(line)
         if repeated:
             self._repeat(previous, int(repeated[1]))
@@ -290,8 +321,7 @@ class PostfixSource:
             reason = "stamp, host or program not understood"
             self._join.changes.unread.append(Unread(self.name, self._options.server, reason, self._newest(), masked(line)))
 
-    def _repeat(self, previous: bytes, times: int) -> None:
-        parts = Envelope().split(previous)
+    def _repeat(self, parts: Parts | None, times: int) -> None:
         process = self._processes.get(parts[1]) if parts else None
         if parts and process is not None and b": SASL " in parts[2]:
             process = process if process.pid else self._by_client(process, parts[2])
@@ -300,13 +330,15 @@ class PostfixSource:
     def _newest(self) -> int:
         return max((server.newest for server in self._servers.values()), default=self._options.now)
 
-    def _end_of_batch(self, found: list[bytes]) -> None:
-        split = Envelope().split
-        for line in reversed(found[-50:]):
-            parts = split(line)
-            process = self._processes.get(parts[1]) if parts else None
-            if parts and process is not None:
-                self._join.time(process.server, parts[0])
+    def _end_of_batch(self, end: list[bytes]) -> None:
+        """The time of the newest line; then what has grown old goes."""
+        last = list(filter(None, map(Envelope().split, reversed(end))))
+        if last:
+            self._previous = last[0]
+        for stamp, raw, _ in last:
+            process = self._processes.get(raw) or self._process(raw, stamp)
+            if process is not None:
+                self._join.time(process.server, stamp)
                 break
         for server in self._servers.values():
             self._join.changes.newest[server.host] = server.newest

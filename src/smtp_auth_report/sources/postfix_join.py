@@ -54,7 +54,8 @@ class Join:
         time = self.clock.at(stamp)
         if time is None:
             return server.newest
-        server.newest = max(server.newest, time)
+        if time > server.newest:  # noqa: PLR1730 - for every line
+            server.newest = time
         return time
 
     def unread(self, process: Process, stamp: bytes, reason: str, message: bytes) -> None:
@@ -64,7 +65,7 @@ class Join:
     # Lines about a connection
 
     def connect(self, process: Process, _stamp: bytes, message: bytes) -> None:
-        if process.daemon and process.daemon != "smtpd":
+        if (process.daemon and process.daemon != "smtpd") or not message.startswith(b"connect from "):
             return
         session = process.session
         if session is not None and session.interesting:
@@ -82,6 +83,8 @@ class Join:
         self.tls_lines += 1
 
     def disconnect(self, process: Process, stamp: bytes, message: bytes) -> None:
+        if not message.startswith(b"disconnect from "):
+            return  # discarding EHLO keywords: CHUNKING
         session, process.session = process.session, None
         door = process.door
         if not door.starttls and b" starttls=" in message and b" starttls=0" not in message:

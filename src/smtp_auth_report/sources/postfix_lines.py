@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -152,6 +153,7 @@ REASONS = tuple(
 _VERSIONS: dict[bytes, Tls] = {b"TLSv1": Tls.TLS_1_0, b"SSLv2": Tls.SSLV3} | {
     tls.value.encode(): tls for tls in Tls if tls.value[:3] in {"TLS", "SSL"}
 }
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 
 
@@ -193,6 +195,7 @@ def text(raw: bytes | None) -> str | None:
     return None if raw is None else raw.decode("utf-8", "backslashreplace")
 
 
+@lru_cache(maxsize=4096)
 def mechanism(raw: bytes | None) -> str:
     """IANA name of what the client typed; a proxy's word (XCLIENT) is none."""
     name = (text(raw) or "").upper()
@@ -203,7 +206,10 @@ def mechanism(raw: bytes | None) -> str:
 def address(raw: bytes) -> str | None:
     """Client address; IPv4-mapped IPv6 unwrapped, zone left out; None for "unknown"."""
     try:
-        ip = ipaddress.ip_address(raw.decode("ascii").partition("%")[0])
+        written = raw.decode("ascii")
+        if _IPV4.fullmatch(written):
+            return written
+        ip = ipaddress.ip_address(written.partition("%")[0])
     except ValueError:
         return None
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
@@ -215,12 +221,27 @@ def client_name(raw: bytes) -> str | None:
     return None if raw in {b"unknown", b""} else text(raw)
 
 
+class TlsLine(NamedTuple):
+    """What the line about a TLS connection tells."""
+
+    client: bytes  # address
+    version: Tls
+    cipher: str | None
+
+
+def tls(line: bytes) -> TlsLine | None:
+    """Parts of the line about a TLS connection; None for another."""
+    found = TLS.fullmatch(line)
+    return TlsLine(found["ip"], version(found["version"]), text(found["cipher"])) if found else None
+
+
 def version(raw: bytes) -> Tls:
     """Version of TLS as Postfix and OpenSSL write it."""
     return _VERSIONS.get(raw, Tls.UNVERSIONED)
 
 
-def counts(raw: bytes) -> dict[bytes, tuple[int, int]]:
+@lru_cache(maxsize=4096)
+def counts(raw: bytes) -> Mapping[bytes, tuple[int, int]]:
     """Commands of a session: name -> (good, all)."""
     found = {}
     for word in raw.split():

@@ -15,7 +15,7 @@ straddles two files goes on in the next.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -70,7 +70,7 @@ class Session:
     whole = False  # its `connect` was seen
     opening: bytes = b""  # the `connect` line
     ended: int | None = None  # time
-    counts: dict[bytes, tuple[int, int]] | None = None
+    counts: Mapping[bytes, tuple[int, int]] | None = None
     last: int = 0  # time of its newest line
     client: bytes = b""
     name: bytes = b""
@@ -98,11 +98,11 @@ class Session:
         """Version and cipher of TLS between this client and the server, as far as it is known now."""
         if self.proxied or self._speaks_for_another(client):
             return Tls.UNKNOWN, None
-        found = lines.TLS.fullmatch(self.tls) if self.tls is not None else None
+        found = lines.tls(self.tls) if self.tls is not None else None
         if found:
-            if lines.address(found["ip"]) != lines.address(client):
+            if found.client != client and lines.address(found.client) != lines.address(client):
                 return Tls.UNKNOWN, None
-            return lines.version(found["version"]), lines.text(found["cipher"])
+            return found.version, found.cipher
         if self.door.tag.wrapper or self.starttls_worked:
             return Tls.UNVERSIONED, None
         return (Tls.NONE, None) if self.proves_cleartext and self.door.starttls else (Tls.UNKNOWN, None)
@@ -111,6 +111,8 @@ class Session:
         """A proxy gave another address than its own (XCLIENT): what the client itself spoke is not in this log."""
         if (self.counts or {}).get(b"xclient", (0, 0))[0]:
             return True
+        if self.opening.endswith(b"[%b]" % client):
+            return False
         found = lines.CONNECT.fullmatch(self.opening)
         return found is not None and lines.address(found["ip"]) != lines.address(client)
 
@@ -145,6 +147,7 @@ class Server:
     def __init__(self, host: str) -> None:
         self.host = host
         self.label = host.lower() if lines.address(host.encode()) else host.partition(".")[0].lower()
+        self._postfix = b"%b\0postfix\0" % self.label.encode("utf-8", "surrogateescape")  # begins the key of a message
         self.newest = 0
         self.doors: dict[str, Door] = {}
         self.open: dict[str, Session] = {}  # "tag[pid" -> session
@@ -163,7 +166,7 @@ class Server:
         return door
 
     def message_identity(self, queue_id: bytes, opened: int) -> Identity:
-        return Identity(_key(self.label, "postfix", queue_id), opened)
+        return Identity(int.from_bytes(blake2b(self._postfix + queue_id, digest_size=8).digest(), "big"), opened)
 
     def line_identity(self, kind: str, pid: str, time: int, text: bytes) -> Identity:
         """Identity of a row without queue id: its line, and the how-manieth such line in its second."""

@@ -32,7 +32,8 @@ from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.sources.interface import Options
 
 SECOND = 1_000_000
-DAY = 86_400 * SECOND
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
 WRAP = 30 * DAY
 STRAGGLER = 2 * DAY
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,6 +142,20 @@ class Clock:
             self._stamp = stamp
             self._time = self._read(stamp)
         return self._time
+
+    def steady(self, first: bytes, last: bytes) -> bool:
+        """Whether stamps from one to the other mean the same in any order: no change of clocks, year or zone is near."""
+        if not RFC3164.match(first):
+            return all(found is not None and found[8] is not None for found in map(ISO.match, (first, last)))
+        begin, end = self.at(first), self.at(last)
+        if begin is None or end is None or not begin <= end < begin + 20 * DAY:
+            return False
+        if self._newest is not None and self._year != moment(end).year:
+            return False
+        if self._offset is not None:
+            return True
+        hours = range(begin // HOUR - 26, end // HOUR + 27)
+        return len({offset for hour in hours for offset in _offsets(self.zone, 4 * hour)}) == 1
 
     def _read(self, stamp: bytes) -> int | None:
         if stamp[:1].isdigit():

@@ -1,0 +1,159 @@
+"""Passing over lines changes nothing: with the sieve or without, rows and what is remembered are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reading import log, options, session
+from smtp_auth_report.sources import postfix
+from smtp_auth_report.sources.byte_columns import Batch
+from smtp_auth_report.sources.postfix import PostfixSource
+
+LOGS = Path(__file__).parent / "logs"
+REAL = [
+    path.read_bytes() for path in (LOGS / "postfix" / "maillog_file" / "mail.log", LOGS / "dovecot-submission" / "ssl-version" / "mail.log")
+]
+NOISE = [
+    "postfix/smtpd[{pid}]: connect from mx.partner.example[198.18.0.7]",
+    "postfix/smtpd[{pid}]: disconnect from mx.partner.example[198.18.0.7] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5",
+    "postfix/smtpd[{pid}]: discarding EHLO keywords: CHUNKING",
+    "postfix/smtpd[{pid}]: {qid}: client=mx.partner.example[198.18.0.7]",
+    "postfix/smtpd[{pid}]: NOQUEUE: reject: RCPT from mx.partner.example[198.18.0.7]: 554 5.7.1 no; from=<a@b.c> to=<c@d.e> proto=ESMTP",
+    "postfix/smtpd[{pid}]: warning: hostname x.example does not resolve to address 198.18.0.7",
+    "postfix/smtpd[{pid}]: warning: unknown[198.18.0.7]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
+    "postfix/smtpd[{pid}]: lost connection after RCPT from mx.partner.example[198.18.0.7]",
+    "postfix/cleanup[90]: {qid}: message-id=<1@partner.example>",
+    "postfix/qmgr[91]: {qid}: from=<a@partner.example>, size=100, nrcpt=1 (queue active)",
+    "postfix/qmgr[91]: {qid}: removed",
+    "postfix/smtp[92]: {qid}: to=<c@d.example>, relay=none, status=sent (250 ok)",
+    "dovecot: imap-login: Login: user=<anna>",
+    "last message repeated 2 times",
+]
+
+
+class Counting(PostfixSource):
+    """Counts the lines that were read one by one."""
+
+    read = 0
+
+    def _read(self, found: Any) -> None:
+        self.read += len(found)
+        super()._read(found)
+
+
+def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *, sieve: bool) -> tuple[list[Any], Any, int]:
+    """What reading brings about, batch by batch; what it leaves; how many lines were read one by one."""
+    monkeypatch.setattr(postfix, "WORTH_SIFTING", 1 if sieve else 1 << 60)
+    source = Counting(options())
+    brought = []
+    begin = 0
+    for end in (*cuts, len(text)):
+        changes = source.feed(text[begin:end])
+        newest = {host: time for host, time in changes.newest.items() if time}
+        brought.append((changes.rows, changes.withdrawn, changes.unread, changes.gaps, changes.lines, changes.other, newest))
+        begin = end
+    kept = [(entry._replace(sessions=""), comparable(entry.sessions)) for entry in source.remember() if entry.newest]
+    return brought, kept, source.read
+
+
+def comparable(sessions: str) -> Any:
+    """Without what is nobody's business: in which order things were met, and tags that have shown nothing."""
+    content = json.loads(sessions)
+    return content | {
+        "recent": sorted(map(str, content["recent"])),
+        "sessions": sorted(map(str, content["sessions"])),
+        "doors": {tag: shown for tag, shown in content["doors"].items() if any(shown)},
+    }
+
+
+def borders(text: bytes, rng: random.Random, number: int) -> list[int]:
+    ends = [match.end() for match in re.finditer(rb"\n", text)]
+    return sorted(rng.sample(ends, min(number, len(ends))))
+
+
+def busy(rng: random.Random, sessions: int) -> bytes:
+    """Sessions of many clients and much else, interleaved."""
+    streams = []
+    for number in range(sessions):
+        smtpd = f"postfix/{rng.choice(['smtpd', 'submission/smtpd', 'smtps/smtpd'])}[{700 + number % 7}]"
+        version = rng.choice(["TLSv1.2", "TLSv1.3", None])
+        client = rng.choice(["pc.contoso.example[192.0.2.10]", "unknown[2001:db8::7]", "pc.contoso.example[192.0.2.10]:4711"])
+        queue_id = f"4F1A022{number:05X}" if rng.random() < 0.97 else "4F1A0220000"
+        account = rng.choice(["anna", "ab@contoso.example", "x, sasl_sender=y", "o'neil <x>", "\udcff"])
+        streams.append((smtpd, session(account, smtpd=smtpd, queue_id=queue_id, version=version, client=client)))
+    by_process: dict[str, list[str]] = {}
+    for smtpd, lines in streams:
+        by_process.setdefault(smtpd, []).extend(lines)
+    queues = [
+        *by_process.values(),
+        [rng.choice(NOISE).format(pid=800 + rng.randrange(3), qid=f"4F1A0{rng.randrange(4096):05X}") for _ in range(sessions * 5)],
+    ]
+    mixed = []
+    while queues := [queue for queue in queues if queue]:
+        mixed.append(rng.choice(queues).pop(0))
+    return log(*mixed)
+
+
+def mutated(text: bytes, rng: random.Random) -> bytes:
+    """Bytes changed, lines dropped, doubled and moved."""
+    lines = text.splitlines(keepends=True)
+    for _ in range(rng.randrange(60)):
+        place = rng.randrange(len(lines))
+        kind = rng.randrange(5)
+        if kind == 0:
+            line = bytearray(lines[place])
+            line[rng.randrange(len(line))] = rng.choice(b"\0 :[]\r\n,=<>\xff9A")
+            lines[place] = bytes(line)
+        elif kind == 1:
+            del lines[place]
+        elif kind == 2:
+            lines.insert(place, lines[rng.randrange(len(lines))])
+        elif kind == 3:
+            lines.insert(place, lines.pop(min(len(lines) - 1, place + rng.randrange(20))))
+        else:
+            lines[place] = lines[place][: rng.randrange(len(lines[place]))] + b"\n"
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIEVE_SEEDS", "40"))))
+def test_the_sieve_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    text = REAL[seed % 2] if seed % 4 < 2 else busy(rng, 200)
+    if seed >= 8:
+        text = mutated(text, rng)
+    cuts = borders(text, rng, rng.randrange(6))
+    with_it = outcome(text, cuts, monkeypatch, sieve=True)
+    without = outcome(text, cuts, monkeypatch, sieve=False)
+    assert with_it[0] == without[0]
+    assert with_it[1] == without[1]
+
+
+def test_the_sieve_leaves_little_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = busy(random.Random(1), 2000).replace(b"SASL LOGIN", b"something")
+    cuts = [text.index(b"\n", len(text) // 20) + 1]
+    with_it = outcome(text, cuts, monkeypatch, sieve=True)
+    without = outcome(text, cuts, monkeypatch, sieve=False)
+    assert with_it[0] == without[0]
+    assert with_it[2] < without[2] * 0.5
+
+
+def test_discarded_keywords_do_not_end_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = session()
+    lines.insert(2, "postfix/submission/smtpd[701]: discarding EHLO keywords: CHUNKING")
+    for sieve in (True, False):
+        rows = outcome(log(*lines), [], monkeypatch, sieve=sieve)[0][0][0]
+        assert [row.tls_version for row in rows.values()] == ["TLSv1.2"]
+
+
+def test_columns_find_what_stands_there() -> None:
+    batch = Batch(b"connect from a\ndisconnect\nx sasl_y\n")
+    assert batch.matches(batch.starts, b"connect from").tolist() == [True, False, False]
+    assert batch.have(batch.starts * 0 + [0, 1, 2], [b"sasl_"]).tolist() == [False, False, True]
