@@ -4,7 +4,8 @@ Lines to rows to store.
     summary = Ingest(store, key, reading, now).run(["mail.log.1.gz", "mail.log"])
 
 Files are read oldest first, so that sessions that straddle two of them join. Rows, read position and open sessions are
-committed together, every few tens of thousands of rows: a run that is stopped at any moment goes on where it was.
+committed together, every few tens of thousands of rows: a run that is stopped at any moment goes on where it was. While
+one commit is applied, the next is read.
 
 Names of failed sign-ins are often passwords typed into the wrong box. Such a row keeps its name only when that name
 has signed in here, or is an address in a domain that has; else only the keyed hash remains.
@@ -19,10 +20,11 @@ from __future__ import annotations
 import time as clocks
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Changes, Commit, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Changes, Commit, Remembered, Withheld
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
@@ -75,7 +77,6 @@ class Summary:
     """What a run did."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    added: int = 0
     revised: int = 0
     unchanged: int = 0
     lines: int = 0
@@ -169,6 +170,27 @@ class Names:
         return found
 
 
+class _Committing:
+    """Commits in their order, beside reading: one at a time, so that reading is never more than one ahead."""
+
+    def __init__(self, store: Store, applied: Callable[[Applied], None]) -> None:
+        self._store = store
+        self._applied = applied
+        self._thread = ThreadPoolExecutor(1, "commit")
+        self._under_way: Future[Applied] | None = None
+
+    def submit(self, commit: Commit) -> None:
+        """Apply this one when those before are safe. Raises what went wrong with the one before."""
+        self.settle()
+        self._under_way = self._thread.submit(self._store.commit, commit)
+
+    def settle(self) -> None:
+        """Wait until all is safe."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            self._applied(under_way.result())
+
+
 class Ingest:
     """One run over files."""
 
@@ -179,6 +201,7 @@ class Ingest:
         self._now = now
         self._progress = progress
         self.summary = Summary()
+        self._committing = _Committing(store, self._count_applied)
 
     def run(self, paths: Iterable[str]) -> Summary:
         """Read every file, oldest first. Raises InputError in the end if one could not be read."""
@@ -248,14 +271,19 @@ class Ingest:
             if log.offset:
                 commit.positions.append(position(log.head, log.offset, log.before, log.path, self._reading.text, evidence))
             commit.remembered += [entry for source in sources for entry in source.remember()]
-        applied = self._store.commit(commit)
+        self._committing.submit(commit)
+        self.summary.unread.update(entry.reason for entry in changes.unread)
+        self.summary.future += sum(row.time > self._now + FUTURE for row in changes.rows.values())
+
+    def settle(self) -> None:
+        """Wait until all that was read is safe."""
+        self._committing.settle()
+
+    def _count_applied(self, applied: Applied) -> None:
         summary = self.summary
-        summary.added += applied.added
         summary.revised += applied.revised
         summary.unchanged += applied.unchanged
         summary.outcomes.update(applied.outcomes)
-        summary.unread.update(entry.reason for entry in changes.unread)
-        summary.future += sum(row.time > self._now + FUTURE for row in changes.rows.values())
 
     def count(self, lines: int, other: int) -> None:
         """Lines read, and of these lines that are not about submission."""
@@ -298,6 +326,7 @@ class _Run:
         for source in self._sources:
             self._changes.take(source.finish())
         ingest.commit(self._changes, log, self._sources, remember=False)
+        ingest.settle()
         ingest.show(log)
         return damage
 

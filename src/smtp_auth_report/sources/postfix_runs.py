@@ -114,10 +114,10 @@ class Runs:
         says[self._clients] = says[self._refusals] = NEUTRAL
         says[some[signed & ~noqueue]] = SIGNED
 
-    def pass_over(self, keep: Numbers, under_way: Numbers, shown: Numbers, *, filtered: bool) -> int:
+    def pass_over(self, keep: Numbers, bound: Numbers, under_way: Numbers, shown: Numbers, *, filtered: bool) -> int:
         """
         Keep lines of sessions that may matter; how many lines about TLS are not kept. `under_way` are keys of queue ids
-        that matter, `shown` the groups whose STARTTLS is known.
+        that matter, `shown` the groups whose STARTTLS is known; lines that are `bound` are kept, so their sessions are too.
         """
         if not len(self._numbers):
             return 0
@@ -126,7 +126,7 @@ class Runs:
         ends = np.flatnonzero(says == ENDS)
         doubtful = ends[~np.isin(self._group[ends], shown)]
         marked = says.copy()
-        marked[says == SIGNED] = SAYS
+        marked[(says == SIGNED) | bound[self._numbers]] = SAYS
         for places, needles in (
             (self._refusals, (b"sasl_", b"not owned by user")),
             (self._names, (b"SASL",)),

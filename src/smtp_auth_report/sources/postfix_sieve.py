@@ -164,14 +164,14 @@ class Sieve:
         found = self._lines(batch)
         if found is None:
             return None
-        unknown = found.prefix < 0
+        unknown = (found.prefix < 0) | (found.text == 0)
         keep = unknown.copy()
         keep[:-1] |= unknown[1:]  # of "last message repeated 3 times" it is the line before that counts
         month = batch.words[batch.starts] & word(b"Nov")[1]
         keep[0] = True
         keep[1:] |= month[1:] != month[:-1]
         kinds = np.array([prefix.kind for prefix in self._prefixes] + [KEPT], np.int8)[found.prefix]
-        kinds[unknown | (found.text == 0)] = KEPT
+        kinds[unknown] = KEPT
         keep |= kinds == KEPT
         tls = self._sift_known(found, kinds, keep, pending, filtered=filtered)
         return Sifted(found.parts(np.flatnonzero(keep)), batch.texts(np.arange(max(0, total - END), total)), total, tls)
@@ -187,14 +187,14 @@ class Sieve:
         queue = np.flatnonzero(kinds == QUEUE)
         if filtered or runs.filtered:
             keep[queue] = True
-            return runs.pass_over(keep, np.zeros(0, np.uint64), self._shown(), filtered=True)
+            return runs.pass_over(keep, bound, np.zeros(0, np.uint64), self._shown(), filtered=True)
         under_way = np.concatenate((keys(pending), runs.signed))
         own = ids(batch, found.text[queue])
         said = batch.heads(found.text[queue], np.concatenate((HEADS, ANYWHERE))) | (own.colon == 0)
         matter = np.isin(own.key, under_way) & ~said
         removed = (batch.words[found.text[queue] + own.colon + 2] & _SEVEN) == _REMOVED
         keep[queue] |= said | (matter & ~removed)
-        tls = runs.pass_over(keep, under_way, self._shown(), filtered=False)
+        tls = runs.pass_over(keep, bound, under_way, self._shown(), filtered=False)
         messages = self._messages(
             found, queue[matter], own.key[matter], own.colon[matter], np.concatenate((keys(pending), own.key[bound[queue]])), runs
         )
