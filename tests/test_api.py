@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from rows import NOON
+from rows import NOON, commit, row
 from sites import NOW, ROOT, ZONE, Page, client_of, make_site, unread, week
 from smtp_auth_report.changes import Changes, Commit, Intake
 from smtp_auth_report.reports import REPORTS, ask, periods
@@ -104,6 +104,22 @@ def test_failures_are_problem_details(client: Client, address: str, status: int,
     assert set(content) == {"type", "title", "status", "detail"}
     assert content["status"] == status
     assert words in content["detail"]
+
+
+def test_what_is_not_asked_for_rightly_is_a_problem_detail_too(client: Client) -> None:
+    posted = client.post("/api/reports")
+    assert (posted.status_code, posted.headers["Content-Type"]) == (405, "application/problem+json")
+    assert "GET" in posted.headers["Allow"]
+    foreign = client.get("/api/reports", headers={"host": "evil.localhost"})
+    assert (foreign.status_code, foreign.headers["Content-Type"]) == (400, "application/problem+json")
+
+
+def test_an_account_whose_mail_was_always_refused_has_a_page(client: Client, site: Site) -> None:
+    site.store.commit(commit(row(time=NOON, account="bulk@contoso.example", outcome="rejected", reason="rate_limited")))
+    answer = client.get("/api/accounts", {"name": "bulk@contoso.example"})
+    assert answer.status_code == 200
+    assert answer.json()["first_seen"] == answer.json()["last_seen"]
+    assert client.get("/api/accounts", {"name": "unknown"}).status_code == 404
 
 
 def test_the_openapi_document_names_every_filter(client: Client) -> None:

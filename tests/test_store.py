@@ -334,6 +334,8 @@ FILTERED = [
     ({"tls": ("none", "legacy")}, 3),
     ({"mechanism": "plain"}, 2),
     ({"mechanism": "unknown"}, 2),
+    ({"mechanism": "UNKNOWN"}, 2),
+    ({"client": "::ffff:192.0.2.128/121"}, 1),
     ({"auth_class": "basic"}, 2),
     ({"auth_class": "challenge"}, 1),
     ({"auth_class": ("oauth", "unknown")}, 3),

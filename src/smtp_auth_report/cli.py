@@ -327,7 +327,9 @@ def progress_bar(verb: str, *, shown: bool = True) -> Any:
 
 def print_summary(summary: Summary) -> None:
     """One block on stderr."""
-    rows = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(summary.outcomes.items()) if count) or "none"
+    counts = sorted(summary.outcomes.items())
+    rows = ", ".join(f"{count:,} {outcome}" for outcome, count in counts if count > 0) or "none"
+    rows += "".join(f", {-count:,} {outcome} fewer" for outcome, count in counts if count < 0)
     click.echo(f"New rows: {rows}; {summary.revised:,} earlier rows revised, {summary.unchanged:,} known already.", err=True)
     unread = sum(summary.unread.values())
     reasons = "".join(f"; {count:,} {reason}" for reason, count in summary.unread.most_common())

@@ -64,8 +64,9 @@ class Runs:
         self._numbers, self._group, self._instance, text = numbers[order], group[order], instance[order], text[order]
         self.says = says = np.zeros(len(order), np.int8)
         head = batch.words[text]
-        says[head == _CONNECT] = BEGINS
-        says[head == _DISCONNECT] = ENDS
+        for start, whole, kind in ((_CONNECT, b"connect from ", BEGINS), (_DISCONNECT, b"disconnect from ", ENDS)):
+            some = np.flatnonzero(head == start)
+            says[some[batch.matches(text[some], whole)]] = kind
         says[(head == _LOST) | (head == _TIMEOUT)] = NEUTRAL
         says[head == _DISCARDING] = QUIET
         self._tls = np.zeros(len(order), bool)

@@ -79,7 +79,7 @@ def _sender(value: str) -> list[str | None]:
 
 
 def _mechanism(value: str) -> list[str | None]:
-    return [value if value == UNKNOWN else value.upper()]
+    return [UNKNOWN if value.lower() == UNKNOWN else value.upper()]
 
 
 def _tls(value: str) -> list[str | None]:
@@ -151,7 +151,7 @@ def _read_clients(conditions: Conditions, values: list[str]) -> None:
             conditions.no_address = True
             continue
         try:
-            network = ip_network(value.strip(), strict=False)
+            network = _unwrapped_network(ip_network(value.strip(), strict=False))
         except ValueError:
             raise SelectionError(f"client {value!r} is not an address or network; give it as 192.0.2.10 or 192.0.2.0/24") from None
         if network.num_addresses == 1:
@@ -163,6 +163,12 @@ def _read_clients(conditions: Conditions, values: list[str]) -> None:
 def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """An IPv4 address that was written as IPv6, as IPv4."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def _unwrapped_network(network: Network) -> Network:
+    """A network of IPv4 addresses that was written as IPv6, as IPv4."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return ip_network((mapped, network.prefixlen - 96)) if mapped is not None and network.prefixlen >= 96 else network
 
 
 def within(networks: list[Network], addresses: Iterable[str]) -> set[str]:

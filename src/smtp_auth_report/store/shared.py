@@ -29,6 +29,8 @@ from smtp_auth_report.errors import ReportError, SelectionError, StoreError
 from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, StreamState, UnreadCount, View
 from smtp_auth_report.submission import Identity, Submission
 
+LONGEST_ADDRESS = 100
+
 
 def socket_of(database: str) -> Path:
     """Where the process that holds a database listens."""
@@ -42,7 +44,7 @@ def sharing(store: Store, path: Path) -> Iterator[None]:
     folder = os.open(path.parent, os.O_RDONLY)
     mask = os.umask(0o177)
     try:
-        listener = Listener(f"/proc/self/fd/{folder}/{path.name}", family="AF_UNIX")  # a socket's own path may have 107 bytes only
+        listener = Listener(_address(path, folder), family="AF_UNIX")
     finally:
         os.umask(mask)
     Thread(target=_listen, args=(listener, store), daemon=True).start()
@@ -63,11 +65,16 @@ def connect(database: str) -> Store | None:
     except OSError:
         return None
     try:
-        return SharedStore(database, Client(f"/proc/self/fd/{folder}/{path.name}", family="AF_UNIX"))
+        return SharedStore(database, Client(_address(path, folder), family="AF_UNIX"))
     except OSError:
         return None
     finally:
         os.close(folder)
+
+
+def _address(path: Path, folder: int) -> str:
+    """Of a socket, whose own path may have some hundred bytes only; `folder` is a descriptor of where it stands."""
+    return str(path) if len(os.fsencode(path)) < LONGEST_ADDRESS else f"/proc/self/fd/{folder}/{path.name}"
 
 
 class SharedStore:

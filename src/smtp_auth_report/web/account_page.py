@@ -17,7 +17,8 @@ from django.views.decorators.http import require_safe
 
 from smtp_auth_report.reports import REPORTS, ask, periods
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.store.interface import Selection, View
+from smtp_auth_report.store.filters import UNKNOWN
+from smtp_auth_report.store.interface import Question, Selection, View
 from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts
 from smtp_auth_report.web.pictures import Part, parts
@@ -56,18 +57,24 @@ def _first_spelling(tables: dict[str, Table]) -> str | None:
     return next((str(row["account"]) for row in rows if row["account"] is not None), None)
 
 
+SIGNED_IN = "CASE WHEN outcome IN ('accepted', 'rejected', 'no_mail') THEN {} END"
+SEEN = Question(
+    sql=f"SELECT coalesce(min({SIGNED_IN.format('first_seen')}), min(first_seen)) AS first_seen, "  # noqa: S608 - our own names
+    f"coalesce(max({SIGNED_IN.format('last_seen')}), max(last_seen)) AS last_seen FROM facts",
+    columns=("first_seen", "last_seen"),
+)
+
+
 def first_and_last(site: Site, name: str) -> tuple[int, int] | None:
-    """When the account signed in first and last, over the whole store."""
+    """When the account signed in first and last, or, if it never did, tried to, over the whole store."""
+    if name == UNKNOWN:
+        return None  # the filter's word for rows without an account
     span = site.store.span()
     if span is None:
         return None
     whole = Selection(span[0], span[1] + 1, site.settings.display_timezone, {"account": (name,)})
-    table = ask(REPORTS["sending-volume"], site.store, whole, interval="week")
-    seen = [(int(row["first_seen"] or 0), int(row["last_seen"] or 0)) for row in as_rows(table)]
-    if not seen:
-        failed = as_rows(ask(REPORTS["failures"], site.store, whole, interval="week"))
-        seen = [(int(row["first_seen"] or 0), int(row["last_seen"] or 0)) for row in failed]
-    return (min(first for first, _last in seen), max(last for _first, last in seen)) if seen else None
+    first, last = site.store.ask(SEEN, whole).rows[0]
+    return None if first is None or last is None else (int(first), int(last))
 
 
 def _period(name: str, query: Query, days: int) -> Link:

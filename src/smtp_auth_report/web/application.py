@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Site", "application", "serve"]
 
-LOOPBACK = ["localhost", ".localhost", "127.0.0.1", "[::1]"]
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 THREADS = 8
 
 

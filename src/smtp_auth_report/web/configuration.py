@@ -69,5 +69,4 @@ STORAGES = {
 CSRF_FAILURE_VIEW = "smtp_auth_report.web.errors.refused_form"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
-SECURE_CONTENT_TYPE_NOSNIFF = True
 LOGGING_CONFIG = None

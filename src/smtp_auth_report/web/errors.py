@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
-from django.core.exceptions import DisallowedHost
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -29,7 +28,12 @@ def answer_errors(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
     """Middleware: what a view raises becomes an answer."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        return respond(request)
+        response = respond(request)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.path.startswith(API):
+            refused = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not answered here")
+            refused.headers["Allow"] = response.headers.get("Allow", "GET")
+            return refused
+        return response
 
     def process_exception(request: HttpRequest, error: Exception) -> HttpResponse:
         status, detail = _meaning(error)
@@ -58,12 +62,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
     return answer(request, HTTPStatus.NOT_FOUND, gettext("There is no page at this address."))
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Before any page can be made, as for a host name that is not ours."""
-    if isinstance(exception, DisallowedHost):
-        detail = "This server does not answer to that host name; open it by the address that it printed when it started."
-    else:
-        detail = "The request cannot be read."
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """Before any page can be made."""
+    detail = "The request cannot be read."
     return (
         problem(HTTPStatus.BAD_REQUEST, detail)
         if request.path.startswith(API)

@@ -8,9 +8,12 @@ slipped through as markup could still run nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
+
+from smtp_auth_report.web.errors import API, problem
 
 POLICY = {
     "default-src": "'none'",
@@ -42,7 +45,7 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     """Middleware: only for our own host names, with the headers in every answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = respond(request) if _asked_for_us(request) else HttpResponseBadRequest(NOT_US, content_type="text/plain; charset=utf-8")
+        response = respond(request) if _asked_for_us(request) else _not_us(request)
         for name, value in HEADERS.items():
             response.headers[name] = value
         if not request.path.startswith("/static/"):
@@ -50,6 +53,12 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
         return response
 
     return middleware
+
+
+def _not_us(request: HttpRequest) -> HttpResponseBase:
+    if request.path.startswith(API):
+        return problem(HTTPStatus.BAD_REQUEST, NOT_US.strip())
+    return HttpResponseBadRequest(NOT_US, content_type="text/plain; charset=utf-8")
 
 
 def _asked_for_us(request: HttpRequest) -> bool:
