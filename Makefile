@@ -59,7 +59,7 @@ bench: .venv/installed assets  ## speed and memory of ingest and pages, beside p
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/pages.py
 
-proof: .venv/installed  ## compare rows with what really happened, for logs of which that is known
+proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests: half an hour
 	$(BIN)/python bench/proof.py
 
 assets: .venv/installed  ## front-end files into the package, when their sources have changed

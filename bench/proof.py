@@ -1,17 +1,23 @@
 """
 Whether the numbers are true: logs of which it is known what really happened, ingested and compared row by row.
 
-    python bench/proof.py
+    python bench/proof.py            all of it: half an hour
+    python bench/proof.py --short    without the long tests
 
 The real logs in tests/logs were written by servers while a client kept its own record. The made-up ones count what they
-write. Each log is ingested as an administrator would, the rows are exported, and every difference is printed.
+write. Each log is ingested as an administrator would, the rows are exported, and every difference is printed. Then the
+tests that `make test` runs in a short form are run whole: 300 kills over rotating logs, a thousand mutated logs read with
+the sieve and without, a soak of ten minutes.
 
 What goes wrong
-    A difference: exit status 1.
+    A difference, or a test that fails: exit status 1.
 """
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -67,7 +73,29 @@ def told(truth: list[Row]) -> str:
 PROOFS: dict[str, Proof] = {"Postfix": postfix, "Postfix behind Dovecot": behind_dovecot, "sample of make demo": sample}
 
 
+LONG = {
+    "killed at any moment": ("tests/test_crash.py", {"CRASH_KILLS": "300"}),
+    "with the sieve and without": ("tests/test_sieve.py", {"SIEVE_SEEDS": "1000"}),
+    "soak": ("tests/test_soak.py", {"SOAK_SECONDS": "600"}),
+}
+"""Test file, and the size of its whole form."""
+
+
+def whole_forms() -> int:
+    """Run the long tests; how many files of them failed."""
+    failed = 0
+    for name, (path, size) in LONG.items():
+        command = [sys.executable, "-m", "pytest", "-q", "-s", "--no-header", path]
+        run = subprocess.run(command, cwd=ROOT, env=os.environ | size, capture_output=True, text=True, check=False)
+        figures = [line for line in run.stdout.splitlines() if line.startswith(name)]
+        print(f"{name} ({', '.join(f'{key}={value}' for key, value in size.items())}): {run.stdout.strip().splitlines()[-1]}")
+        print("".join(f"  {line}\n" for line in figures), end="", flush=True)
+        failed += run.returncode != 0
+    return failed
+
+
 def main() -> int:
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     wrong = 0
     for name, proof in PROOFS.items():
         with TemporaryDirectory() as folder:
@@ -76,6 +104,8 @@ def main() -> int:
         for line in differences[:20]:
             print(f"  {line}")
         wrong += len(differences)
+    if "--short" not in sys.argv:
+        wrong += whole_forms()
     return 1 if wrong else 0
 
 

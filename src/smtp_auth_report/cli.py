@@ -13,6 +13,7 @@ What goes wrong
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -50,6 +51,7 @@ FILTERS = {
 
 Command = Callable[..., Any]
 INGEST_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
+COLLECTED_SELDOM = (100_000, 20, 20)  # of gc.set_threshold: reading makes many objects, and few in circles
 PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
 WIDTH = 240  # of a table that is not on a terminal
 
@@ -102,6 +104,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     if follow:
         follow_logs(settings, reading, files, child_of)
         return
+    gc.set_threshold(*COLLECTED_SELDOM)
     store = open_for(settings, memory_limit=INGEST_MEMORY)
     with progress_bar("Reading") as show:
         run = Ingest(store, site_key(settings.state_path), reading, now(), show)
