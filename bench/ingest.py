@@ -9,13 +9,15 @@ Each round runs, one after another,
     new         ingest into a new database
     again       the same lines from another file into that database: every row is there already
     same        the very same file once more: nothing to read
-    pflogsumm   Debian's, on the same file
+    pflogsumm   Debian's, on the same file, and so the others: the postfix script of logwatch; lnav, which is asked how
+                many lines each program wrote; postfix-logsums, for ISO stamps only
 
 and the medians are printed, as MB/s and as times the speed of pflogsumm in the same rounds. The number of accepted rows
 must be the number that was written.
 
 What goes wrong
-    A count is wrong, or a command fails: one line, exit status 1. Without pflogsumm there are no ratios.
+    A count is wrong, or a command fails: one line, exit status 1. Peers that are not there are named and left out; without
+    pflogsumm there are no ratios.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -35,12 +38,16 @@ sys.path.insert(0, str(ROOT / "examples"))
 from large_log import LargeLog, Plan, large_log  # noqa: E402 - needs the path above
 from measure import PROGRAM, Cost, run  # noqa: E402
 
+LOGWATCH = Path("/usr/share/logwatch/scripts/services/postfix")
+PACKAGES = ("pflogsumm", "lnav", "logwatch")
+LNAV = ";SELECT log_procname, count(*) FROM syslog_log GROUP BY log_procname"
 DATES = ("--from", "2025-01-01", "--to", "2025-12-31")
 
 
 def rounds(log: LargeLog, folder: Path, number: int) -> dict[str, list[Cost]]:
     """The costs of each run, one for each round."""
-    costs: dict[str, list[Cost]] = {"new": [], "again": [], "same": [], "pflogsumm": []}
+    costs: dict[str, list[Cost]] = {"new": [], "again": [], "same": []}
+    others = peers(log.path)
     twin = another_file(log.path)
     for done in range(number):
         print(f"round {done + 1} of {number} ...", flush=True)
@@ -50,9 +57,25 @@ def rounds(log: LargeLog, folder: Path, number: int) -> dict[str, list[Cost]]:
         for name, path in (("new", log.path), ("again", twin), ("same", log.path)):
             costs[name].append(run(PROGRAM, "ingest", "--database", database, "--year", "2025", "--timezone", "UTC", path))
             check(database, log)
-        if shutil.which("pflogsumm"):
-            costs["pflogsumm"].append(run("pflogsumm", log.path))
-    return {name: found for name, found in costs.items() if found}
+        for name, command in others.items():
+            costs.setdefault(name, []).append(command())
+    return costs
+
+
+def peers(path: Path) -> dict[str, Callable[[], Cost]]:
+    """What else reads Postfix logs and is there to be run."""
+    iso = path.open("rb").read(5)[4:] == b"-"
+    sums = Path(sys.executable).with_name("postfix-logsums")
+    known: dict[str, tuple[bool, Callable[[], Cost]]] = {
+        "pflogsumm": (shutil.which("pflogsumm") is not None, lambda: run("pflogsumm", path)),
+        "logwatch": (LOGWATCH.exists(), lambda: run("perl", LOGWATCH, read=path)),
+        "lnav": (shutil.which("lnav") is not None, lambda: run("lnav", "-n", "-c", LNAV, path)),
+        "postfix-logsums": (iso and sums.exists(), lambda: run(sums, path)),
+    }
+    missing = [name for name, (there, _) in known.items() if not there]
+    if missing:
+        print(f"left out, not there or not for these stamps: {', '.join(missing)}", file=sys.stderr)
+    return {name: command for name, (there, command) in known.items() if there}
 
 
 def another_file(path: Path) -> Path:
@@ -78,26 +101,23 @@ def show(log: LargeLog, costs: dict[str, list[Cost]], database: Path) -> None:
     size = log.path.stat().st_size
     rows = sum(log.found.values())
     print(f"{size / 1e6:.0f} MB, {log.lines:,} lines, {log.found['accepted']:,} accepted messages, {rows:,} rows, all counted right")
-    print(f"{'run':<10} {'seconds':>8} {'MB/s':>8} {'k lines/s':>10} {'x pflogsumm':>12} {'memory MB':>10}")
+    print(f"{'run':<16} {'seconds':>8} {'MB/s':>8} {'k lines/s':>10} {'x pflogsumm':>12} {'memory MB':>10}")
     peer = median(cost.seconds for cost in costs["pflogsumm"]) if "pflogsumm" in costs else None
     for name, found in costs.items():
         seconds = median(cost.seconds for cost in found)
         memory = max(cost.memory for cost in found)
         ratio = f"{peer / seconds:.1f}" if peer else "-"
-        print(f"{name:<10} {seconds:8.2f} {size / seconds / 1e6:8.1f} {log.lines / seconds / 1e3:10.0f} {ratio:>12} {memory / 1e6:10.0f}")
+        print(f"{name:<16} {seconds:8.2f} {size / seconds / 1e6:8.1f} {log.lines / seconds / 1e3:10.0f} {ratio:>12} {memory / 1e6:10.0f}")
     print(f"database {database.stat().st_size / 1e6:.1f} MB, {database.stat().st_size / rows * 1e6 / 1e6:.0f} MB per million rows")
 
 
-def install_peer() -> None:
-    """pflogsumm, where this may install it."""
-    if shutil.which("pflogsumm"):
-        return
+def install_peers() -> None:
+    """Those that Debian packages, where this may install them; postfix-logsums comes from PyPI."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "pflogsumm"], check=False, stdout=subprocess.DEVNULL
-        )
-    if not shutil.which("pflogsumm"):
-        print("pflogsumm is not installed (apt-get install pflogsumm): no ratios", file=sys.stderr)
+        command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *PACKAGES]
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "postfix-logsums"]
+    subprocess.run(pip, check=False, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
@@ -108,7 +128,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="another seed gives another log (default: %(default)s)")
     parser.add_argument("--cache", type=Path, default=ROOT / ".run" / "bench", help="where logs are kept (default: %(default)s)")
     arguments = parser.parse_args()
-    install_peer()
+    install_peers()
     log = large_log(arguments.cache, Plan(bytes=int(arguments.size * 1e6), seed=arguments.seed, envelope=arguments.envelope))
     show(log, rounds(log, arguments.cache, arguments.rounds), arguments.cache / "bench.duckdb")
     return 0

@@ -30,11 +30,11 @@ class Cost(NamedTuple):
     output: str
 
 
-def run(*command: str | Path) -> Cost:
-    """Run a command to its end."""
-    with TemporaryFile("w+") as output, TemporaryFile("w+") as messages:
+def run(*command: str | Path, read: str | Path = os.devnull) -> Cost:
+    """Run a command to its end, with this file as its standard input."""
+    with Path(read).open("rb") as given, TemporaryFile("w+") as output, TemporaryFile("w+") as messages:
         began = time.perf_counter()
-        process = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, stdout=output, stderr=messages, env=ENVIRONMENT)
+        process = subprocess.Popen([*map(str, command)], stdin=given, stdout=output, stderr=messages, env=ENVIRONMENT)
         most = 0
         while True:
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
