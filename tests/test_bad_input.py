@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -123,6 +124,16 @@ def test_long_lines_nul_bytes_and_invalid_utf_8_between_good_lines(site: Site, t
     told = site.ingest("--year", "2026", path)
     assert "1 unread; 1 line longer than 8 KiB" in told
     assert len(site.rows()) == 2
+
+
+def test_what_told_the_year_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mail.log"
+    path.write_bytes(TEXT)
+    written = datetime(2026, 11, 24, tzinfo=UTC).timestamp()
+    os.utime(path, (written, written))
+    said = Site(tmp_path).ingest(path)
+    assert "mail.log: its stamps have no year; the last was taken for 2026, from " in said
+    assert "no year" not in Site(tmp_path / "stated").ingest("--year", "2026", path)
 
 
 def test_rows_in_the_future_are_told(site: Site, tmp_path: Path) -> None:

@@ -255,6 +255,8 @@ class Ingest:
         recognised = [source for source in sources if source.recognised]
         if not recognised:
             raise InputError(self._not_recognised(log))
+        years = dict.fromkeys(source.year_evidence for source in recognised if source.year_evidence)
+        self.summary.notes += [f"{log.name}: its stamps have no year; the last was taken for {year}" for year in years]
         self.summary.notes += [f"{log.name}: {advice}" for source in recognised for advice in source.advice()]
 
     def _not_recognised(self, log: Log) -> str:

@@ -53,6 +53,10 @@ class Source(Protocol):
     def year(self) -> int:
         """Year of the next stamp that lacks one, to go on with later."""
 
+    @property
+    def year_evidence(self) -> str:
+        """Year of stamps that have none, and what told it; "" where the log or the administrator states it."""
+
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open. Lines older than their newest do not enter them."""
 

@@ -117,6 +117,11 @@ class PostfixSource:
         """Year of the next stamp that lacks one."""
         return self._join.clock.year
 
+    @property
+    def year_evidence(self) -> str:
+        """Of the clock."""
+        return self._join.clock.year_evidence
+
     def settle(self, sample: list[bytes], start: bytes) -> int:
         """A long queue id in the first block tells year and zone, else the sample does."""
         clock, split = self._join.clock, Envelope().split

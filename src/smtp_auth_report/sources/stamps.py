@@ -82,6 +82,8 @@ class Clock:
         self._offset: int | None = None  # of local time, microseconds, where queue ids overrule the zone
         self._year = options.year or moment(options.reference or options.now).year
         self._settled = options.year is not None
+        self._yearless = False  # a stamp without a year was read
+        self._year_from = "stated" if options.year else "the machine's clock"
         self._newest: int | None = None  # local, microseconds
         self._newest_utc = 0
         self._stamp = b""
@@ -91,6 +93,11 @@ class Clock:
     def year(self) -> int:
         """Year of the next stamp that lacks one."""
         return self._year
+
+    @property
+    def year_evidence(self) -> str:
+        """What told the year of stamps that have none; "" where all have one."""
+        return f"{self._year}, from {self._year_from}" if self._yearless and self._year_from != "stated" else ""
 
     def settle(self, sampled: list[bytes], reference: int) -> None:
         """Fix the year of the first stamp, from sampled lines in file order and from when the file was written."""
@@ -109,6 +116,7 @@ class Clock:
         days = [(_local(2000, parts) or 0) // DAY for parts in found]
         wraps = sum(later < earlier - WRAP // DAY for earlier, later in pairwise(days))
         self._year = year - wraps
+        self._year_from = "when the file was written"
 
     def evidence(self, stamp: bytes, queue_id: bytes) -> None:
         """A long queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
@@ -134,6 +142,7 @@ class Clock:
                 if year != self._year:
                     self._year, self._newest, self._stamp = year, None, b""
                 self._settled = True
+                self._year_from = "long queue ids"
                 return
 
     def at(self, stamp: bytes) -> int | None:
@@ -187,6 +196,7 @@ class Clock:
         if parts[7]:
             local = _local(int(parts[7]), parts)
             return None if local is None else self._utc(local)
+        self._yearless = True
         local = _local(self._year, parts)
         if self._newest is not None:
             if local is None or local < self._newest - WRAP:

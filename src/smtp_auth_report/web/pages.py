@@ -49,6 +49,11 @@ class Followed(NamedTuple):
     state: StreamState
     silent: bool
 
+    @property
+    def problem(self) -> str:
+        """Without the name, which stands beside it."""
+        return self.state.problem.removeprefix(f"{self.state.stream}: ")
+
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
