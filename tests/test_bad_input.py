@@ -18,6 +18,7 @@ import pytest
 
 from ingesting import PROGRAM, Site
 from reading import log, session
+from smtp_auth_report.settings import load
 
 TEXT = log(*session(), *session("bob", queue_id="5B1A022C8A9", version="TLSv1"))
 NGINX = b'192.0.2.1 - - [23/Nov/2026:16:06:05 +0000] "GET / HTTP/1.1" 200 12\n' * 50
@@ -272,3 +273,8 @@ def test_a_reader_that_goes_away_is_no_mistake(site: Site, tmp_path: Path) -> No
     command = f"{' '.join(PROGRAM)} export --format jsonl | true"
     ran = subprocess.run(["bash", "-c", command], env=site.environment, capture_output=True, check=False)
     assert b"Traceback" not in ran.stderr
+
+
+def test_databases_of_one_folder_share_no_state(tmp_path: Path) -> None:
+    names = [load({"database": str(tmp_path / name)}).state_path.name for name in ("logs.2025", "logs.2026", "mail.duckdb")]
+    assert names == ["logs.2025.state.sqlite3", "logs.2026.state.sqlite3", "mail.state.sqlite3"]

@@ -36,6 +36,7 @@ from smtp_auth_report.submission import Outcome, Submission
 ROWS_A_COMMIT = 25_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
+ACCOUNT_KEY = Submission._fields.index("account_key")
 FUTURE = 86_400 * 1_000_000
 
 Report = Callable[[str, int, int | None], None]
@@ -136,7 +137,7 @@ class Names:
     def _keyed(self, row: Submission, commit: Commit) -> Submission:
         name = row.account or ""
         key = self._hash(name)
-        row = row._replace(account_key=key)
+        row = Submission._make((*row[:ACCOUNT_KEY], key, *row[ACCOUNT_KEY + 1 :]))
         if row.outcome != Outcome.AUTH_FAILED or self._known(name):
             return row
         if "@" in name and key not in self._withheld:

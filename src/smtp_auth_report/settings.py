@@ -68,7 +68,8 @@ class Settings:
     @property
     def state_path(self) -> Path:
         """Where users, requests and keys live: `state`, else beside the database."""
-        return Path(self.state) if self.state else Path(self.database).with_suffix(".state.sqlite3")
+        beside = Path(self.database)
+        return Path(self.state) if self.state else beside.with_name(beside.name.removesuffix(".duckdb") + ".state.sqlite3")
 
 
 class Setting(NamedTuple):
