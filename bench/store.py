@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smtp_auth_report.changes import Changes, Commit
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store, View
-from smtp_auth_report.store.local_time import DAY
 from smtp_auth_report.submission import Identity, Submission
 
 START = 1_790_000_000_000_000 // DAY * DAY

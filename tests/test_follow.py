@@ -210,3 +210,30 @@ def test_patterns_stand_for_the_files_there_are(tmp_path: Path) -> None:
         str(tmp_path / "mx2" / "mail.log"),
         "journal:",
     ]
+
+
+def test_a_file_that_is_just_being_compressed_is_read_once(log: Path, reading: Reading) -> None:
+    write(Path(f"{log}.2"), *numbered(range(10)))
+    write(Path(f"{log}.1"), *numbered(range(10, 20)))
+    write(log, *numbered(range(20, 30)))
+    for name in (".1", ".2"):
+        Path(f"{log}{name}.gz").write_bytes(gzip.compress(Path(f"{log}{name}").read_bytes()))
+    assert reading(log).read() == numbered(range(30))
+
+
+def test_a_rotation_while_files_are_being_opened_is_noticed(log: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(Path(f"{log}.1"), *numbered(range(10)))
+    write(log, *numbered(range(10, 20)))
+    listed = follow.rotated
+    rotations = iter([True])
+
+    def rotating(path: str) -> list[str]:
+        found = listed(path)
+        if Path(path) == log and next(rotations, False):
+            Path(f"{log}.1").rename(f"{log}.2")
+            log.rename(f"{log}.1")
+            write(log, *numbered(range(20, 30)))
+        return found
+
+    monkeypatch.setattr(follow, "rotated", rotating)
+    assert reading(log).read() == numbered(range(30))

@@ -14,10 +14,11 @@ import pytest
 from rows import at, commit, row
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.periods import parse
-from smtp_auth_report.reports.render import as_csv, as_json, as_text, formula_safe, rfc3339, visible
+from smtp_auth_report.reports.render import as_csv, as_json, as_text, formula_safe, visible
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store, Value, View
 

@@ -28,6 +28,7 @@ import click
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError
+from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -54,11 +55,6 @@ INGEST_MEMORY = "200MB"  # of the database engine: reading a log fits a small se
 COLLECTED_SELDOM = (100_000, 20, 20)  # of gc.set_threshold: reading makes many objects, and few in circles
 PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
 WIDTH = 240  # of a table that is not on a terminal
-
-
-def now() -> int:
-    """Microseconds UTC."""
-    return time.time_ns() // 1000
 
 
 def with_database(command: Command) -> Command:

@@ -42,6 +42,9 @@ from smtp_auth_report.checkpoint import position as position_of
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
 
+RETRIES = 20
+"""How often the files of a path are looked at anew because they were rotated meanwhile."""
+
 LINGER = 60.0
 """Seconds that a renamed file is still watched: its writer goes on until it is told to reopen."""
 
@@ -214,6 +217,7 @@ class FileStream(_Files):
         super().__init__(path, known, clock)
         self._followed_before = followed_before
         self._current: Log | None = None
+        self._found = False  # among the rotated files one that was read before
         self._stood: tuple[int, int, bool] | None = None  # device, inode, whether empty: of the path when last looked at
 
     def _look(self) -> None:
@@ -241,8 +245,17 @@ class FileStream(_Files):
 
     def _catch_up(self) -> None:
         """Open the path, and before it what was rotated away and holds lines that were not read."""
-        missed = self._missed()
-        self._current = self._open(self.name)
+        for _ in range(RETRIES):
+            stood = self._standing()
+            missed = self._missed()
+            self._current = self._open(self.name)
+            if self._standing() == stood:
+                break
+            for log in (*missed, *([self._current] if self._current else [])):
+                log.close()  # a rotation came between: the same file may be there twice, another not at all
+        if not self._found and missed and self._followed_before:
+            self._lost("rotated away before it was read")
+        self._followed_before = False
         if self._current is not None:
             begin = self._current.head
             for copy in [log for log in missed if begin.startswith(log.head) or log.head.startswith(begin)]:
@@ -252,27 +265,37 @@ class FileStream(_Files):
         for log in missed:
             self._until[log] = clocks.monotonic() + LINGER
 
+    def _standing(self) -> list[tuple[str, int]]:
+        """The path and what was rotated away from it, each with its inode."""
+        paths = [path for path in (self.name, *rotated(self.name)) if Path(path).exists()]
+        try:
+            return [(path, Path(path).stat().st_ino) for path in paths]
+        except FileNotFoundError:
+            return []
+
     def _missed(self) -> list[Log]:
-        """Rotated files from the newest that is known on, oldest first."""
+        """Rotated files from the newest that is known on, oldest first; of one that is just being compressed, one of both."""
         held = {log.file for log in self._logs}
         missed: list[Log] = []
+        self._found = False
         for path in rotated(self.name):
             try:
                 found = Path(path).stat()
                 if (found.st_dev, found.st_ino) in held:
+                    self._found = True
                     break
                 log = Log(path, self._clock())
             except (OSError, InputError):
+                continue
+            if any(log.head.startswith(other.head) or other.head.startswith(log.head) for other in missed):
+                log.close()
                 continue
             place = self._known.find(log)
             missed.append(log)
             if place is not None:
                 self._year = self._year or int(place.evidence.split()[0]) or None
+                self._found = True
                 break
-        else:
-            if missed and self._followed_before:
-                self._lost("rotated away before it was read")
-        self._followed_before = False
         return missed[::-1]
 
 

@@ -28,6 +28,7 @@ from smtp_auth_report.changes import Applied, Changes, Commit, Remembered, Withh
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.site_key import account_key, seal, unseal
 from smtp_auth_report.sources import SOURCES, Options, Source
 from smtp_auth_report.store.interface import Store
@@ -37,7 +38,6 @@ ROWS_A_COMMIT = 25_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
 ACCOUNT_KEY = Submission._fields.index("account_key")
-FUTURE = 86_400 * 1_000_000
 
 Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
@@ -276,7 +276,7 @@ class Ingest:
             commit.remembered += [entry for source in sources for entry in source.remember()]
         self._committing.submit(commit)
         self.summary.unread.update(entry.reason for entry in changes.unread)
-        self.summary.future += sum(row.time > self._now + FUTURE for row in changes.rows.values())
+        self.summary.future += sum(row.time > self._now + DAY for row in changes.rows.values())
 
     def settle(self) -> None:
         """Wait until all that was read is safe."""

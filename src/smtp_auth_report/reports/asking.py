@@ -21,10 +21,11 @@ from importlib.resources import files
 from typing import Literal
 
 from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.moments import DAY, EPOCH
 from smtp_auth_report.reports.interface import Column, Report, Table
 from smtp_auth_report.reports.periods import interval_for
 from smtp_auth_report.store.interface import Interval, Question, Selection, Store, Value, View
-from smtp_auth_report.store.local_time import DAY, EPOCH, earlier_starts, shifted, slots
+from smtp_auth_report.store.local_time import earlier_starts, shifted, slots
 
 HOURS_AT_MOST = 93 * DAY
 

@@ -20,8 +20,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.moments import DAY, EPOCH
 from smtp_auth_report.store.interface import Interval, Selection, Store
-from smtp_auth_report.store.local_time import DAY, EPOCH, offset_at
+from smtp_auth_report.store.local_time import offset_at
 
 PRESETS = (7, 30, 90, 365)
 """Lengths, in days, that pages offer."""

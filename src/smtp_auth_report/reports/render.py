@@ -19,20 +19,15 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from smtp_auth_report.moments import EPOCH, rfc3339
 from smtp_auth_report.reports.interface import Column, Table
 from smtp_auth_report.store.interface import Selection, Value
-from smtp_auth_report.store.local_time import EPOCH
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories that a terminal obeys or hides: controls, formats, line and paragraph separators."""
 
 NOTHING = (None, 0, "")
-
-
-def rfc3339(time: int) -> str:
-    """Microseconds UTC as RFC 3339 with Z, with parts of a second where there are some."""
-    return (EPOCH + timedelta(microseconds=time)).isoformat().removesuffix("+00:00") + "Z"
 
 
 def local_rfc3339(time: int, zone: str) -> str:

@@ -27,12 +27,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from smtp_auth_report.changes import Changes, Gap, Remembered, Unread
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, SOLARIS, Envelope, Parts, origin
 from smtp_auth_report.sources.interface import Options
 from smtp_auth_report.sources.masking import masked
 from smtp_auth_report.sources.postfix_join import Join
-from smtp_auth_report.sources.postfix_sessions import DAY, Process, Server, Session
+from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Sieve
 from smtp_auth_report.sources.postfix_whole import WholeSessions
 from smtp_auth_report.sources.stamps import Clock

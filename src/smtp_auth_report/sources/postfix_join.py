@@ -19,10 +19,11 @@ import re
 from collections import Counter
 
 from smtp_auth_report.changes import Changes, Unread
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources import postfix_rows as rows
 from smtp_auth_report.sources.masking import masked
-from smtp_auth_report.sources.postfix_sessions import DAY, WAITING, Door, Message, Process, Server, Session
+from smtp_auth_report.sources.postfix_sessions import WAITING, Door, Message, Process, Server, Session
 from smtp_auth_report.sources.stamps import Clock
 from smtp_auth_report.submission import Submission
 

@@ -19,11 +19,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.submission import Identity, Service, Submission, Tls
 
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
 REMEMBERED_IDS = 5_000
 ACTIVE_REMEMBERED = 200
 WAITING = 20_000

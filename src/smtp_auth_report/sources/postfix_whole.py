@@ -18,13 +18,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_rows import SOURCE, untold_failures
 from smtp_auth_report.sources.postfix_runs import Whole
 from smtp_auth_report.sources.postfix_sessions import Door, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Lines
-from smtp_auth_report.sources.stamps import SECOND, queue_id_time
+from smtp_auth_report.sources.stamps import queue_id_time
 from smtp_auth_report.submission import Identity, Outcome, Submission
 
 ACCEPTED = Outcome.ACCEPTED.value

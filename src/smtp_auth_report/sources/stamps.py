@@ -28,15 +28,12 @@ from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from smtp_auth_report.moments import DAY, EPOCH, HOUR, SECOND, micros, moment
 from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.sources.interface import Options
 
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
 WRAP = 30 * DAY
 STRAGGLER = 2 * DAY
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MONTHS = {name.encode(): number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 
 # Nov  7 16:06:06.123 2026
@@ -59,16 +56,6 @@ def queue_id_time(queue_id: bytes) -> int | None:
     for character in queue_id[:6]:
         seconds = seconds * 52 + BASE52[character]
     return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds UTC of an aware datetime."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def moment(time: int) -> datetime:
-    """The datetime, UTC, of microseconds."""
-    return EPOCH + timedelta(microseconds=time)
 
 
 class Clock:

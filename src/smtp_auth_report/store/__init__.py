@@ -11,18 +11,13 @@ What goes wrong
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from smtp_auth_report.errors import StoreError
+from smtp_auth_report.moments import now
 from smtp_auth_report.store.interface import Store
 
 __all__ = ["open_store"]
-
-
-def now() -> int:
-    """The machine's clock, microseconds UTC."""
-    return time.time_ns() // 1000
 
 
 def open_store(

@@ -14,9 +14,9 @@ from typing import Any
 import duckdb
 
 from smtp_auth_report.changes import Commit, Intake, Position, Remembered, Unread, Withheld
+from smtp_auth_report.moments import HOUR
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.store.interface import Progress, StreamState, UnreadCount
-from smtp_auth_report.store.local_time import HOUR
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 

@@ -25,9 +25,9 @@ from typing import TypeVar
 import duckdb
 
 from smtp_auth_report.changes import Applied, Commit
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_forgetting as forgetting
 from smtp_auth_report.store.duckdb_notes import write_notes
-from smtp_auth_report.store.local_time import SECOND
 from smtp_auth_report.store.merging import COLUMNS, CONTESTED, GROUP, MERGED
 from smtp_auth_report.store.packing import Arrays, pack_identities, pack_learned, pack_rows
 from smtp_auth_report.submission import Identity, Submission

@@ -15,14 +15,11 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from smtp_auth_report.moments import DAY, EPOCH, HOUR, SECOND
 from smtp_auth_report.store.interface import Interval
 
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
 WIDTHS: dict[Interval, int] = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
 MONDAY = 4 * DAY  # 1970-01-05, the first Monday that an instant counts from
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Segment(NamedTuple):

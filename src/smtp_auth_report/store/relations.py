@@ -23,9 +23,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
-from smtp_auth_report.store.local_time import MONDAY, SECOND, WIDTHS, Segment, earlier_starts, segments
+from smtp_auth_report.store.local_time import MONDAY, WIDTHS, Segment, earlier_starts, segments
 
 DIMENSIONS = ("server", "service", "source", "account", "account_domain", "sender", "sender_domain", "mechanism", "tls_version", "outcome")
 """What the hourly sums are kept by, besides their bucket."""

@@ -23,9 +23,10 @@ from ninja.errors import ValidationError
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SelectionError
+from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.reports import REPORTS, ask, periods
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.reports.render import as_csv, as_json, rfc3339
+from smtp_auth_report.reports.render import as_csv, as_json
 from smtp_auth_report.store.interface import FILTERS, Selection, View
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
 from smtp_auth_report.web.errors import problem

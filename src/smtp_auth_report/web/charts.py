@@ -20,10 +20,11 @@ from zoneinfo import ZoneInfo
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
+from smtp_auth_report.moments import EPOCH
 from smtp_auth_report.reports.asking import slot_text
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.store.interface import Interval
-from smtp_auth_report.store.local_time import EPOCH, slots
+from smtp_auth_report.store.local_time import slots
 from smtp_auth_report.web import vocabulary, wording
 
 BAR_POINTS = 14

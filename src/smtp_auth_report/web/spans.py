@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
 
+from smtp_auth_report.moments import EPOCH
 from smtp_auth_report.store.interface import Selection
-from smtp_auth_report.store.local_time import EPOCH
 from smtp_auth_report.web import wording
 from smtp_auth_report.web.query import Query
 
