@@ -237,3 +237,17 @@ def test_a_rotation_while_files_are_being_opened_is_noticed(log: Path, reading: 
 
     monkeypatch.setattr(follow, "rotated", rotating)
     assert reading(log).read() == numbered(range(30))
+
+
+def test_a_file_that_is_compressed_while_it_is_read_is_not_read_again(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(10)))
+    reader = reading(log)
+    found = reader.read()
+    write(log, *numbered(range(10, 20)))
+    Path(f"{log}.2.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.unlink()
+    write(Path(f"{log}.1"), *numbered(range(20, 30)))
+    write(log, *numbered(range(30, 40)))
+    for _ in range(3):
+        found += reader.read()
+    assert found == numbered(range(40))

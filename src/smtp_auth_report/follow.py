@@ -287,7 +287,11 @@ class FileStream(_Files):
                 log = Log(path, self._clock())
             except (OSError, InputError):
                 continue
-            if any(log.head.startswith(other.head) or other.head.startswith(log.head) for other in missed):
+            if _same_start(log, self._logs):
+                self._found = True  # compressed meanwhile, and still read from the file that it was
+                log.close()
+                break
+            if _same_start(log, missed):
                 log.close()
                 continue
             place = self._known.find(log)
@@ -297,6 +301,11 @@ class FileStream(_Files):
                 self._found = True
                 break
         return missed[::-1]
+
+
+def _same_start(log: Log, others: Iterable[Log]) -> bool:
+    """Whether one of the others begins as this one does, as far as both are known."""
+    return any(log.head.startswith(other.head) or other.head.startswith(log.head) for other in others)
 
 
 class DirectoryStream(_Files):
