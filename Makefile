@@ -73,6 +73,7 @@ assets-for-tests: .venv/installed
 
 clean:  ## remove all that was set up, databases of run and demo included
 	rm -rf .venv .run build dist src/smtp_auth_report/web/assets src/smtp_auth_report/web/static/vendor
+	rm -f src/smtp_auth_report/sources/*.so src/smtp_auth_report/sources/compiled-from*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -89,13 +90,15 @@ packages:
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/installed: .venv/made pyproject.toml
+COMPILED := hatch_build.py $(wildcard src/smtp_auth_report/sources/*.pyx src/smtp_auth_report/sources/*.pxd)
+
+.venv/installed: .venv/made pyproject.toml $(COMPILED)
 	@echo "Installing what the report needs (a minute the first time)"
 	@$(PIP) --editable .
 	@touch $@
 
 # One installation for both, so that a fresh clone builds the package once
-.venv/installed-for-tests: .venv/made pyproject.toml
+.venv/installed-for-tests: .venv/made pyproject.toml $(COMPILED)
 	@echo "Installing what the report and its tests need (a minute or two the first time)"
 	@$(PIP) --editable '.[test]'
 	@touch .venv/installed $@

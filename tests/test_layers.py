@@ -41,6 +41,7 @@ def listed_files() -> list[Path]:
 
 FILES = listed_files()
 MODULES = [path for path in FILES if path.suffix == ".py"]
+COMPILED = [path for path in FILES if path.suffix == ".pyx"]
 OURS = [path for path in MODULES if "migrations" not in path.parts]
 
 
@@ -78,6 +79,13 @@ def test_functions_and_modules_are_short(path: Path) -> None:
     assert list(long_functions(source)) == []
     first, _, _ = source.partition("\n")
     assert source.count("\n") <= MODULE_LINES or EXEMPT.search(first)
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=name)
+def test_compiled_modules_are_short_and_say_what_they_are(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count("\n") <= MODULE_LINES
+    assert re.match(r'# cython: .*\n"""\n\w', source)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

@@ -14,7 +14,6 @@ import pytest
 
 from reading import log, options, session
 from smtp_auth_report.sources import postfix
-from smtp_auth_report.sources.byte_columns import Batch
 from smtp_auth_report.sources.postfix import PostfixSource
 
 LOGS = Path(__file__).parent / "logs"
@@ -58,7 +57,8 @@ def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *
     for end in (*cuts, len(text)):
         changes = source.feed(text[begin:end])
         newest = {host: time for host, time in changes.newest.items() if time}
-        brought.append((changes.rows, changes.withdrawn, changes.unread, changes.gaps, changes.lines, changes.other, newest))
+        rows = changes.rows | {row.identity: row for messages in changes.messages for row in messages.rows()}
+        brought.append((rows, changes.withdrawn, changes.unread, changes.gaps, changes.lines, changes.other, newest))
         begin = end
     kept = [(entry._replace(sessions=""), comparable(entry.sessions)) for entry in source.remember() if entry.newest]
     return brought, kept, source.read
@@ -151,9 +151,3 @@ def test_discarded_keywords_do_not_end_a_session(monkeypatch: pytest.MonkeyPatch
     for sieve in (True, False):
         rows = outcome(log(*lines), [], monkeypatch, sieve=sieve)[0][0][0]
         assert [row.tls_version for row in rows.values()] == ["TLSv1.2"]
-
-
-def test_columns_find_what_stands_there() -> None:
-    batch = Batch(b"connect from a\ndisconnect\nx sasl_y\n")
-    assert batch.matches(batch.starts, b"connect from").tolist() == [True, False, False]
-    assert batch.have(batch.starts * 0 + [0, 1, 2], [b"sasl_"]).tolist() == [False, False, True]

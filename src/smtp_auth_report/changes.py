@@ -8,11 +8,43 @@ transaction. All parts are values: they can be built in one process and applied 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from smtp_auth_report.submission import Identity, Submission
+
+NUMBERS = np.dtype([("key", np.uint64), *((name, np.int64) for name in "opened time size recipients manner client party".split())])
+"""What a message is told by: numbers of its own, and places in what messages have in common."""
+
+
+class Messages(NamedTuple):
+    """Accepted messages as columns, of which nothing more will be told."""
+
+    numbers: np.ndarray[Any, Any]  # of type NUMBERS
+    manners: list[tuple[Any, ...]]  # server, service, source, mechanism, tls_version, tls_cipher, outcome, reason
+    clients: list[tuple[str | None, str | None, str | None]]  # client_ip, client_name, helo
+    parties: list[tuple[str, str]]  # account, sender
+    queue_ids: list[str]
+    message_ids: list[str | None]
+
+    def accounts(self) -> set[str]:
+        """Accounts that sent one of them; `parties` may name others."""
+        return {self.parties[place][0] for place in np.unique(self.numbers["party"]).tolist()}
+
+    def rows(self) -> Iterator[Submission]:
+        """The same as rows."""
+        for numbers, queue_id, message_id in zip(self.numbers.tolist(), self.queue_ids, self.message_ids, strict=True):
+            key, opened, time, size, recipients, manner, client, party = numbers
+            server, service, source, mechanism, tls_version, tls_cipher, outcome, reason = self.manners[manner]
+            account, sender = self.parties[party]
+            client_ip, client_name, helo = self.clients[client]
+            yield Submission(
+                key, opened, time, server, service, source, client_ip, client_name, helo, account, None, mechanism, tls_version,
+                tls_cipher, sender, recipients, size, queue_id, message_id, outcome, reason,
+            )  # fmt: skip
 
 
 class Unread(NamedTuple):
@@ -40,11 +72,22 @@ class Changes:
 
     rows: dict[Identity, Submission] = field(default_factory=dict)
     withdrawn: set[Identity] = field(default_factory=set)
+    messages: list[Messages] = field(default_factory=list)  # rows besides, whose identities are not among those of `rows`
     unread: list[Unread] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     lines: int = 0  # lines in the batch
     other: int = 0  # of these, lines that are not about submission
     newest: dict[str, int] = field(default_factory=dict)  # server -> time of its newest line
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return len(self.rows) + sum(len(messages.queue_ids) for messages in self.messages)
+
+    def after(self, time: int) -> int:
+        """How many rows are of a later time."""
+        messages = sum(int(np.count_nonzero(messages.numbers["time"] > time)) for messages in self.messages)
+        return messages + sum(row.time > time for row in self.rows.values())
 
     def put(self, row: Submission) -> None:
         """Add a row or revise it."""
@@ -66,6 +109,7 @@ class Changes:
         for identity in later.withdrawn:
             self.withdraw(identity)
         self.put_all(later.rows)
+        self.messages += later.messages
         self.unread += later.unread
         self.gaps += later.gaps
         self.lines += later.lines
@@ -128,6 +172,8 @@ class Commit:
     remembered: list[Remembered] = field(default_factory=list)
     learned: dict[str, str] = field(default_factory=dict)
     """account_key -> account, for names that authenticated for the first time: earlier failures may now be named."""
+    account_keys: dict[str, str] = field(default_factory=dict)
+    """account -> account_key, for every account of the rows."""
     withheld: list[Withheld] = field(default_factory=list)
     intake: Intake | None = None
 

@@ -37,7 +37,6 @@ from smtp_auth_report.submission import Outcome, Submission
 ROWS_A_COMMIT = 25_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
-ACCOUNT_KEY = Submission._fields.index("account_key")
 
 Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
@@ -123,29 +122,36 @@ class Names:
             self._withheld[entry.account_key] = unseal(key, entry.account_key, entry.sealed)
 
     def apply(self, changes: Changes) -> Commit:
-        """Key every row, take names from failures that may not keep them, name those that now may."""
+        """Learn who signed in, take names from failures that may not keep them, name those that now may; key every account."""
         commit = Commit(changes)
-        for row in changes.rows.values():
-            if row.account and row.outcome != Outcome.AUTH_FAILED and row.account.casefold() not in self._accounts:
-                commit.learned[self._hash(row.account)] = row.account
-                self._learn(row.account, commit)
+        failures = []
+        signed_in: dict[str, None] = {}
         for identity, row in changes.rows.items():
-            if row.account:
-                changes.rows[identity] = self._keyed(row, commit)
+            if row.account and row.outcome == Outcome.AUTH_FAILED:
+                failures.append((identity, row))
+            elif row.account:
+                signed_in[row.account] = None
+        signed_in |= dict.fromkeys(account for messages in changes.messages for account in messages.accounts())
+        for account in signed_in:
+            commit.account_keys[account] = key = self._hash(account)
+            if account.casefold() not in self._accounts:
+                commit.learned[key] = account
+                self._learn(account, commit)
+        for identity, row in failures:
+            changes.rows[identity] = self._withheld_or_keyed(row, commit)
         return commit
 
-    def _keyed(self, row: Submission, commit: Commit) -> Submission:
+    def _withheld_or_keyed(self, row: Submission, commit: Commit) -> Submission:
         name = row.account or ""
         key = self._hash(name)
-        row = Submission._make((*row[:ACCOUNT_KEY], key, *row[ACCOUNT_KEY + 1 :]))
-        if row.outcome != Outcome.AUTH_FAILED or self._known(name):
-            return row
+        if self._known(name):
+            return row._replace(account_key=key)
         if "@" in name and key not in self._withheld:
             self._withheld[key] = name
             commit.withheld.append(Withheld(key, seal(self._key, key, name), row.time))
             if len(self._withheld) > WITHHELD:
                 self._withheld.popitem(last=False)
-        return row._replace(account=None)
+        return row._replace(account=None, account_key=key)
 
     def _known(self, name: str) -> bool:
         folded = name.casefold()
@@ -276,7 +282,7 @@ class Ingest:
             commit.remembered += [entry for source in sources for entry in source.remember()]
         self._committing.submit(commit)
         self.summary.unread.update(entry.reason for entry in changes.unread)
-        self.summary.future += sum(row.time > self._now + DAY for row in changes.rows.values())
+        self.summary.future += changes.after(self._now + DAY)
 
     def settle(self) -> None:
         """Wait until all that was read is safe."""
@@ -317,7 +323,7 @@ class _Run:
         try:
             for batch in log.batches():
                 self._feed(batch)
-                if len(self._changes.rows) >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
+                if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
                     self._commit()
         except InputError as error:
             damage = error
@@ -343,7 +349,7 @@ class _Run:
             self._ingest.show(self._log)
 
     def _commit(self) -> None:
-        if self._changes.lines or self._changes.rows:
+        if self._changes.lines or self._changes.size:
             self._ingest.commit(self._changes, self._log, self._sources)
         self._changes = Changes()
         self._bytes = 0

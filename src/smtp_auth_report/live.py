@@ -199,7 +199,7 @@ class Tail:
         until = clocks.monotonic() + SLICE
         for batch in self._stream.read():
             self._feed(batch)
-            if len(self._changes.rows) >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
+            if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
                 self._commit()
             if clocks.monotonic() > until:
                 return True
@@ -258,12 +258,12 @@ class Tail:
     def _intake(self) -> Intake:
         changes, now = self._changes, clocks.monotonic()
         if changes.lines:
-            self._rates.append((now, changes.lines, len(changes.rows)))
+            self._rates.append((now, changes.lines, changes.size))
         while len(self._rates) > 1 and now - self._rates[0][0] > RATED:
             self._rates.popleft()
         lines, rows = (sum(entry[place] for entry in self._rates) / RATED for place in (1, 2))
         behind, problem = self._told = self._stream.behind, self.problem
-        unread, added, newest = len(changes.unread), len(changes.rows), max(changes.newest.values(), default=0)
+        unread, added, newest = len(changes.unread), changes.size, max(changes.newest.values(), default=0)
         return Intake(self.name, changes.lines, changes.other, unread, added, lines, rows, behind, problem, newest)
 
 

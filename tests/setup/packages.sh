@@ -8,7 +8,7 @@
 set -eu
 
 # package: a program or file that shows it is there; several packages may stand for one browser
-needed="systemd-journal-remote:/lib/systemd/systemd-journal-remote postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
+needed="gcc:gcc systemd-journal-remote:/lib/systemd/systemd-journal-remote postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
 modules=/usr/lib/*/sasl2/libplain.so
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -22,6 +22,7 @@ ls $modules >/dev/null 2>&1 || missing="$missing libsasl2-modules"
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 python=${PYTHON:-python3}
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+"$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing="$missing python3-dev"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

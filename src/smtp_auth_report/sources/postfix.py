@@ -35,7 +35,6 @@ from smtp_auth_report.sources.masking import masked
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Sieve
-from smtp_auth_report.sources.postfix_whole import WholeSessions
 from smtp_auth_report.sources.stamps import Clock
 
 PROCESSES = 200_000
@@ -85,7 +84,7 @@ class PostfixSource:
         self._join = join = Join(Clock(options), self.name)
         self._processes: dict[bytes, Process | None] = {}  # by how the envelope writes it; facilities make several of one
         self._by_key: dict[tuple[str, str], Process] = {}
-        self._sieve = Sieve(self._shows_starttls, WholeSessions(join, self._known_server))
+        self._sieve = Sieve(self._shows_starttls, join, self._known_server)
         self._previous: Parts | None = None  # of the last line that has them
         self._month = b""  # first letters of its stamp: every month is told to the clock, so that no year is missed
         self._servers: dict[str, Server] = {}
@@ -149,6 +148,8 @@ class PostfixSource:
         sifted = None
         if self.recognised and len(batch) >= WORTH_SIFTING:
             sifted = self._sieve.sift(batch, join.pending, filtered=join.filtered)
+        else:
+            self._sieve.forget()
         if sifted:
             changes.lines = sifted.total
             self._read(sifted.lines)

@@ -15,7 +15,7 @@ straddles two files goes on in the next.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -146,7 +146,9 @@ class Server:
     def __init__(self, host: str) -> None:
         self.host = host
         self.label = host.lower() if lines.address(host.encode()) else host.partition(".")[0].lower()
-        self._postfix = b"%b\0postfix\0" % self.label.encode("utf-8", "surrogateescape")  # begins the key of a message
+        self.prefix = b"%b\0postfix\0" % self.label.encode(
+            "utf-8", "surrogateescape"
+        )  # what the key of a message is made of, before its queue id
         self.newest = 0
         self.doors: dict[str, Door] = {}
         self.open: dict[str, Session] = {}  # "tag[pid" -> session
@@ -165,7 +167,7 @@ class Server:
         return door
 
     def message_identity(self, queue_id: bytes, opened: int) -> Identity:
-        return Identity(int.from_bytes(blake2b(self._postfix + queue_id, digest_size=8).digest(), "big"), opened)
+        return Identity(int.from_bytes(blake2b(self.prefix + queue_id, digest_size=8).digest(), "big"), opened)
 
     def line_identity(self, kind: str, pid: str, time: int, text: bytes) -> Identity:
         """Identity of a row without queue id: its line, and the how-manieth such line in its second."""
@@ -177,7 +179,11 @@ class Server:
         return Identity(_key(self.label, "smtpd", base + b" %d" % number), second * SECOND)
 
     def own(self, queue_id: bytes) -> None:
-        self.recent[queue_id] = None
+        self.own_all((queue_id,))
+
+    def own_all(self, queue_ids: Iterable[bytes]) -> None:
+        """Remember queue ids of our own messages, the newest of them."""
+        self.recent.update(dict.fromkeys(queue_ids))
         if len(self.recent) > 2 * REMEMBERED_IDS:
             self.recent = dict.fromkeys(list(self.recent)[-REMEMBERED_IDS:])
 

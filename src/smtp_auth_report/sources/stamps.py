@@ -75,6 +75,9 @@ class Clock:
         self._newest_utc = 0
         self._stamp = b""
         self._time: int | None = None
+        self._minute = b""  # of the RFC 3164 stamp that was read last, where no change of clocks is near
+        self._local_minute = 0  # when it begins
+        self._utc_minute = 0
 
     @property
     def year(self) -> int:
@@ -120,14 +123,14 @@ class Clock:
             offset = round(((local or 0) - made) / quarter) * quarter
             if abs(offset) <= 14 * 3600 * SECOND:
                 self._offset = offset
-                self._stamp = b""
+                self._stamp = self._minute = b""
 
     def _correct_year(self, parts: re.Match[bytes], made: int) -> None:
         for year in (moment(made).year + step for step in (0, -1, 1)):
             local = _local(year, parts)
             if local is not None and abs(local - made) <= DAY:
                 if year != self._year:
-                    self._year, self._newest, self._stamp = year, None, b""
+                    self._year, self._newest, self._stamp, self._minute = year, None, b"", b""
                 self._settled = True
                 self._year_from = "long queue ids"
                 return
@@ -136,8 +139,23 @@ class Clock:
         """Microseconds UTC of a stamp. Neighbouring lines share stamps, so the last one is remembered."""
         if stamp != self._stamp:
             self._stamp = stamp
-            self._time = self._read(stamp)
+            self._time = self._within_minute(stamp) if stamp[:13] == self._minute else self._read(stamp)
         return self._time
+
+    def _within_minute(self, stamp: bytes) -> int | None:
+        """A stamp of the minute that was read last: its seconds tell the rest."""
+        seconds = stamp[13:]
+        if len(seconds) != 2 or not seconds.isdigit() or seconds > b"59":
+            return self._read(stamp)
+        passed = int(seconds) * SECOND
+        self._note(self._local_minute + passed, self._utc_minute + passed)
+        return self._utc_minute + passed
+
+    def _note(self, local: int, time: int) -> None:
+        if self._newest is None or local > self._newest:
+            self._newest = local
+        if time > self._newest_utc:  # noqa: PLR1730 - for every line
+            self._newest_utc = time
 
     def steady(self, first: bytes, last: bytes) -> bool:
         """Whether stamps from one to the other mean the same in any order: no change of clocks, year or zone is near."""
@@ -154,6 +172,7 @@ class Clock:
         return len({offset for hour in hours for offset in _offsets(self.zone, 4 * hour)}) == 1
 
     def _read(self, stamp: bytes) -> int | None:
+        self._minute = b""
         if stamp[:1].isdigit():
             return int(stamp) if stamp.isdigit() and 15 <= len(stamp) <= 17 else self._iso(stamp)
         parts = RFC3164.match(stamp)
@@ -198,8 +217,13 @@ class Clock:
         if local is None:
             return None
         time = self._utc(local)
-        self._newest = max(local, self._newest or local)
-        self._newest_utc = max(time, self._newest_utc)
+        self._note(local, time)
+        passed = local % (60 * SECOND)
+        if (
+            parts.end() == 15
+            and time == self._utc(local - passed) + passed == self._utc(local + 60 * SECOND - passed) + passed - 60 * SECOND
+        ):
+            self._minute, self._local_minute, self._utc_minute = parts[0][:13], local - passed, time - passed
         return time
 
     def _utc(self, local: int) -> int:

@@ -104,6 +104,8 @@ def _write_progress(run: Execute, commit: Commit, now: int) -> None:
         kinds.setdefault(server, set()).add(source)
     for row in changes.rows.values() if changes.newest.keys() - kinds.keys() else ():
         kinds.setdefault(row.server, set()).add(row.source)
+    for server, _, source, *_ in (manner for messages in changes.messages for manner in messages.manners):
+        kinds.setdefault(server, set()).add(source)
     for line in changes.unread:
         kinds.setdefault(line.server, set()).add(line.source)
     for server, time in changes.newest.items():

@@ -91,7 +91,7 @@ class Writer:
     def _apply(self, commit: Commit) -> Applied:
         changes = commit.changes
         withdrawn = self._withdraw(changes.withdrawn) if changes.withdrawn else 0
-        rows = forgetting.kept(self._run, list(changes.rows.values())) if changes.rows else []
+        rows = forgetting.kept(self._run, _rows(commit)) if changes.size else []
         added, revised = self._store(rows) if rows else (0, 0)
         if commit.learned:
             self._learn(commit.learned)
@@ -99,7 +99,7 @@ class Writer:
             self._recompute()
         write_notes(self._run, commit, self._clock())
         outcomes = {outcome: number for outcome, number in self._outcomes.items() if number}
-        return Applied(added, revised, withdrawn, len(changes.rows) - added - revised, outcomes)
+        return Applied(added, revised, withdrawn, changes.size - added - revised, outcomes)
 
     def _number(self, sql: str, parameters: dict[str, int] | None = None) -> int:
         row = self._run(sql, parameters or {}).fetchone()
@@ -270,6 +270,13 @@ INCOMING = ", ".join(
     [*(f"CAST({name} AS {kind}) AS {name}" for name, kind in COLUMNS.items()), "CAST(spelling AS VARCHAR) AS spelling", "TRUE AS fresh"]
 )
 """SQL for the columns of the temporary table of incoming rows; a column of nulls alone has no type of its own."""
+
+
+def _rows(commit: Commit) -> list[Submission]:
+    """All rows, each with the key of its account."""
+    changes, keys = commit.changes, commit.account_keys
+    found = [*changes.rows.values(), *(row for messages in changes.messages for row in messages.rows())]
+    return [row._replace(account_key=keys[row.account]) if row.account in keys and not row.account_key else row for row in found]
 
 
 def _columns(table: str) -> str:

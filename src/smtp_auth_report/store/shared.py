@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -24,7 +25,9 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Gap, Intake, Position, Remembered, Unread, Withheld
+import numpy as np
+
+from smtp_auth_report.changes import NUMBERS, Applied, Changes, Commit, Gap, Intake, Messages, Position, Remembered, Unread, Withheld
 from smtp_auth_report.errors import ReportError, SelectionError, StoreError
 from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, StreamState, UnreadCount, View
 from smtp_auth_report.submission import Identity, Submission
@@ -247,6 +250,8 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
     changes = commit.changes
     return {
         "rows": list(changes.rows.values()),
+        "messages": [[b64encode(numbers.tobytes()).decode(), *common] for numbers, *common in changes.messages],
+        "account_keys": commit.account_keys,
         "withdrawn": list(changes.withdrawn),
         "unread": changes.unread,
         "gaps": changes.gaps,
@@ -265,6 +270,7 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
     changes = Changes(lines=entry["lines"], other=entry["other"], newest=entry["newest"])
     for values in entry["rows"]:
         changes.put(Submission(*values))
+    changes.messages += [_messages_in(*values) for values in entry["messages"]]
     changes.withdrawn.update(Identity(*values) for values in entry["withdrawn"])
     changes.unread += [Unread(*values) for values in entry["unread"]]
     changes.gaps += [Gap(*values) for values in entry["gaps"]]
@@ -273,6 +279,12 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
         positions=[Position(*values) for values in entry["positions"]],
         remembered=[Remembered(*values) for values in entry["remembered"]],
         learned=entry["learned"],
+        account_keys=entry["account_keys"],
         withheld=[Withheld(*values) for values in entry["withheld"]],
         intake=Intake(*entry["intake"]) if entry["intake"] else None,
     )
+
+
+def _messages_in(numbers: str, manners: Any, clients: Any, parties: Any, queue_ids: list[str], message_ids: list[str | None]) -> Messages:
+    manners, clients, parties = ([tuple(entry) for entry in entries] for entries in (manners, clients, parties))
+    return Messages(np.frombuffer(b64decode(numbers), NUMBERS), manners, clients, parties, queue_ids, message_ids)

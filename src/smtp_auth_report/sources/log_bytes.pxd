@@ -1,0 +1,47 @@
+# Small questions about bytes, for the compiled code of sources. Each looks at nothing beyond the end it is given.
+
+from libc.stdint cimport uint64_t
+from libc.string cimport memcmp, memcpy
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *haystack, size_t size, const void *needle, size_t length)
+
+
+cdef inline bint begins(const char *at, const char *end, const char *text, Py_ssize_t size) noexcept nogil:
+    return end - at >= size and memcmp(at, text, size) == 0
+
+
+cdef inline bint ends(const char *at, const char *end, const char *text, Py_ssize_t size) noexcept nogil:
+    return end - at >= size and memcmp(end - size, text, size) == 0
+
+
+cdef inline bint has(const char *at, const char *end, const char *text, Py_ssize_t size) noexcept nogil:
+    return end - at >= size and memmem(at, end - at, text, size) != NULL
+
+
+cdef inline bint digit(char byte) noexcept nogil:
+    return 48 <= byte <= 57
+
+
+cdef inline bint alphanumeric(char byte) noexcept nogil:
+    return 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122
+
+
+cdef inline bint space(char byte) noexcept nogil:
+    return byte == 32 or 9 <= byte <= 13
+
+
+cdef inline uint64_t hashed(const char *at, Py_ssize_t size) noexcept nogil:
+    """A number that few other texts have."""
+    cdef uint64_t value = 0x9E3779B97F4A7C15ULL ^ <uint64_t>size
+    cdef uint64_t part
+    while size >= 8:
+        memcpy(&part, at, 8)
+        value = (value ^ part) * 0xFF51AFD7ED558CCDULL
+        value ^= value >> 32
+        at += 8
+        size -= 8
+    part = 0
+    memcpy(&part, at, size)
+    value = (value ^ part) * 0xC4CEB9FE1A85EC53ULL
+    return value ^ (value >> 29)

@@ -1,0 +1,69 @@
+# What a source's own scan builds on.
+
+from libc.stdint cimport int8_t, int32_t, uint64_t
+
+cdef enum:
+    NOWHERE = -1
+
+cpdef enum:
+    KEPT = 0                # the kind of lines that are all to be read; other kinds are a source's own
+    STRANGE = -1            # what `learn` may answer instead
+    ODD = -2
+
+
+cdef struct Line:
+    int32_t start
+    int32_t end             # without the line feed
+    int32_t blank           # length of the stamp
+    int32_t raw             # where the origin ends
+    int32_t text            # where the text begins; 0 where the envelope is strange
+    int32_t prefix
+    int32_t minute
+    int32_t micros          # within the minute
+    int32_t run
+    int32_t next            # line of the same run
+    int32_t id_size         # of the queue id, 0 where there is none
+    int8_t kind
+    int8_t says
+    int8_t keep
+    int8_t bound            # kept whatever it says
+    uint64_t key            # of the queue id
+
+
+cdef struct Prefix:
+    int32_t offset          # among the bytes of all prefixes
+    int32_t size
+    int32_t blank
+    int32_t kind
+    int32_t group           # of one host and tag
+    int32_t instance        # of one host and instance of Postfix
+    int32_t host
+    int8_t pid
+    uint64_t hash
+
+
+cdef class LogLines:
+    cdef object _learn
+    cdef bytes _content
+    cdef const char *_bytes
+    cdef Line *_lines
+    cdef readonly int32_t total
+    cdef int32_t _room
+    cdef Prefix *_prefixes
+    cdef int32_t _prefix_count
+    cdef bytes _prefix_bytes
+    cdef const char *_known_bytes
+    cdef int32_t *_prefix_places
+    cdef list _minutes              # number of the first line of each
+    cdef bint _plain_stamps
+
+    cdef bint _read(self, bytes content) except -1
+    cdef bint _find_lines(self, Py_ssize_t size) except -1
+    cdef int32_t _find_prefixes(self, int32_t number) noexcept nogil
+    cdef bint _split(self, Line *line) noexcept nogil
+    cdef int32_t _known(self, const char *at, int32_t size, int32_t blank) noexcept nogil
+    cdef int32_t _meet(self, int32_t number) except -3
+    cdef int _find_minutes(self) except -1
+    cdef bint _seconds(self, Line *line) noexcept nogil
+    cdef bint _same_minute(self, Line *line, Line *before) noexcept nogil
+    cdef void _mark_bound(self) noexcept nogil

@@ -1,0 +1,326 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""
+A batch of log lines, looked at as bytes, by compiled code: where each begins, its stamp, what wrote it, and its text.
+
+    class Scan(LogLines): ...               a source's own scan, which decides what becomes of the lines
+    self._read(batch)                       False: the batch has shapes that are not plain
+    self._lines[number]                     see log_lines.pxd
+    scan.kept()                             the lines that are marked to be kept, in their order
+
+How lines begin is learned from the log: `learn` is asked about the first line behind each new beginning, and answers what
+wrote it. All other lines that begin so are never made into objects.
+
+    learn(line) -> (length of the stamp, what stands from there to pid or text, whether that is a pid, kind, group, instance, host)
+                   STRANGE, where this line is to be read as it stands
+                   ODD, where the whole batch is to be read line by line
+
+The cuts are those of `Envelope.split`. What is looked at ends where the line ends.
+
+What goes wrong
+    Nothing. Lines that are not plain are left for others to read.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from libc.stdint cimport int32_t, uint64_t
+from libc.string cimport memchr, memcmp, memset
+
+from smtp_auth_report.sources.log_bytes cimport begins, digit, hashed
+
+cdef enum:
+    LONGEST_LINE = 8192     # of the envelope and the message
+    LONGEST_PREFIX = 300
+    PREFIXES = 4096
+    MANY = 1000             # strange lines, before a batch may be given up in its midst
+
+
+cdef class LogLines:
+    """The lines of one batch; how lines begin is remembered from one batch to the next."""
+
+    def __cinit__(self, learn):
+        self._learn = learn
+        self._prefix_bytes = b""
+        self._prefixes = <Prefix *>PyMem_Malloc(PREFIXES * sizeof(Prefix))
+        self._prefix_places = <int32_t *>PyMem_Malloc(2 * PREFIXES * sizeof(int32_t))
+        if not self._prefixes or not self._prefix_places:
+            raise MemoryError
+        memset(self._prefix_places, 0xFF, 2 * PREFIXES * sizeof(int32_t))
+
+    def __dealloc__(self):
+        PyMem_Free(self._prefixes)
+        PyMem_Free(self._prefix_places)
+        PyMem_Free(self._lines)
+
+    cdef bint _read(self, bytes content) except -1:
+        """Find the lines of a batch that ends with a line feed, and what wrote them; False where they are not plain."""
+        cdef int32_t strange = 0
+        cdef int32_t number, found
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(content)
+        self._content = content
+        self._bytes = PyBytes_AS_STRING(content)
+        if size >= 1 << 30 or not content.endswith(b"\n") or not self._find_lines(size):
+            return False
+        number = 0
+        while True:
+            with nogil:
+                number = self._find_prefixes(number)
+            if number == self.total:
+                break
+            found = self._meet(number)
+            if found == ODD:
+                return False
+            if found == STRANGE:
+                strange += 1
+                if strange > 1000 and strange > self.total // 4:
+                    return False
+                number += 1
+        if strange > self.total // 4:
+            return False
+        self._find_minutes()
+        self._mark_bound()
+        return True
+
+    cdef bint _find_lines(self, Py_ssize_t size) except -1:
+        cdef const char *at = self._bytes
+        cdef const char *stop = at + size
+        cdef const char *end
+        cdef Line *line
+        self.total = 0
+        while at < stop:
+            end = <const char *>memchr(at, 10, stop - at)
+            if end - at > LONGEST_LINE:
+                return False
+            if self.total == self._room:
+                self._room = max(4096, 2 * self._room)
+                self._lines = <Line *>PyMem_Realloc(self._lines, self._room * sizeof(Line))
+                if not self._lines:
+                    raise MemoryError
+            line = &self._lines[self.total]
+            line.start = <int32_t>(at - self._bytes)
+            line.end = <int32_t>(end - self._bytes)
+            self.total += 1
+            at = end + 1
+        return True
+
+    cdef int32_t _find_prefixes(self, int32_t number) noexcept nogil:
+        """Go on until a line whose prefix is not known; its number."""
+        cdef Line *line
+        while number < self.total:
+            line = &self._lines[number]
+            line.text = 0
+            line.prefix = NOWHERE
+            line.kind = KEPT
+            line.says = 0
+            line.key = 0
+            line.id_size = 0
+            line.run = line.next = NOWHERE
+            if not self._split(line):
+                return number
+            number += 1
+        return number
+
+    cdef bint _split(self, Line *line) noexcept nogil:
+        """Cut the envelope from a line; False where it is strange or not known yet. The cuts are those of `Envelope.split`."""
+        cdef const char *begin = self._bytes + line.start
+        cdef const char *end = self._bytes + line.end
+        cdef const char *at
+        cdef const char *stop
+        cdef Prefix *prefix
+        if end - begin < 18:
+            return False
+        if begin[9] == 58 and begin[12] == 58 and begin[15] == 32:
+            line.blank = 15
+        elif begin[10] == 84 and begin[4] == 45:
+            at = <const char *>memchr(begin + 19, 32, min(end - begin, 40) - 19) if end - begin > 19 else NULL
+            if at == NULL:
+                return False
+            line.blank = <int32_t>(at - begin)
+        else:
+            return False
+        at = begin + line.blank + 1
+        stop = at
+        while stop < end and stop[0] != 91 and not (stop[0] == 58 and stop + 1 < end and stop[1] == 32):
+            stop += 1
+        if stop == end or stop - at > LONGEST_PREFIX:
+            return False
+        stop += 1 if stop[0] == 91 else 2
+        line.prefix = self._known(at, <int32_t>(stop - at), line.blank)
+        if line.prefix == NOWHERE:
+            return False
+        prefix = &self._prefixes[line.prefix]
+        line.raw = <int32_t>(stop - self._bytes) - 2
+        if prefix.pid:
+            at = stop
+            while stop < end and digit(stop[0]) and stop - at < 10:
+                stop += 1
+            if stop == at or not begins(stop, end, "]: ", 3):
+                line.prefix = NOWHERE
+                return False
+            line.raw = <int32_t>(stop - self._bytes)
+            stop += 3
+        line.text = <int32_t>(stop - self._bytes)
+        line.kind = prefix.kind
+        return True
+
+    cdef int32_t _known(self, const char *at, int32_t size, int32_t blank) noexcept nogil:
+        """Place of a prefix; most lines have that of a line shortly before."""
+        cdef Prefix *prefix
+        cdef const char *known = self._known_bytes
+        cdef uint64_t value = hashed(at, size) ^ <uint64_t>blank
+        cdef int32_t slot = <int32_t>(value & (2 * PREFIXES - 1))
+        while self._prefix_places[slot] != NOWHERE:
+            prefix = &self._prefixes[self._prefix_places[slot]]
+            if prefix.hash == value and prefix.blank == blank and prefix.size == size:
+                if memcmp(known + prefix.offset, at, size) == 0:
+                    return self._prefix_places[slot]
+            slot = (slot + 1) & (2 * PREFIXES - 1)
+        return NOWHERE
+
+    cdef int32_t _meet(self, int32_t number) except -3:
+        """Learn the prefix of a line: then it is found; or the line is strange, or the batch is odd."""
+        cdef Line *line = &self._lines[number]
+        cdef bytes text = self._content[line.start:line.end]
+        cdef Prefix *prefix
+        cdef int32_t slot
+        found = self._learn(text)
+        if found == STRANGE or found == ODD:
+            line.text = 0
+            line.prefix = NOWHERE
+            line.kind = KEPT
+            return found
+        if self._prefix_count == PREFIXES:
+            return ODD
+        blank, learned, pid, kind, group, instance, host = found
+        prefix = &self._prefixes[self._prefix_count]
+        prefix.offset = PyBytes_GET_SIZE(self._prefix_bytes)
+        prefix.size = len(learned)
+        prefix.blank = blank
+        prefix.pid = pid
+        prefix.kind, prefix.group, prefix.instance, prefix.host = kind, group, instance, host
+        prefix.hash = hashed(PyBytes_AS_STRING(learned), prefix.size) ^ <uint64_t>prefix.blank
+        self._prefix_bytes += learned
+        self._known_bytes = PyBytes_AS_STRING(self._prefix_bytes)
+        slot = <int32_t>(prefix.hash & (2 * PREFIXES - 1))
+        while self._prefix_places[slot] != NOWHERE:
+            slot = (slot + 1) & (2 * PREFIXES - 1)
+        self._prefix_places[slot] = self._prefix_count
+        self._prefix_count += 1
+        return 0
+
+    cdef int _find_minutes(self) except -1:
+        """Lines of one minute have stamps that differ in their seconds only."""
+        cdef int32_t number, last = NOWHERE
+        cdef Line *line
+        cdef Line *before = NULL
+        self._minutes = []
+        self._plain_stamps = True
+        for number in range(self.total):
+            line = &self._lines[number]
+            if line.prefix == NOWHERE:
+                continue
+            if not self._seconds(line):
+                self._plain_stamps = False
+                return 0
+            if before == NULL or not self._same_minute(line, before):
+                self._minutes.append(number)
+                last += 1
+            line.minute = last
+            before = line
+        return 0
+
+    cdef bint _seconds(self, Line *line) noexcept nogil:
+        cdef const char *at = self._bytes + line.start
+        cdef const char *blank = at + line.blank
+        cdef int32_t place, part = 0
+        at += 13 if line.blank == 15 else 17
+        if not (48 <= at[0] <= 53 and digit(at[1])):
+            return False
+        line.micros = ((at[0] - 48) * 10 + at[1] - 48) * 1000000
+        at += 2
+        if line.blank > 15 and at < blank and at[0] == 46:
+            if blank - at < 7 or (blank - at > 7 and digit(at[7])):
+                return False
+            for place in range(1, 7):
+                if not digit(at[place]):
+                    return False
+                part = part * 10 + at[place] - 48
+            line.micros += part
+        return True
+
+    cdef bint _same_minute(self, Line *line, Line *before) noexcept nogil:
+        cdef const char *one = self._bytes + line.start
+        cdef const char *other = self._bytes + before.start
+        cdef int32_t rest
+        if line.blank != before.blank:
+            return False
+        if line.blank == 15:
+            return memcmp(one, other, 13) == 0
+        rest = 26 if one[19] == 46 else 19
+        return memcmp(one, other, 17) == 0 and one[19] == other[19] and memcmp(one + rest, other + rest, line.blank - rest) == 0
+
+    def minutes(self):
+        """The stamps of all minutes, at their beginning; None where stamps are not plain."""
+        cdef Line *line
+        cdef int32_t rest
+        cdef list found = []
+        if not self._plain_stamps:
+            return None
+        for number in self._minutes:
+            line = &self._lines[<int32_t>number]
+            stamp = self._content[line.start : line.start + line.blank]
+            if line.blank == 15:
+                found.append(stamp[:13] + b"00")
+            else:
+                rest = 26 if stamp[19] == 46 else 19
+                found.append(stamp[:17] + b"00" + stamp[rest:])
+        return found
+
+    def ends(self):
+        """Stamps of the first and the last line."""
+        cdef Line *first = &self._lines[0]
+        cdef Line *last = &self._lines[self.total - 1]
+        if first.prefix == NOWHERE or last.prefix == NOWHERE:
+            return None
+        return self._content[first.start : first.start + first.blank], self._content[last.start : last.start + last.blank]
+
+    cdef void _mark_bound(self) noexcept nogil:
+        """Lines that are to be read whatever they say."""
+        cdef int32_t number
+        cdef Line *line
+        cdef Line *before = NULL
+        for number in range(self.total):
+            line = &self._lines[number]
+            line.bound = line.kind == KEPT or before == NULL or memcmp(self._bytes + line.start, self._bytes + before.start, 3) != 0
+            if line.prefix == NOWHERE and before != NULL:
+                before.bound = True  # of "last message repeated 3 times" it is the line before that counts
+            before = line
+        for number in range(self.total):
+            self._lines[number].keep = self._lines[number].bound
+
+    # What is left
+
+    def kept(self):
+        """What is left, in its order: each line in its parts, or as it stands."""
+        cdef int32_t number
+        cdef Line *line
+        cdef list found = []
+        cdef const char *at
+        for number in range(self.total):
+            line = &self._lines[number]
+            if not line.keep:
+                continue
+            at = self._bytes + line.start
+            if line.text == 0:
+                found.append(PyBytes_FromStringAndSize(at, line.end - line.start))
+                continue
+            found.append((
+                PyBytes_FromStringAndSize(at, line.blank),
+                PyBytes_FromStringAndSize(at + line.blank + 1, line.raw - line.start - line.blank - 1),
+                PyBytes_FromStringAndSize(self._bytes + line.text, line.end - line.text),
+            ))
+        return found
+
+    def last(self, int32_t number):
+        """The last lines as they stand."""
+        cdef int32_t first = max(0, self.total - number)
+        return [self._content[self._lines[place].start : self._lines[place].end] for place in range(first, self.total)]
