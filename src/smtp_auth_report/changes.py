@@ -53,7 +53,7 @@ class Unread(NamedTuple):
     source: str
     server: str
     reason: str  # fixed words of ours, never the line's
-    time: int  # microseconds UTC; of the newest line read before it where its own stamp is unreadable
+    time: int  # microseconds UTC; of the line before it where its own stamp is unreadable
     sample: str  # the line with names and secrets masked
 
 

@@ -326,7 +326,8 @@ class PostfixSource:
             self._repeat(previous, int(repeated[1]))
         elif b"sasl_username=" in line or (b": SASL " in line and b"authentication failed" in line):
             reason = "stamp, host or program not understood"
-            self._join.changes.unread.append(Unread(self.name, self._options.server, reason, self._newest(), masked(line)))
+            before = self._join.clock.at(previous[0]) if previous else None
+            self._join.changes.unread.append(Unread(self.name, self._options.server, reason, before or self._newest(), masked(line)))
 
     def _repeat(self, parts: Parts | None, times: int) -> None:
         process = self._processes.get(parts[1]) if parts else None

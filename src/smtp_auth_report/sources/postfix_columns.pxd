@@ -19,6 +19,7 @@ cdef class Door:
     cdef str _outcome
     cdef object _hash
     cdef object _read_ending
+    cdef object _read_failed_ending
     cdef dict _endings
     cdef dict manners
     cdef readonly int sessions
@@ -27,6 +28,7 @@ cdef class Door:
     cdef readonly list queue_ids
 
     cdef tuple ending(self, bytes counts, bint encrypted)
+    cdef object failed_ending(self, bytes counts, bint encrypted, int failures)
     cdef uint64_t key(self, bytes queue_id) except? 0
 
 

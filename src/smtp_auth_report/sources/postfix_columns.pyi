@@ -14,6 +14,7 @@ class Door:
         outcome: str,
         key: Any,
         read_ending: Callable[[bytes, bool], tuple[int, str] | None],
+        read_failed_ending: Callable[[bytes, bool, int], str | None],
     ) -> None: ...
     def begin(self) -> None: ...
 

@@ -3,7 +3,7 @@
 Postfix: accepted messages as columns, gathered by compiled code.
 
     columns = Columns(read_client, read_tls, read_mechanism)
-    door = Door(owner, place, outcome, hash, read_ending)     one for each service that takes AUTH
+    door = Door(owner, place, outcome, …)                     one for each service that takes AUTH
     ...                                                       postfix_scan.pyx adds messages
     messages = columns.hand_over()                            the arguments of `Messages`
 
@@ -39,12 +39,13 @@ cdef int64_t APART = 600 * 1000000
 cdef class Door:
     """One service: what its messages have in common, and what its sessions have brought."""
 
-    def __init__(self, owner, tuple place, str outcome, key, read_ending):
+    def __init__(self, owner, tuple place, str outcome, key, read_ending, read_failed_ending):
         self.owner = owner
         self._place = place                 # server, service, source
         self._outcome = outcome
         self._hash = key                    # hash of what stands before a queue id in the key of a message
         self._read_ending = read_ending
+        self._read_failed_ending = read_failed_ending
         self._endings = {}
         self.begin()
 
@@ -63,6 +64,16 @@ cdef class Door:
             if len(self._endings) >= TEXTS:
                 self._endings.clear()
             found = self._endings[known] = self._read_ending(counts, encrypted)
+        return found
+
+    cdef object failed_ending(self, bytes counts, bint encrypted, int failures):
+        """The TLS version where no line tells it, after so many failures; None where more may have happened."""
+        known = (counts, encrypted, failures)
+        found = self._endings.get(known, False)
+        if found is False:
+            if len(self._endings) >= TEXTS:
+                self._endings.clear()
+            found = self._endings[known] = self._read_failed_ending(counts, encrypted, failures)
         return found
 
     cdef uint64_t key(self, bytes queue_id) except? 0:

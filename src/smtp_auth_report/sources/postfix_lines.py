@@ -251,6 +251,7 @@ def counts(raw: bytes) -> Mapping[bytes, tuple[int, int]]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def failure_reason(words: bytes | None, *, aborted: bool) -> str:
     """Why a sign-in failed, in our words."""
     if aborted:

@@ -23,6 +23,9 @@ from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Su
 
 SOURCE = "postfix"
 
+NO_NAME = frozenset({None, b"(unavailable)", b""})
+"""What Postfix writes for the name of a failed sign-in that it does not know."""
+
 
 def accepted(server: Server, message: Message) -> Submission:
     """The message as accepted; `message.accepted` is the time."""
@@ -68,7 +71,7 @@ def failed(server: Server, session: Session) -> Iterator[Submission]:
         reason = lines.failure_reason(found["reason"], aborted=found["aborted"] is not None)
         row = _session_row(server, session, identity, Outcome.AUTH_FAILED, end, reason)
         yield row._replace(
-            account=None if user in {None, b"(unavailable)", b""} else lines.text(user),
+            account=None if user in NO_NAME else lines.text(user),
             mechanism=lines.mechanism(found["mechanism"]),
             client_ip=lines.address(found["ip"]),
             client_name=lines.client_name(found["name"]),

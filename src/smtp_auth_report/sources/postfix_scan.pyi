@@ -1,16 +1,11 @@
-from collections.abc import Callable, Collection
+from typing import TypeAlias
 
-from smtp_auth_report.sources.log_lines import LogLines
 from smtp_auth_report.sources.postfix_columns import Columns, Door
+from smtp_auth_report.sources.postfix_runs import Runs
 
-OTHER: int
-SMTPD: int
-QUEUE: int
+Failure: TypeAlias = tuple[int, bytes, bytes | None, bytes | None, bool]
+FailedSession: TypeAlias = tuple[Door, bytes, bytes, tuple[str | None, str | None], tuple[str, str | None], int, list[Failure]]
 
-class Scan(LogLines):
-    filtered: bool
-    def __init__(self, learn: Callable[[bytes], tuple[int, bytes, bool, int, int, int, int] | int]) -> None: ...
-    def forget(self) -> None: ...
-    def read(self, content: bytes) -> bool: ...
-    def decide(self, pending: Collection[bytes], shown: bytes, filtered: bool) -> int: ...
+class Scan(Runs):
     def sessions(self, columns: Columns, doors: list[Door | None], times: list[int]) -> None: ...
+    def failures(self, columns: Columns, doors: list[Door | None], times: list[int]) -> list[FailedSession]: ...

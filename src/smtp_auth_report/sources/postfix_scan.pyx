@@ -1,420 +1,29 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """
-Postfix: the lines of a batch, looked at as bytes, by compiled code.
+Postfix: whole sessions of a batch that are as most are, read by compiled code.
 
-    scan = Scan(learn)
-    scan.read(batch)                        False: the batch has shapes that are not plain, every line is to be read
-    scan.decide(pending, shown, filtered)   which lines cannot matter
+    scan = Scan(learn)                      see log_lines.pyx; reads and decides as Runs does
     scan.sessions(columns, doors, times)    messages of whole sessions that went as most do
-    scan.kept()                             what is left to be read, in its order
+    scan.failures(columns, doors, times)    whole sessions in which nothing but sign-ins failed
 
-See postfix_sieve.py for what is passed over and why that changes nothing. Here are the loops that look at every byte:
-they keep numbers in C structures, touch Python objects only for what becomes a row or is left, and look at no byte
-beyond the end of the line they are in.
+Python objects are made only of what becomes a row.
 
 What goes wrong
-    Nothing. `read` gives False where lines are not plain.
+    Nothing. A session that is not as usual is left to be read line by line.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memchr, memcmp, memset
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memchr, memcmp
 
-from smtp_auth_report.sources.log_bytes cimport begins, digit, ends, has, hashed, memmem
-from smtp_auth_report.sources.log_lines cimport KEPT, NOWHERE, Line, LogLines, Prefix
+from smtp_auth_report.sources.log_bytes cimport alphanumeric, begins, digit, ends, memmem, space
+from smtp_auth_report.sources.log_lines cimport NOWHERE, Line
 from smtp_auth_report.sources.postfix_columns cimport Columns, Door, Numbers, plain_queue_id
-
-cpdef enum:                 # what wrote a line that is not of the kind KEPT
-    OTHER = 1               # nothing of interest
-    SMTPD = 2
-    QUEUE = 3               # cleanup or qmgr
-
-# What a line of smtpd is to its session: one that may matter, `connect`, `disconnect`, one without consequence, a message
-# of a stranger, a message after a sign-in, and one without consequence even in a session with messages
-cdef enum:
-    SAYS = 0
-    BEGINS = 1
-    ENDS = 2
-    NEUTRAL = 3
-    CLIENT = 4
-    SIGNED = 5
-    QUIET = 6
-
-cdef enum:
-    LONGEST_ID = 24
-    PROCESSES = 1 << 17
+from smtp_auth_report.sources.postfix_runs cimport FAILED, SIGNED, Mail, Run, Runs
 
 
-cdef struct Run:
-    int32_t first
-    int32_t last
-    int32_t process         # its place in the table
-    int32_t group
-    int32_t instance
-    int32_t ends
-    int32_t tls             # line, or NOWHERE
-    int32_t tls_lines
-    int32_t signed          # messages
-    int32_t first_signed
-    int8_t begins
-    int8_t behind           # the process was between two sessions
-    int8_t says             # has a line that may matter
-    int8_t unusual          # has a line that sessions with messages usually do not have
-
-
-cdef struct Process:
-    uint64_t key
-    int32_t run
-    int8_t used
-    int8_t idle
-
-
-cdef struct Mail:
-    uint64_t key
-    int32_t clients         # `client=` lines with this queue id
-    int32_t message_id      # line, or NOWHERE
-    int32_t active
-    int8_t used
-    int8_t under_way        # signed in, or already waited for
-    int8_t odd              # has other lines than most messages have
-
-
-cdef inline bint heads(const char *at, const char *words, int count) noexcept nogil:
-    """Whether four bytes are one of these words of four."""
-    cdef int place
-    for place in range(count):
-        if memcmp(at, words + 4 * place, 4) == 0:
-            return True
-    return False
-
-
-cdef bint said(const char *at, const char *end) noexcept nogil:
-    """Whether a text begins as one that may matter whoever wrote it."""
-    return end - at >= 4 and heads(at, "imuxSupp[ID lastmesswarnSSL_", 7)
-
-
-cdef bint of_session(const char *at, const char *end) noexcept nogil:
-    """Whether a text begins as those about a session do."""
-    return end - at >= 4 and heads(at, "conndiscproxrejemiltlosttimeAnonUntrTrusVeriTLS ", 12)
-
-
-cdef bint tls_established(const char *at, const char *end) noexcept nogil:
-    """Anonymous TLS connection established from …"""
-    cdef const char *rest
-    cdef Py_ssize_t size
-    if begins(at, end, "Anonymous ", 10) or begins(at, end, "Untrusted ", 10):
-        size = 10
-    elif begins(at, end, "Verified ", 9):
-        size = 9
-    elif begins(at, end, "Trusted ", 8):
-        size = 8
-    else:
-        return False
-    rest = at + size
-    return begins(rest, end, "TLS connection established from ", 32)
-
-cdef const char *number_before(
-    const char *end, const char *begin, const char *mark, Py_ssize_t size, int most, int64_t *number
-) noexcept nogil:
-    """Where the mark stands before the number that ends here; NULL where no such number does."""
-    cdef int64_t unit = 1
-    cdef int digits = 0
-    number[0] = 0
-    while end > begin and digit((end - 1)[0]) and digits < most:
-        end -= 1
-        number[0] += unit * (end[0] - 48)
-        unit *= 10
-        digits += 1
-    return end - size if digits and ends(begin, end, mark, size) else NULL
-
-
-cdef class Scan(LogLines):
+cdef class Scan(Runs):
     """Scans the batches of one file, one after another."""
-
-    cdef Process *_processes
-    cdef int32_t _process_count
-    cdef Run *_runs
-    cdef int32_t _run_count
-    cdef int32_t _run_room
-    cdef Mail *_mails
-    cdef int32_t _mail_slots
-    cdef readonly bint filtered     # a before-queue filter shows in the batch
-
-    def __cinit__(self, learn):
-        self._processes = <Process *>PyMem_Malloc(PROCESSES * sizeof(Process))
-        if not self._processes:
-            raise MemoryError
-        self.forget()
-
-    def __dealloc__(self):
-        PyMem_Free(self._processes)
-        PyMem_Free(self._runs)
-        PyMem_Free(self._mails)
-
-    def forget(self):
-        """Lines were read that were not scanned: which processes are between two sessions is not known any more."""
-        memset(self._processes, 0, PROCESSES * sizeof(Process))
-        self._process_count = 0
-
-    def read(self, bytes content):
-        """Find the lines of a batch and the sessions they belong to; False where it is to be read line by line."""
-        return self._read(content) and self._find_runs()
-
-    # Sessions
-
-    cdef bint _find_runs(self) except -1:
-        """Put each line of smtpd to the run of its process that it belongs to; False where there are too many processes."""
-        cdef int32_t number, slot
-        cdef Line *line
-        cdef Process *process
-        if self._process_count > PROCESSES // 2:
-            self.forget()
-        for slot in range(PROCESSES):
-            self._processes[slot].run = NOWHERE
-        self._run_count = 0
-        self.filtered = False
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.kind == SMTPD:
-                self._say(line)
-                process = self._process(line)
-                if process == NULL:
-                    self.forget()
-                    return False
-                if process.run == NOWHERE or line.says == BEGINS:
-                    self._begin(process, line, number)
-                self._add(&self._runs[process.run], process, line, number)
-            elif line.kind == QUEUE:
-                self._find_id(line)
-        return True
-
-    cdef Process *_process(self, Line *line) noexcept nogil:
-        cdef Prefix *prefix = &self._prefixes[line.prefix]
-        cdef const char *at = self._bytes + line.start + line.blank + 1 + prefix.size
-        cdef uint64_t pid = 0
-        cdef uint64_t key
-        cdef int32_t slot
-        while digit(at[0]):
-            pid = pid * 10 + <uint64_t>(at[0] - 48)
-            at += 1
-        key = (<uint64_t>prefix.group << 40) | pid
-        slot = <int32_t>((key * 0x9E3779B97F4A7C15ULL) >> 40) & (PROCESSES - 1)
-        while self._processes[slot].used:
-            if self._processes[slot].key == key:
-                return &self._processes[slot]
-            slot = (slot + 1) & (PROCESSES - 1)
-        if self._process_count > PROCESSES * 3 // 4:
-            return NULL
-        self._process_count += 1
-        self._processes[slot] = Process(key, NOWHERE, True, False)
-        return &self._processes[slot]
-
-    cdef int _begin(self, Process *process, Line *line, int32_t number) except -1:
-        cdef Run *run
-        cdef Prefix *prefix = &self._prefixes[line.prefix]
-        if self._run_count == self._run_room:
-            self._run_room = max(1024, 2 * self._run_room)
-            self._runs = <Run *>PyMem_Realloc(self._runs, self._run_room * sizeof(Run))
-            if not self._runs:
-                raise MemoryError
-        run = &self._runs[self._run_count]
-        run.first = run.last = number
-        run.group, run.instance = prefix.group, prefix.instance
-        run.ends = run.tls_lines = run.signed = 0
-        run.tls = run.first_signed = NOWHERE
-        run.begins = line.says == BEGINS
-        run.behind = process.idle
-        run.says = run.unusual = False
-        process.run = self._run_count
-        self._run_count += 1
-        return 0
-
-    cdef void _add(self, Run *run, Process *process, Line *line, int32_t number) noexcept nogil:
-        if number != run.first:
-            self._lines[run.last].next = number
-            run.last = number
-        line.run = process.run
-        process.idle = line.says == ENDS
-        if line.says == ENDS:
-            run.ends += 1
-
-    cdef void _say(self, Line *line) noexcept nogil:
-        """What a line of smtpd is to its session."""
-        cdef const char *at = self._bytes + line.text
-        cdef const char *end = self._bytes + line.end
-        if begins(at, end, "connect from ", 13):
-            line.says = BEGINS
-        elif begins(at, end, "disconnect from ", 16):
-            line.says = ENDS
-        elif begins(at, end, "lost con", 8) or begins(at, end, "timeout ", 8):
-            line.says = NEUTRAL
-        elif begins(at, end, "discardi", 8) or tls_established(at, end):
-            line.says = QUIET
-        elif begins(at, end, "warning: hostname ", 18):
-            line.says = SAYS if has(at, end, "SASL", 4) else NEUTRAL
-        elif begins(at, end, "NOQUEUE: ", 9):
-            if begins(at + 9, end, "client=", 7) and has(at, end, "sasl_", 5):
-                self.filtered = True
-            elif begins(at + 9, end, "client=", 7):
-                line.says = CLIENT
-            elif begins(at + 9, end, "reject: ", 8) and not has(at, end, "sasl_", 5) and not has(at, end, "not owned by user", 17):
-                line.says = NEUTRAL
-        else:
-            self._find_id(line)
-            if line.id_size and begins(at + line.id_size + 2, end, "client=", 7):
-                line.says = SIGNED if has(at, end, "sasl_", 5) else CLIENT
-
-    cdef void _find_id(self, Line *line) noexcept nogil:
-        """The queue id that a text begins with."""
-        cdef const char *at = self._bytes + line.text
-        cdef const char *end = self._bytes + line.end
-        cdef const char *colon = <const char *>memchr(at, 58, min(end - at, LONGEST_ID))
-        if colon != NULL and colon > at and begins(colon, end, ": ", 2):
-            line.id_size = <int32_t>(colon - at)
-            line.key = hashed(at, colon - at)
-
-    # Which lines cannot matter
-
-    def decide(self, pending, const uint8_t[:] shown, bint filtered):
-        """
-        Mark what is to be kept; how many lines about TLS are not. `pending` are queue ids under way; `shown` tells of each
-        group whether it is known not to be wrapper mode; where mail is `filtered`, every queue id matters.
-        """
-        filtered = filtered or self.filtered
-        self._collect(pending)
-        cdef int32_t number
-        cdef Line *line
-        cdef Mail *mail
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.kind == SMTPD:
-                if line.says == CLIENT:
-                    mail = self._mail(line.key)
-                    if filtered or (mail != NULL and mail.under_way):
-                        line.says = SAYS
-                self._tell(&self._runs[line.run], line, number, shown)
-            elif line.kind == QUEUE:
-                self._queue_line(line, number, filtered)
-            elif line.kind == OTHER and not line.keep:
-                line.keep = said(self._bytes + line.text, self._bytes + line.end)
-        return self._pass_over()
-
-    cdef int _collect(self, pending) except -1:
-        """A table of queue ids that matter."""
-        cdef int32_t number, clients = 0
-        cdef Line *line
-        cdef Mail *mail
-        for number in range(self.total):
-            clients += self._lines[number].says == SIGNED
-        self._mail_slots = 64
-        while self._mail_slots < 2 * (clients + <int32_t>len(pending)):
-            self._mail_slots *= 2
-        PyMem_Free(self._mails)
-        self._mails = <Mail *>PyMem_Malloc(self._mail_slots * sizeof(Mail))
-        if not self._mails:
-            raise MemoryError
-        memset(self._mails, 0, self._mail_slots * sizeof(Mail))
-        for queue_id in pending:
-            mail = self._new_mail(hashed(PyBytes_AS_STRING(queue_id), PyBytes_GET_SIZE(queue_id)))
-            mail.under_way = mail.odd = True
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.says == SIGNED:
-                mail = self._new_mail(line.key)
-                mail.under_way = True
-                mail.clients += 1
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.says == CLIENT:
-                mail = self._mail(line.key)
-                if mail != NULL:
-                    mail.clients += 1
-        return 0
-
-    cdef Mail *_mail(self, uint64_t key) noexcept nogil:
-        cdef int32_t slot = <int32_t>(key & (self._mail_slots - 1))
-        while self._mails[slot].used:
-            if self._mails[slot].key == key:
-                return &self._mails[slot]
-            slot = (slot + 1) & (self._mail_slots - 1)
-        return NULL
-
-    cdef Mail *_new_mail(self, uint64_t key) noexcept nogil:
-        cdef int32_t slot
-        cdef Mail *mail = self._mail(key)
-        if mail != NULL:
-            return mail
-        slot = <int32_t>(key & (self._mail_slots - 1))
-        while self._mails[slot].used:
-            slot = (slot + 1) & (self._mail_slots - 1)
-        self._mails[slot] = Mail(key, 0, NOWHERE, NOWHERE, True, False, False)
-        return &self._mails[slot]
-
-    cdef void _tell(self, Run *run, Line *line, int32_t number, const uint8_t[:] shown) noexcept nogil:
-        """Note what a line tells of its session."""
-        cdef const char *at = self._bytes + line.text
-        cdef const char *end = self._bytes + line.end
-        if line.bound or line.says == SAYS:
-            run.says = run.unusual = True
-        elif line.says == NEUTRAL or line.says == CLIENT:
-            run.unusual = True
-        elif line.says == SIGNED:
-            run.says = True
-            run.signed += 1
-            if run.first_signed == NOWHERE:
-                run.first_signed = number
-        elif line.says == ENDS:
-            if has(at, end, " auth=", 6) or (not shown[run.group] and has(at, end, " starttls=", 10)):
-                run.says = True
-        elif line.says == QUIET and at[0] != 100:
-            run.tls_lines += 1
-            run.tls = number
-
-    cdef void _queue_line(self, Line *line, int32_t number, bint filtered) noexcept nogil:
-        """A line of cleanup or of the queue manager."""
-        cdef const char *at = self._bytes + line.text
-        cdef const char *end = self._bytes + line.end
-        cdef Mail *mail
-        if filtered or not line.id_size or said(at, end) or of_session(at, end):
-            line.keep = True
-            return
-        mail = self._mail(line.key)
-        if mail == NULL or not mail.under_way:
-            return
-        if line.bound:
-            mail.odd = True
-        at += line.id_size + 2
-        if begins(at, end, "removed", 7):
-            return
-        line.keep = True
-        if begins(at, end, "message-", 8):
-            mail.odd = mail.odd or mail.message_id != NOWHERE
-            mail.message_id = number
-        elif begins(at, end, "from=<", 6):
-            mail.odd = mail.odd or mail.active != NOWHERE
-            mail.active = number
-        else:
-            mail.odd = True
-
-    cdef bint _complete(self, Run *run) noexcept nogil:
-        """From `connect` to the only `disconnect`, of a process that was between two sessions."""
-        return run.begins and run.behind and run.ends == 1 and self._lines[run.last].says == ENDS
-
-    cdef int32_t _pass_over(self) noexcept nogil:
-        """Keep the lines of sessions that may matter; how many lines about TLS are not kept."""
-        cdef int32_t number, tls = 0
-        cdef Line *line
-        cdef Run *run
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.kind == SMTPD:
-                run = &self._runs[line.run]
-                if run.says or not self._complete(run):
-                    line.keep = True
-                elif line.says == QUIET and run.tls_lines and self._bytes[line.text] != 100:
-                    tls += 1
-        return tls
 
     # Whole sessions
 
@@ -534,6 +143,114 @@ cdef class Scan(LogLines):
             return None
         return columns.message_id(self._bytes + line.text + line.id_size + 13, self._bytes + line.end)
 
+    def failures(self, Columns columns, list doors, list times):
+        """
+        Sessions in which nothing but sign-ins failed, and pass over their lines. Each is: door, pid, client's address as
+        logged, client, TLS version and cipher, time of its end, and its failures: time, mechanism, reason, name.
+        """
+        cdef int32_t number
+        cdef Run *run
+        cdef list found = [], taken = []
+        cdef set elsewhere = set()      # process and second of failures that are read line by line, and so counted later
+        for number in range(self._run_count):
+            run = &self._runs[number]
+            if run.sasl:
+                session = None
+                if run.failed and not run.more and self._complete(run) and run.tls_lines < 2 and run.tls < run.first_failed:
+                    session = self._failed_session(run, columns, doors[run.group], times)
+                if session is None:
+                    elsewhere.update(self._seconds_of(run, times))
+                else:
+                    found.append((number, session))
+        for number, session in found:
+            run = &self._runs[number]
+            if elsewhere and not elsewhere.isdisjoint(self._seconds_of(run, times)):
+                elsewhere.update(self._seconds_of(run, times))
+            else:
+                self._leave(run)
+                taken.append(session)
+        return taken
+
+    cdef list _seconds_of(self, Run *run, list times):
+        """In which seconds its process wrote the lines of a session."""
+        cdef int32_t number = run.first
+        cdef Line *line
+        cdef list found = []
+        while number != NOWHERE:
+            line = &self._lines[number]
+            found.append((run.process, (<int64_t>times[line.minute] + line.micros) // 1000000))
+            number = line.next
+        return found
+
+    cdef tuple _failed_session(self, Run *run, Columns columns, Door door, list times):
+        """None where something about a session is not as usual."""
+        cdef Line *line = &self._lines[run.first]
+        cdef Line *last = &self._lines[run.last]
+        cdef const char *client = self._bytes + line.text + 13
+        cdef const char *at = self._bytes + last.text + 16
+        cdef const char *bracket
+        cdef Py_ssize_t size = line.end - line.text - 13
+        cdef int32_t number = line.next
+        cdef list failures = []
+        bracket = <const char *>memchr(client, 91, size)
+        who = columns.client(client, size)
+        if door is None or who is None or bracket == NULL or (client + size - 1)[0] != 93:
+            return None
+        if not begins(at, self._bytes + last.end, client, size):
+            return None
+        at += size
+        tls = self._tls(&self._lines[run.tls], columns, client, size) if run.tls != NOWHERE else None
+        version = door.failed_ending(PyBytes_FromStringAndSize(at, self._bytes + last.end - at), run.tls != NOWHERE, run.failed)
+        if version is None or (tls is None and run.tls != NOWHERE):
+            return None
+        while number != NOWHERE:
+            line = &self._lines[number]
+            if line.says == FAILED:
+                failure = self._failure(line, client, size, <int64_t>times[line.minute] + line.micros)
+                if failure is None:
+                    return None
+                failures.append(failure)
+            number = line.next
+        at = self._bytes + last.raw
+        while digit((at - 1)[0]):
+            at -= 1
+        return (
+            door, PyBytes_FromStringAndSize(at, self._bytes + last.raw - at), PyBytes_FromStringAndSize(bracket + 1, client + size - bracket - 2),
+            who, tls or (version, None), <int64_t>times[last.minute] + last.micros, failures,
+        )
+
+    cdef tuple _failure(self, Line *line, const char *client, Py_ssize_t size, int64_t time):
+        """warning: unknown[192.0.2.7]: SASL LOGIN authentication failed: UGFzc3dvcmQ6, sasl_username=anna"""
+        cdef const char *at = self._bytes + line.text + 9
+        cdef const char *end = self._bytes + line.end
+        cdef const char *word
+        cdef const char *name
+        while end > at and space((end - 1)[0]):
+            end -= 1
+        if not begins(at, end, client, size) or not begins(at + size, end, ": SASL ", 7):
+            return None
+        word = at = at + size + 7
+        while word < end and word - at <= 20 and (alphanumeric(word[0]) or word[0] == 45 or word[0] == 95):
+            word += 1
+        mechanism = PyBytes_FromStringAndSize(at, word - at)
+        if word == at or word - at > 20 or not begins(word, end, " authentication ", 16):
+            return None
+        at = word + 16
+        if begins(at, end, "aborted", 7):
+            return (time, mechanism, None, None, True) if end - at == 7 else None
+        if not begins(at, end, "failed", 6):
+            return None
+        at += 6
+        name = <const char *>memmem(at, end - at, ", sasl_username=", 16)
+        user = None if name == NULL else PyBytes_FromStringAndSize(name + 16, end - name - 16)
+        end = end if name == NULL else name
+        if at == end:
+            return time, mechanism, None, user, False
+        if at[0] != 58:
+            return None
+        at += 2 if at + 1 < end and at[1] == 32 else 1
+        return time, mechanism, PyBytes_FromStringAndSize(at, end - at), user, False
+
     cdef void _leave(self, Run *run) noexcept nogil:
         """Nothing is left to read of this session."""
         cdef int32_t number = run.first
@@ -548,3 +265,18 @@ cdef class Scan(LogLines):
                 if mail.message_id != NOWHERE:
                     self._lines[mail.message_id].keep = False
             number = line.next
+
+
+cdef const char *number_before(
+    const char *end, const char *begin, const char *mark, Py_ssize_t size, int most, int64_t *number
+) noexcept nogil:
+    """Where the mark stands before the number that ends here; NULL where no such number does."""
+    cdef int64_t unit = 1
+    cdef int digits = 0
+    number[0] = 0
+    while end > begin and digit((end - 1)[0]) and digits < most:
+        end -= 1
+        number[0] += unit * (end[0] - 48)
+        unit *= 10
+        digits += 1
+    return end - size if digits and ends(begin, end, mark, size) else NULL

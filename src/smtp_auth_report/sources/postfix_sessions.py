@@ -146,9 +146,9 @@ class Server:
     def __init__(self, host: str) -> None:
         self.host = host
         self.label = host.lower() if lines.address(host.encode()) else host.partition(".")[0].lower()
-        self.prefix = b"%b\0postfix\0" % self.label.encode(
-            "utf-8", "surrogateescape"
-        )  # what the key of a message is made of, before its queue id
+        label = self.label.encode("utf-8", "surrogateescape")
+        self.prefix = b"%b\0postfix\0" % label  # what the key of a message is made of, before its queue id
+        self._smtpd = b"%b\0smtpd\0" % label  # the same of lines without one
         self.newest = 0
         self.doors: dict[str, Door] = {}
         self.open: dict[str, Session] = {}  # "tag[pid" -> session
@@ -176,7 +176,8 @@ class Server:
         if len(self._seen) > REMEMBERED_IDS:
             self._seen = {seen: number for seen, number in self._seen.items() if int(seen.split(b" ", 3)[2]) >= second - 60}
         number = self._seen[base] = self._seen.get(base, 0) + 1
-        return Identity(_key(self.label, "smtpd", base + b" %d" % number), second * SECOND)
+        digest = blake2b(b"%b%b %d" % (self._smtpd, base, number), digest_size=8).digest()
+        return Identity(int.from_bytes(digest, "big"), second * SECOND)
 
     def own(self, queue_id: bytes) -> None:
         self.own_all((queue_id,))
@@ -251,11 +252,6 @@ class Process:
         self.daemon = door.tag.daemon
         self.instance = door.tag.instance
         self.session: Session | None = server.open.pop(key, None)
-
-
-def _key(*parts: str | bytes) -> int:
-    joined = b"\0".join(part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part for part in parts)
-    return int.from_bytes(blake2b(joined, digest_size=8).digest(), "big")
 
 
 _SESSION = tuple("whole opening ended last client name account mechanism authenticated proxied tls helo library interesting".split())

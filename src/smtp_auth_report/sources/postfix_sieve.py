@@ -6,7 +6,7 @@ Postfix: lines that cannot matter, passed over by the thousand.
     sieve.forget()                                       other lines were read in between
 
 Most lines of a busy server are about inbound mail and delivery. They are told by the bytes behind their stamp, by
-compiled code over a whole batch (log_lines.pyx, postfix_scan.pyx), and are never made into objects:
+compiled code over a whole batch (log_lines.pyx, postfix_runs.pyx), and are never made into objects:
 
     mail postfix/smtp[989]: …                   a daemon that takes no mail
     mail postfix/qmgr[875]: A32F722C101: …      a queue id under which no signed-in client sent
@@ -40,7 +40,8 @@ from smtp_auth_report.sources.postfix_whole import WholeSessions
 
 try:
     from smtp_auth_report.sources.log_lines import KEPT, ODD, STRANGE
-    from smtp_auth_report.sources.postfix_scan import OTHER, QUEUE, SMTPD, Scan
+    from smtp_auth_report.sources.postfix_runs import OTHER, QUEUE, SMTPD
+    from smtp_auth_report.sources.postfix_scan import Scan
 
     COMPILED = True
 except ImportError:  # installed without a compiler: every line is read

@@ -25,12 +25,12 @@ from smtp_auth_report.changes import NUMBERS, Messages
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources import postfix_sessions as sessions
 from smtp_auth_report.sources.postfix_join import Join
-from smtp_auth_report.sources.postfix_rows import SOURCE, untold_failures
-from smtp_auth_report.submission import Outcome
+from smtp_auth_report.sources.postfix_rows import NO_NAME, SOURCE, untold_failures
+from smtp_auth_report.submission import Outcome, Submission
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.postfix_columns import Door
-    from smtp_auth_report.sources.postfix_scan import Scan
+    from smtp_auth_report.sources.postfix_scan import Failure, Scan
 
 
 class WholeSessions:
@@ -59,6 +59,8 @@ class WholeSessions:
         for door in doors:
             if door is not None and door.sessions:
                 self._leave_behind(door)
+        for failed in scan.failures(self._columns, doors, times):
+            self._give_failures(*failed)
 
     def _times(self, scan: Scan) -> list[int] | None:
         """Of each minute of the batch; None where stamps may not mean the same in any order, near a change of clocks or years."""
@@ -80,7 +82,8 @@ class WholeSessions:
         if found is None:
             place = (server.host, door.tag.service.value, SOURCE)
             hash_of_server = blake2b(server.prefix, digest_size=8)
-            found = Door((server, door), place, Outcome.ACCEPTED.value, hash_of_server, _Ending(door))
+            endings = _Endings(door)
+            found = Door((server, door), place, Outcome.ACCEPTED.value, hash_of_server, endings.sent, endings.failed)
             self._doors[id(door), door.starttls] = found
         return found
 
@@ -95,15 +98,57 @@ class WholeSessions:
         join.about += 2 * messages + brought.sessions + brought.encrypted
         join.tls_lines += brought.encrypted
 
+    def _give_failures(
+        self,
+        brought: Door,
+        pid: bytes,
+        address: bytes,
+        client: tuple[str | None, str | None],
+        tls: tuple[str, str | None],
+        ended: int,
+        failures: list[Failure],
+    ) -> None:
+        """The rows of a session in which nothing but sign-ins failed, and what reading its lines would leave behind."""
+        server, door = brought.owner
+        join, (ip, name), (version, cipher) = self._join, client, tls
+        for time, mechanism, words, user, aborted in failures:
+            identity = server.line_identity("auth_failed", pid.decode("ascii"), time, b"%b %b" % (address, mechanism))
+            account = None if user in NO_NAME else lines.text(user)
+            reason = lines.failure_reason(words, aborted=aborted)
+            row = Submission(
+                identity.key, identity.opened, ended, server.host, door.tag.service.value, SOURCE, ip, name, None, account, None,
+                lines.mechanism(mechanism), version, cipher, None, None, None, None, None, Outcome.AUTH_FAILED.value, reason,
+            )  # fmt: skip
+            join.changes.put(row)
+        server.newest = max(server.newest, ended, failures[-1][0])
+        encrypted = cipher is not None
+        join.about += len(failures) + 1 + encrypted
+        join.tls_lines += encrypted
 
-class _Ending:
+
+class _Endings:
     """Reads the counters of sessions of one door."""
 
     def __init__(self, door: sessions.Door) -> None:
         self._door = door
 
-    def __call__(self, counts: bytes, encrypted: bool) -> tuple[int, str] | None:
+    def sent(self, counts: bytes, encrypted: bool) -> tuple[int, str] | None:
         """How often content was taken, and the TLS version where no line tells it; None where more may have happened."""
+        session = self._session(counts, encrypted=encrypted)
+        if session is None or untold_failures(session):
+            return None
+        return session.taken, "" if encrypted else session.version_for(b"")[0].value
+
+    def failed(self, counts: bytes, encrypted: bool, failures: int) -> str | None:
+        """The TLS version where no line tells it, of a session with failures; None where more may have happened."""
+        session = self._session(counts, encrypted=encrypted)
+        good, tried = (session.counts or {}).get(b"auth", (0, 0)) if session is not None else (0, 0)
+        if session is None or good or tried > failures:
+            return None
+        return "" if encrypted else session.version_for(b"")[0].value
+
+    def _session(self, counts: bytes, *, encrypted: bool) -> sessions.Session | None:
+        """A session with these counters; None where they are no counters, or the door must show more before it has rows."""
         found = lines.DISCONNECT.fullmatch(b"disconnect from x[::1]" + counts)
         if found is None or not found["counts"]:
             return None
@@ -111,9 +156,7 @@ class _Ending:
         session.whole = True
         session.counts = lines.counts(found["counts"])
         session.tls = b"" if encrypted else None
-        if session.waits or untold_failures(session) or session.counts.get(b"xclient", (0, 0))[0]:
-            return None
-        return session.taken, "" if encrypted else session.version_for(b"")[0].value
+        return None if session.waits or session.counts.get(b"xclient", (0, 0))[0] else session
 
 
 def _client(client: bytes) -> tuple[str | None, str | None] | None:

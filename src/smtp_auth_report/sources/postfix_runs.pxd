@@ -1,0 +1,85 @@
+# What postfix_scan.pyx builds on: the sessions of a batch.
+
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
+
+from smtp_auth_report.sources.log_lines cimport Line, LogLines
+
+cpdef enum:                 # what wrote a line that is not of the kind KEPT
+    OTHER = 1               # nothing of interest
+    SMTPD = 2
+    QUEUE = 3               # cleanup or qmgr
+
+# What a line of smtpd is to its session: one that may matter, `connect`, `disconnect`, one without consequence, a message
+# of a stranger, a message after a sign-in, and one without consequence even in a session with messages
+cdef enum:
+    SAYS = 0
+    BEGINS = 1
+    ENDS = 2
+    NEUTRAL = 3
+    CLIENT = 4
+    SIGNED = 5
+    QUIET = 6
+    FAILED = 7              # a sign-in was refused
+
+
+cdef struct Run:
+    int32_t first
+    int32_t last
+    int32_t process         # its place in the table
+    int32_t group
+    int32_t instance
+    int32_t ends
+    int32_t tls             # line, or NOWHERE
+    int32_t tls_lines
+    int32_t signed          # messages
+    int32_t first_signed
+    int32_t failed          # sign-ins that were refused
+    int32_t first_failed
+    int8_t begins
+    int8_t behind           # the process was between two sessions
+    int8_t says             # has a line that may matter
+    int8_t unusual          # has a line that sessions with messages usually do not have
+    int8_t more             # has a line that sessions in which nothing but sign-ins failed do not have
+    int8_t sasl             # has a line that may tell of a failed sign-in
+
+
+cdef struct Process:
+    uint64_t key
+    int32_t run
+    int8_t used
+    int8_t idle
+
+
+cdef struct Mail:
+    uint64_t key
+    int32_t clients         # `client=` lines with this queue id
+    int32_t message_id      # line, or NOWHERE
+    int32_t active
+    int8_t used
+    int8_t under_way        # signed in, or already waited for
+    int8_t odd              # has other lines than most messages have
+
+
+cdef class Runs(LogLines):
+    cdef Process *_processes
+    cdef int32_t _process_count
+    cdef Run *_runs
+    cdef int32_t _run_count
+    cdef int32_t _run_room
+    cdef Mail *_mails
+    cdef int32_t _mail_slots
+    cdef readonly bint filtered     # a before-queue filter shows in the batch
+
+    cdef bint _find_runs(self) except -1
+    cdef Process *_process(self, Line *line) noexcept nogil
+    cdef int _begin(self, Process *process, Line *line, int32_t number) except -1
+    cdef void _add(self, Run *run, Process *process, Line *line, int32_t number) noexcept nogil
+    cdef void _say(self, Line *line) noexcept nogil
+    cdef void _find_id(self, Line *line) noexcept nogil
+    cdef int _collect(self, pending) except -1
+    cdef Mail *_mail(self, uint64_t key) noexcept nogil
+    cdef Mail *_new_mail(self, uint64_t key) noexcept nogil
+    cdef void _tell(self, Run *run, Line *line, int32_t number, const uint8_t[:] shown) noexcept nogil
+    cdef void _queue_line(self, Line *line, int32_t number, bint filtered) noexcept nogil
+    cdef bint _complete(self, Run *run) noexcept nogil
+    cdef int32_t _pass_over(self) noexcept nogil

@@ -1,0 +1,14 @@
+from collections.abc import Callable, Collection
+
+from smtp_auth_report.sources.log_lines import LogLines
+
+OTHER: int
+SMTPD: int
+QUEUE: int
+
+class Runs(LogLines):
+    filtered: bool
+    def __init__(self, learn: Callable[[bytes], tuple[int, bytes, bool, int, int, int, int] | int]) -> None: ...
+    def forget(self) -> None: ...
+    def read(self, content: bytes) -> bool: ...
+    def decide(self, pending: Collection[bytes], shown: bytes, filtered: bool) -> int: ...
