@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 PROGRAM = Path(sys.executable).with_name("smtp-auth-report")
 PAUSE = 0.05  # seconds between two looks at memory
-ENVIRONMENT = {**os.environ, "SMTP_AUTH_REPORT_DISPLAY_TIMEZONE": "UTC"}
+ENVIRONMENT = {**os.environ, "SMTP_AUTH_REPORT_DISPLAY_TIMEZONE": "UTC", "SMTP_AUTH_REPORT_RETENTION_DAYS": "0"}
 
 
 class Cost(NamedTuple):

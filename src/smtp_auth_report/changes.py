@@ -30,9 +30,21 @@ class Messages(NamedTuple):
     queue_ids: list[str]
     message_ids: list[str | None]
 
-    def accounts(self) -> set[str]:
-        """Accounts that sent one of them; `parties` may name others."""
-        return {self.parties[place][0] for place in np.unique(self.numbers["party"]).tolist()}
+    def accounts(self) -> dict[str, int]:
+        """Accounts that sent one of them, with the time of the first; `parties` may name others."""
+        order = np.lexsort((self.numbers["time"], self.numbers["party"]))
+        parties, first = np.unique(self.numbers["party"][order], return_index=True)
+        found: dict[str, int] = {}
+        for party, time in zip(parties.tolist(), self.numbers["time"][order][first].tolist(), strict=True):
+            account = self.parties[party][0]
+            found[account] = min(time, found.get(account, time))
+        return found
+
+    def where(self, chosen: np.ndarray[Any, Any]) -> Messages:
+        """Those that are chosen."""
+        places = np.flatnonzero(chosen).tolist()
+        queue_ids = [self.queue_ids[place] for place in places]
+        return self._replace(numbers=self.numbers[chosen], queue_ids=queue_ids, message_ids=[self.message_ids[place] for place in places])
 
     def rows(self) -> Iterator[Submission]:
         """The same as rows."""

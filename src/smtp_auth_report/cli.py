@@ -106,6 +106,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
         run = Ingest(store, site_key(settings.state_path), reading, now(), show)
         try:
             run.run(files)
+            store.seal()
         except InputError:
             if run.summary.files:
                 print_summary(run.summary)
@@ -157,7 +158,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     from contextlib import nullcontext
 
     from smtp_auth_report.store import shared
-    from smtp_auth_report.supervisor import expiring, reading_beside
+    from smtp_auth_report.supervisor import reading_beside, tidying
     from smtp_auth_report.web.application import Site
     from smtp_auth_report.web.application import serve as serve_pages
 
@@ -169,7 +170,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     try:
         say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
-        with shared.sharing(store, shared.socket_of(settings.database)), reader, expiring(store, int(settings.retention_days), now):
+        with shared.sharing(store, shared.socket_of(settings.database)), reader, tidying(store, int(settings.retention_days), now):
             serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
     except ReportError:
         store.close()

@@ -3,7 +3,7 @@ Reading in a process of its own, beside the one that serves.
 
     with reading_beside(["--follow", "/var/log/mail.log"], settings, say):
         ...                             ends with the block, and with this process if that is killed
-    with expiring(store, days, clock):      rows that have grown old go, once an hour
+    with tidying(store, days, clock):       rows that have grown old go, days that are over are summed up, once an hour
         ...
     with service_told(alive):           systemd hears that the service is ready, and that it is alive
         ...
@@ -32,7 +32,7 @@ STEADY = 60.0
 """Seconds that a reader must have run for the next pause to be a short one."""
 
 STOPPING = 10.0
-EXPIRE_EVERY = 3600.0
+TIDY_EVERY = 3600.0
 
 
 @contextmanager
@@ -104,19 +104,21 @@ def _notify(state: str) -> None:
 
 
 @contextmanager
-def expiring(store: Store, days: int, clock: Callable[[], int]) -> Iterator[None]:
-    """Let rows older than this expire, now and then; 0 days keeps them for ever."""
+def tidying(store: Store, days: int, clock: Callable[[], int]) -> Iterator[None]:
+    """Let rows older than this expire, now and then, where 0 days keeps them for ever; sum up days that are over."""
     stop = Event()
 
     def work() -> None:
-        while not stop.wait(EXPIRE_EVERY):
+        while not stop.is_set():
             try:
-                store.expire(clock() - days * 86_400_000_000)
+                if days:
+                    store.expire(clock() - days * 86_400_000_000)
+                store.seal()
             except StoreError:
-                continue  # a full disk, say: what writes new rows tells of it
+                pass  # a full disk, say: what writes new rows tells of it
+            stop.wait(TIDY_EVERY)
 
-    if days:
-        Thread(target=work, daemon=True).start()
+    Thread(target=work, daemon=True).start()
     try:
         yield
     finally:

@@ -4,15 +4,18 @@ Asking a report: its SQL to the store, and the typed table back.
     table = ask(REPORTS["tls-usage"], store, selection, View(limit=50))
 
 Three questions make a table: its rows, its series, and what is said of the selection as a whole. A report's SQL lies
-beside its module: `tls_usage.sql`, and `tls_usage.series.sql` where it has a chart.
+beside its module: `tls_usage.sql`, and `tls_usage.series.sql` where it has a chart. Where some columns take long and only
+the first rows are wanted, `clients.brief.sql` without these columns finds which rows that are, and they alone are asked
+for in full.
 
 Parameters that the SQL may name
-    $previous_1 to $previous_4    starts of the equal periods before, nearest first
-    $covered                      1 where the store's rows reach back to the fourth
+    $covered    1 where the store's rows reach back to the fourth of the equal periods before
+    $known      1 where they reach back to before the period
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -24,8 +27,10 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import DAY, EPOCH
 from smtp_auth_report.reports.interface import Column, Report, Table
 from smtp_auth_report.reports.periods import interval_for
-from smtp_auth_report.store.interface import Interval, Question, Selection, Store, Value, View
+from smtp_auth_report.store.filters import UNKNOWN
+from smtp_auth_report.store.interface import Answer, Interval, Question, Selection, Store, Value, View
 from smtp_auth_report.store.local_time import earlier_starts, shifted, slots
+from smtp_auth_report.submission import Outcome
 
 HOURS_AT_MOST = 93 * DAY
 
@@ -37,8 +42,8 @@ def ask(report: Report, store: Store, selection: Selection, view: View = View(),
     chosen = interval_for(selection) if interval == "auto" else interval
     if chosen == "hour" and selection.end - selection.start > HOURS_AT_MOST:
         raise SelectionError(f"hours are given for {HOURS_AT_MOST // DAY} days or less; ask for days or weeks")
-    answer = store.ask(_question(report, store, selection), selection, _sorted(report, view))
-    (overall,) = store.ask(Question(_sql("overall"), OVERALL), selection).rows
+    answer = _rows(report, store, selection, _sorted(report, view))
+    (overall,) = store.ask(Question(_sql("overall"), OVERALL, outcomes=(Outcome.ACCEPTED,)), selection).rows
     said = dict(zip(OVERALL, (int(number or 0) for number in overall), strict=True))
     return Table(
         report=report,
@@ -67,12 +72,41 @@ def _sql(name: str) -> str:
     return (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8")
 
 
+def _rows(report: Report, store: Store, selection: Selection, view: View) -> Answer:
+    """Rows of the view, with all columns."""
+    whole = _question(report, store, selection)
+    names = tuple(name for name in whole.columns if name in _brief(report.name))
+    if view.limit is None or view.sort not in names or (view.search and not set(report.searched) <= set(names)):
+        return store.ask(whole, selection, view)
+    brief = store.ask(replace(whole, sql=_sql(f"{report.name}.brief"), columns=names), selection, view)
+    told_apart = [name for name, _ in report.found_by]
+    wanted = [tuple(row[names.index(name)] for name in told_apart) for row in brief.rows]
+    filters = {
+        filter_: tuple({UNKNOWN if key[place] is None else str(key[place]) for key in wanted})
+        for place, (_, filter_) in enumerate(report.found_by)
+        if filter_ and wanted
+    }
+    found = store.ask(whole, replace(selection, filters={**selection.filters, **filters})).rows if wanted else []
+    full = {tuple(row[whole.columns.index(name)] for name in told_apart): row for row in found}
+    if not full.keys() >= set(wanted):
+        return store.ask(whole, selection, view)  # a name that is a filter's own word, or a commit that came between
+    return brief._replace(rows=[full[key] for key in wanted])
+
+
+@cache
+def _brief(report_name: str) -> frozenset[str]:
+    """Words of a report's brief question, none where it has no such."""
+    path = files(__package__) / f"{report_name.replace('-', '_')}.brief.sql"
+    return frozenset(re.findall(r"\w+", path.read_text(encoding="utf-8"))) if path.is_file() else frozenset()
+
+
 def _question(report: Report, store: Store, selection: Selection) -> Question:
     return Question(
         sql=_sql(report.name),
         columns=(*(column.name for column in report.columns), *report.orders),
         sums=tuple(column.name for column in report.columns if column.additive),
         searched=report.searched,
+        outcomes=report.outcomes,
         parameters=_history(store, selection),
     )
 
@@ -82,8 +116,7 @@ def _history(store: Store, selection: Selection) -> dict[str, Value]:
     starts = earlier_starts(selection.zone, selection.start, selection.end, 4)
     span = store.span()
     covered = span is not None and span[0] < min(starts[2], shifted(selection.zone, starts[3], timedelta(days=1)))
-    parameters: dict[str, Value] = {f"previous_{number}": start for number, start in enumerate(starts, 1)}
-    return parameters | {"covered": int(covered), "known": int(span is not None and span[0] < selection.start)}
+    return {"covered": int(covered), "known": int(span is not None and span[0] < selection.start)}
 
 
 def _sorted(report: Report, view: View) -> View:
@@ -112,7 +145,11 @@ def _series(report: Report, store: Store, selection: Selection, interval: Interv
     if not report.series:
         return []
     names = ("slot", *(column.name for column in report.series[1:]))
-    answer = store.ask(Question(_sql(f"{report.name}.series"), names, interval=interval), selection, View(sort="slot", descending=False))
+    answer = store.ask(
+        Question(_sql(f"{report.name}.series"), names, interval=interval, outcomes=report.outcomes),
+        selection,
+        View(sort="slot", descending=False),
+    )
     rows = [(int(row[0] or 0), *_typed(report.series[1:], row[1:])) for row in answer.rows]
     if all(column.type == "count" for column in report.series[1:]):
         there = {row[0]: row for row in rows}

@@ -1,4 +1,3 @@
 SELECT slot, mechanism, sum(messages) AS messages
 FROM facts
-WHERE outcome = 'accepted'
 GROUP BY slot, mechanism

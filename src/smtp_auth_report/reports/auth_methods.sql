@@ -6,6 +6,5 @@ FROM (
         account, mechanism, auth_class, sum(messages) AS messages, max(last_seen) AS last_seen,
         max(CASE WHEN auth_class = 'basic' THEN last_seen END) AS last_basic
     FROM facts
-    WHERE outcome = 'accepted'
     GROUP BY account, mechanism, auth_class
 ) AS sums

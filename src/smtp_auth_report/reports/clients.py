@@ -24,4 +24,5 @@ CLIENTS = Report(
         Column("last_seen", "time"),
     ),
     searched=("account", "client_ip", "client_name", "helo"),
+    found_by=(("account", "account"), ("client_ip", "client"), ("service", ""), ("tls_version", ""), ("mechanism", "")),
 )

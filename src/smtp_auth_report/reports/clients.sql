@@ -8,7 +8,6 @@ FROM (
         account, client_ip, service, tls_version, mechanism, client_name, helo,
         sum(messages) AS messages, min(first_seen) AS first_seen, max(last_seen) AS last_seen
     FROM events
-    WHERE outcome = 'accepted'
     GROUP BY account, client_ip, service, tls_version, mechanism, client_name, helo
 ) AS named
 GROUP BY account, client_ip, service, tls_version, mechanism

@@ -7,6 +7,7 @@ A handshake that fails comes before any name, so it has no account. `failed`, to
 from __future__ import annotations
 
 from smtp_auth_report.reports.interface import Column, Report
+from smtp_auth_report.submission import Outcome
 
 FAILURES = Report(
     name="failures",
@@ -29,4 +30,6 @@ FAILURES = Report(
     sort="failed",
     searched=("client_ip", "client_name", "account"),
     orders=("failed",),
+    found_by=(("client_ip", "client"), ("account", "account")),
+    outcomes=(Outcome.AUTH_FAILED, Outcome.TLS_FAILED),
 )

@@ -12,7 +12,6 @@ FROM (
         client_ip, account, outcome, client_name, reason,
         sum(messages) AS messages, min(first_seen) AS first_seen, max(last_seen) AS last_seen
     FROM events
-    WHERE outcome IN ('auth_failed', 'tls_failed')
     GROUP BY client_ip, account, outcome, client_name, reason
 ) AS named
 GROUP BY client_ip, account

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from smtp_auth_report.store.interface import Interval, Selection, Value
+from smtp_auth_report.submission import Outcome
 
 Type = Literal["text", "count", "bytes", "share", "number", "time", "date", "flag"]
 """time is microseconds UTC in a Table and RFC 3339 outside; date is a local day, hour or week; share is 0 to 1."""
@@ -39,6 +40,8 @@ class Report:
     descending: bool = True
     searched: tuple[str, ...] = ()
     orders: tuple[str, ...] = ()  # what else the SQL returns, only to sort by
+    found_by: tuple[tuple[str, str], ...] = ()  # columns that tell rows apart, each with the filter that finds them, or ""
+    outcomes: tuple[str, ...] = (Outcome.ACCEPTED,)  # of which rows; () is all
 
 
 @dataclass(frozen=True, slots=True)

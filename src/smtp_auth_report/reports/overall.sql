@@ -7,4 +7,3 @@ SELECT
     sum(CASE WHEN sender IS NULL THEN messages ELSE 0 END) AS sender_unknown,
     sum(CASE WHEN service = 'unknown' THEN messages ELSE 0 END) AS service
 FROM facts
-WHERE outcome = 'accepted'

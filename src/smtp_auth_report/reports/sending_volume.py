@@ -32,4 +32,5 @@ SENDING_VOLUME = Report(
     ),
     searched=("sender", "account"),
     orders=("ratio",),
+    found_by=(("sender", "sender"), ("sender_domain", ""), ("account", "account")),
 )

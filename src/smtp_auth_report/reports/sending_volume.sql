@@ -21,24 +21,20 @@ FROM (
                 sender, sender_domain, account, messages, recipients, bytes, first_seen, last_seen, 0 AS client_addresses,
                 0 AS ago_1, 0 AS ago_2, 0 AS ago_3, 0 AS ago_4, 0 AS ever
             FROM facts
-            WHERE outcome = 'accepted'
             UNION ALL
             SELECT
                 sender, sender_domain, account, 0, 0, 0, NULL, NULL, 0,
-                sum(CASE WHEN first_seen >= $previous_1 THEN messages ELSE 0 END),
-                sum(CASE WHEN first_seen >= $previous_2 AND first_seen < $previous_1 THEN messages ELSE 0 END),
-                sum(CASE WHEN first_seen >= $previous_3 AND first_seen < $previous_2 THEN messages ELSE 0 END),
-                sum(CASE WHEN first_seen >= $previous_4 AND first_seen < $previous_3 THEN messages ELSE 0 END),
-                sum(messages)
+                CASE WHEN ago = 1 THEN messages ELSE 0 END,
+                CASE WHEN ago = 2 THEN messages ELSE 0 END,
+                CASE WHEN ago = 3 THEN messages ELSE 0 END,
+                CASE WHEN ago = 4 THEN messages ELSE 0 END,
+                messages
             FROM earlier
-            WHERE outcome = 'accepted'
-            GROUP BY sender, sender_domain, account
             UNION ALL
             SELECT sender, sender_domain, account, 0, 0, 0, NULL, NULL, count(client_ip), 0, 0, 0, 0, 0
             FROM (
                 SELECT sender, sender_domain, account, client_ip
                 FROM events
-                WHERE outcome = 'accepted'
                 GROUP BY sender, sender_domain, account, client_ip
             ) AS addresses
             GROUP BY sender, sender_domain, account

@@ -28,4 +28,5 @@ SUMMARY = Report(
         Column("messages", "count", "accepted messages", additive=True),
         Column("accounts", "count", "accounts with an accepted message"),
     ),
+    outcomes=(),
 )

@@ -31,6 +31,6 @@ FROM (
 ) AS now
 CROSS JOIN (
     SELECT count(DISTINCT account) AS accounts, coalesce(sum(messages), 0) AS messages
-    FROM earlier
-    WHERE outcome = 'accepted' AND first_seen >= $previous_1
+    FROM previous
+    WHERE outcome = 'accepted'
 ) AS before

@@ -25,6 +25,5 @@ FROM (
         max(CASE WHEN tls_version IN ('SSLv3', 'TLSv1.0', 'TLSv1.1') THEN last_seen END) AS last_legacy,
         sum(messages) AS messages
     FROM facts
-    WHERE outcome = 'accepted'
     GROUP BY sender, account
 ) AS sums

@@ -26,18 +26,18 @@ import duckdb
 from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
 from smtp_auth_report.errors import SelectionError, StoreError
 from smtp_auth_report.store import duckdb_notes as notes
+from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
+from smtp_auth_report.store.duckdb_sealing import read_coverage, read_span
 from smtp_auth_report.store.duckdb_writing import Writer
-from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, read_filters, within
+from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, like, read_filters, within
 from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, StreamState, UnreadCount, View
 from smtp_auth_report.store.local_time import bucket_minutes
-from smtp_auth_report.store.relations import Dialect, answer, build, rows
+from smtp_auth_report.store.relations import answer, build, rows
 from smtp_auth_report.submission import Submission
 
-DUCKDB = Dialect(micros="epoch_us({})", instant="make_timestamp({})", member="{} IN (SELECT unnest({}))")
-
-SUBMISSION = ", ".join(
+SPELLED = ", ".join(
     f"epoch_us(s.{name})" if name in ("opened", "time") else "coalesce(a.spelling, s.account)" if name == "account" else f"s.{name}"
     for name in Submission._fields
 )
@@ -66,7 +66,13 @@ class DuckStore:
             with explained(database):
                 migrate(self._connection, database, read_only=read_only)
                 self.bucket_minutes = self._bucket(display_zone, read_only=read_only)
-                self._writer = Writer(self._connection, bucket_minutes=self.bucket_minutes, default_domain=default_domain, clock=clock)
+                self._writer = Writer(
+                    self._connection,
+                    bucket_minutes=self.bucket_minutes,
+                    display_zone=display_zone,
+                    default_domain=default_domain,
+                    clock=clock,
+                )
         except BaseException:
             self._connection.close()
             raise
@@ -81,6 +87,14 @@ class DuckStore:
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with explained(self._database), self._connection.cursor() as cursor:
             yield cursor
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that sees one state of the store."""
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN TRANSACTION")
+            yield cursor
+            cursor.execute("COMMIT")
 
     def commit(self, commit: Commit) -> Applied:
         if self._read_only:
@@ -119,6 +133,12 @@ class DuckStore:
         with self._writing, explained(self._database):
             return self._writer.erase(account, key)
 
+    def seal(self) -> None:
+        more = True
+        while more:
+            with self._writing, explained(self._database):
+                more = self._writer.seal()
+
     def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
         with self._cursor() as cursor:
             return notes.read_unread(cursor.execute, start, end)
@@ -138,9 +158,9 @@ class DuckStore:
     # Questions
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
-        with self._cursor() as cursor:
+        with self._snapshot() as cursor:
             conditions = self._conditions(cursor, selection)
-            relations = build(question, selection, conditions, bucket_minutes=self.bucket_minutes, dialect=DUCKDB)
+            relations = build(question, selection, conditions, read_coverage(cursor.execute, self.bucket_minutes), DUCKDB)
             query = answer(question, view, relations)
             found = cursor.execute(query.sql, query.parameters).fetchall()
         marked = 1 + len(question.sums)
@@ -153,12 +173,9 @@ class DuckStore:
     def _conditions(self, cursor: duckdb.DuckDBPyConnection, selection: Selection) -> Conditions:
         """Filters of a selection, with networks resolved to the addresses that the store has in them."""
         conditions = read_filters(selection)
-        if conditions.networks:
-            known = cursor.execute(
-                "SELECT DISTINCT client_ip FROM submissions WHERE time < make_timestamp($end) AND client_ip IS NOT NULL",
-                {"end": selection.end},
-            ).fetchall()
-            conditions.addresses |= within(conditions.networks, (row[0] for row in known))
+        for network in conditions.networks:
+            near = cursor.execute("SELECT DISTINCT client_ip FROM clients WHERE client_ip LIKE ?", [like(network)]).fetchall()
+            conditions.addresses |= within([network], (row[0] for row in near))
         return conditions
 
     def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
@@ -181,22 +198,29 @@ class DuckStore:
 
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
         with self._cursor() as cursor:
-            query = rows(selection, self._conditions(cursor, selection), DUCKDB)
-            spelled = f"SELECT {SUBMISSION} FROM ({query.sql}) AS s LEFT JOIN accounts AS a ON a.account = s.account"
+            query = rows(selection, self._conditions(cursor, selection), Submission._fields, DUCKDB)
+            spelled = f"SELECT {SPELLED} FROM ({query.sql}) AS s LEFT JOIN accounts AS a ON a.account = s.account"
             cursor.execute(f"{spelled} ORDER BY s.time, s.key, s.opened", query.parameters)
             while part := cursor.fetchmany(size):
                 yield [Submission(*row) for row in part]
 
     def count(self, selection: Selection) -> int:
         with self._cursor() as cursor:
-            query = rows(selection, self._conditions(cursor, selection), DUCKDB)
+            query = rows(selection, self._conditions(cursor, selection), ("key",), DUCKDB)
             return int(cursor.execute(f"SELECT count(*) FROM ({query.sql})", query.parameters).fetchall()[0][0])
 
     def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
-        conditions = Conditions()
-        if scope is not None:
-            conditions.add("account_domain", scope, "scope")
         with self._cursor() as cursor:
-            sql = f"SELECT epoch_us(min(first_seen)), epoch_us(max(last_seen)) FROM hourly WHERE {conditions.sql}"
-            first, last = cursor.execute(sql, conditions.parameters).fetchall()[0]
-        return None if first is None else (first, last)
+            if scope is None:
+                return read_span(cursor.execute)
+            subjects = "subject IN (SELECT id FROM subjects WHERE account_domain IN (SELECT unnest($scope)))"
+            found = cursor.execute(
+                f"""
+                SELECT epoch_us(min(first)), epoch_us(max(last)) FROM (
+                    SELECT min(time) AS first, max(time) AS last FROM submissions WHERE {subjects}
+                    UNION ALL SELECT min(first_seen), max(last_seen) FROM hourly WHERE {subjects}
+                ) AS spans
+                """,
+                {"scope": sorted(scope)},
+            ).fetchall()[0]
+        return None if found[0] is None else (int(found[0]), int(found[1]))

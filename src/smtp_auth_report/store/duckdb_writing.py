@@ -1,14 +1,13 @@
 """
-One commit to DuckDB: rows by identity, hourly sums, accounts, read position, all or nothing.
+One commit to DuckDB: rows by identity, accounts, read position, all or nothing.
 
-    writer = Writer(connection, bucket_minutes=60, default_domain=None, clock=clock)
+    writer = Writer(connection, bucket_minutes=60, display_zone="UTC", default_domain=None, clock=clock)
     applied = writer.apply(commit)
 
-A batch is scanned as numpy columns into a temporary table. Rows whose key the store does not hold, which is nearly
-all of them, go in as they are, and their sums are appended to `hourly`. The others are *contested*: all readings of one
-event are put together by taking, for each column, the largest value under a fixed order, so that neither the order of
-files nor reading one twice changes the result. Of rows that changed, the hourly groups they left and joined are
-computed anew from the rows.
+What rows have in common becomes numbers (dimensions.py); the rest is scanned as numpy columns. Rows whose key the store
+does not hold, which is nearly all of them, go in as they are. The others are *contested*: all readings of one event are
+put together by taking, for each column, the largest value under a fixed order, so that neither the order of files nor
+reading one twice changes the result. Sums of days of which rows came, changed or went are void (duckdb_sealing.py).
 
 Readings of one event have the same key and chain by at most two seconds; a row keeps where its chain starts
 (`opened`) and how far it reaches (`spread`).
@@ -19,63 +18,98 @@ Readings of one event have the same key and chain by at most two seconds; a row 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import duckdb
+import numpy as np
 
-from smtp_auth_report.changes import Applied, Commit
+from smtp_auth_report.changes import Applied, Commit, Messages
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_forgetting as forgetting
+from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled
+from smtp_auth_report.store.duckdb_accounts import Accounts
 from smtp_auth_report.store.duckdb_notes import write_notes
-from smtp_auth_report.store.merging import COLUMNS, CONTESTED, GROUP, MERGED
-from smtp_auth_report.store.packing import Arrays, pack_identities, pack_learned, pack_rows
-from smtp_auth_report.submission import Identity, Submission
+from smtp_auth_report.store.duckdb_sealing import Sealing, read_zone
+from smtp_auth_report.store.filters import clean
+from smtp_auth_report.store.local_time import day_start, local_day
+from smtp_auth_report.store.merging import COLUMNS, CONTESTED, DOUBTFUL, MERGED, STORED
+from smtp_auth_report.store.packing import (
+    Arrays,
+    joined,
+    pack,
+    pack_identities,
+    pack_learned,
+    pack_messages,
+    subject_of,
+    unzipped,
+)
+from smtp_auth_report.submission import Identity, Outcome, Submission
 
 Result = TypeVar("Result")
 
 APART = 2 * SECOND
 """How far the moments of opening of two readings may differ."""
 
-SMALL_COMMIT = 1_000
-LOOSE = 20_000
-"""Rows that small commits may append to `hourly` before their groups are put together."""
+WIDEST = "widest_spread"
+SIGNED_IN = frozenset((Outcome.ACCEPTED, Outcome.REJECTED, Outcome.NO_MAIL))
+SPELLED = {SUBJECTS: ("account", "account_key", "sender"), MANNERS: MANNERS.values, CLIENTS: CLIENTS.values}
+"""Columns of a submission that make the values of a dimension."""
 
 
 class Writer:
     """Applies commits through one connection; not for two threads at a time."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, *, bucket_minutes: int, default_domain: str | None, clock: Callable[[], int]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        bucket_minutes: int,
+        display_zone: str,
+        default_domain: str | None,
+        clock: Callable[[], int],
     ) -> None:
         self._run = connection.execute
-        self._width = bucket_minutes * 60 * SECOND
+        self._bucket_minutes = bucket_minutes
+        self._display_zone = display_zone
         self._default_domain = default_domain
         self._clock = clock
-        self._widest = self._number("SELECT coalesce(max(spread), 0) FROM submissions")
-        self._touched = False
+        self._widest = self._number(f"SELECT coalesce(max(CAST(value AS BIGINT)), 0) FROM meta WHERE name = '{WIDEST}'")
+        self._numbers = {each: Numbers(self._run, each) for each in DIMENSIONS}
+        self._spelled = {
+            each: Spelled(self._numbers[each], partial(subject_of, default_domain=default_domain) if each is SUBJECTS else _cleaned)
+            for each in DIMENSIONS
+        }
+        self._accounts = Accounts(self._run, default_domain)
+        self._sealing = Sealing(self._run, bucket_minutes)
+        self._touched: list[np.ndarray[Any, Any]] = []
         self._outcomes: Counter[str] = Counter()
-        self._loose: list[tuple[int, int, int]] = []
 
     def apply(self, commit: Commit) -> Applied:
         """Write it all, or nothing."""
-        self._touched = False
+        self._touched.clear()
         self._outcomes.clear()
         return self._at_once(lambda: self._apply(commit))
 
-    def _roll_back(self) -> None:
-        try:
-            self._run("ROLLBACK")
-        except duckdb.Error:
-            return  # a fatal error has ended the transaction already; the first error is the one to tell
-
     def expire(self, before: int) -> int:
-        """See `Store`."""
-        return self._at_once(lambda: forgetting.expire(self._run, before))
+        """See `Store`. Rows go by whole days, so that the sums of a day are made anew once."""
+        before = day_start(self._display_zone, local_day(self._display_zone, before))
+        if before <= forgetting.expired_before(self._run):
+            return 0
+        rows = self._at_once(lambda: forgetting.expire(self._run, before, self._bucket_minutes, read_zone(self._run)))
+        self._forget()
+        return rows
 
     def erase(self, account: str, key: str) -> int:
         """See `Store`."""
-        return self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock()))
+        rows = self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock()))
+        self._forget()
+        return rows
+
+    def seal(self) -> bool:
+        """Make some of the sums that are missing; whether there may be more."""
+        return self._at_once(lambda: self._sealing.seal(self._display_zone, self._clock()))
 
     def _at_once(self, work: Callable[[], Result]) -> Result:
         """All of it, or nothing."""
@@ -88,15 +122,29 @@ class Writer:
             raise
         return result
 
+    def _roll_back(self) -> None:
+        self._forget()
+        try:
+            self._run("ROLLBACK")
+        except duckdb.Error:
+            return  # a fatal error has ended the transaction already; the first error is the one to tell
+
+    def _forget(self) -> None:
+        """What is remembered of the store may have gone."""
+        for spelled in self._spelled.values():
+            spelled.forget()
+        self._accounts.forget()
+        self._sealing.forget()
+
     def _apply(self, commit: Commit) -> Applied:
         changes = commit.changes
         withdrawn = self._withdraw(changes.withdrawn) if changes.withdrawn else 0
-        rows = forgetting.kept(self._run, _rows(commit)) if changes.size else []
-        added, revised = self._store(rows) if rows else (0, 0)
+        arrays = self._arrays(commit) if changes.size else None
+        added, revised = self._store(arrays) if arrays is not None else (0, 0)
         if commit.learned:
             self._learn(commit.learned)
         if self._touched:
-            self._recompute()
+            self._sealing.unseal(self._touched)
         write_notes(self._run, commit, self._clock())
         outcomes = {outcome: number for outcome, number in self._outcomes.items() if number}
         return Applied(added, revised, withdrawn, changes.size - added - revised, outcomes)
@@ -120,164 +168,149 @@ class Writer:
             WHERE g.opened >= s.opened - to_microseconds($apart) AND g.opened <= s.opened + to_microseconds(s.spread + $apart)
               AND s.opened BETWEEN make_timestamp($low) AND make_timestamp($high)
             """,
-            {"apart": APART} | self._reach([opened for _, opened in identities]),
+            {"apart": APART} | self._reach(np.array([opened for _, opened in identities])),
         )
-        self._touch("stale")
-        self._count("stale", -1)
-        self._drop_stale()
-        return self._number("SELECT count(*) FROM stale")
+        return self._drop_stale()
 
-    def _count(self, rows: str, sign: int) -> None:
+    def _count(self, manners: Sequence[int] | np.ndarray[Any, Any], sign: int) -> None:
         """Rows that come or go, by outcome."""
-        for outcome, number in self._run(f"SELECT outcome, count(*) FROM {rows} GROUP BY outcome").fetchall():
-            self._outcomes[outcome] += sign * number
+        numbers, counts = np.unique(np.asarray(manners, dtype=np.int64), return_counts=True)
+        outcome_of = dict(self._run("SELECT id, outcome FROM manners").fetchall())
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            self._outcomes[outcome_of[number]] += sign * count
 
-    def _reach(self, opened: list[int]) -> dict[str, int]:
+    def _reach(self, opened: np.ndarray[Any, Any]) -> dict[str, int]:
         """Between which moments of opening a stored row must be to meet one of these."""
-        return {"low": min(opened) - APART - self._widest, "high": max(opened) + APART}
+        return {"low": int(opened.min()) - APART - self._widest, "high": int(opened.max()) + APART}
 
-    def _store(self, rows: list[Submission]) -> tuple[int, int]:
+    def _arrays(self, commit: Commit) -> Arrays | None:
+        """All rows that come, one by one or as columns, but for those that were forgotten."""
+        forgotten, keys = forgetting.Forgotten.read(self._run), commit.account_keys
+        rows = forgotten.kept([_keyed(row, keys) for row in commit.changes.rows.values()])
+        parts = [self._arrays_of_rows(rows)] if rows else []
+        kept = (forgotten.kept_messages(messages, keys) for messages in commit.changes.messages)
+        parts += [self._arrays_of_messages(messages, keys) for messages in kept if messages.queue_ids]
+        return joined(parts) if parts else None
+
+    def _arrays_of_rows(self, rows: list[Submission]) -> Arrays:
+        columns = unzipped(rows)
+        arrays = pack(columns)
+        for each, names in SPELLED.items():
+            arrays[each.column] = self._spelled[each].of(list(zip(*(columns[name] for name in names), strict=True)))
+        self._accounts.meet(
+            (row.account, row.account_key, row.time) for row in rows if row.account is not None and row.outcome in SIGNED_IN
+        )
+        return arrays
+
+    def _arrays_of_messages(self, messages: Messages, keys: Mapping[str, str]) -> Arrays:
+        arrays = pack_messages(messages)
+        for each, code, values in (
+            (SUBJECTS, "party", [(account, keys.get(account), sender) for account, sender in messages.parties]),
+            (MANNERS, "manner", messages.manners),
+            (CLIENTS, "client", messages.clients),
+        ):
+            used, places = np.unique(messages.numbers[code], return_inverse=True)
+            arrays[each.column] = self._spelled[each].of([values[place] for place in used.tolist()])[places]
+        self._accounts.meet((account, keys.get(account), time) for account, time in messages.accounts().items())
+        return arrays
+
+    def _store(self, arrays: Arrays) -> tuple[int, int]:
         """Add or merge rows; how many were added and revised."""
-        self._load("incoming", pack_rows(rows, self._default_domain), INCOMING)
+        if not self._contested(arrays):
+            self._insert(arrays)
+            return len(arrays["key"]), 0
+        self._load("incoming", arrays, f"{CAST}, TRUE AS fresh")
+        self._run(CONTESTED)
+        fresh = self._run("SELECT fresh FROM incoming").fetchnumpy()["fresh"]
+        if fresh.any():
+            self._insert({name: array[fresh] for name, array in arrays.items()})
+        self._run(DOUBTFUL)
+        merged, revised = self._merge() if self._number("SELECT count(*) FROM doubtful") else (0, 0)
+        return int(fresh.sum()) + merged, revised
+
+    def _contested(self, arrays: Arrays) -> bool:
+        """Whether the store holds a row of the same key, of about the same time, as one of these, or two of these share one."""
+        keys = {"key": arrays["key"]}
+        assert keys
         self._run(
             f"""
             CREATE OR REPLACE TEMP TABLE matched AS
             SELECT {_columns("s")} FROM submissions AS s
-            WHERE s.opened BETWEEN make_timestamp($low) AND make_timestamp($high) AND s.key IN (SELECT key FROM incoming)
+            WHERE s.opened BETWEEN make_timestamp($low) AND make_timestamp($high) AND s.key IN (SELECT key FROM keys)
             """,
-            self._reach([row.opened for row in rows]),
+            self._reach(arrays["opened"].astype(np.int64)),
         )
-        contested = len({row.key for row in rows}) < len(rows) or self._number("SELECT count(*) FROM matched") > 0
-        if contested:
-            self._run(CONTESTED)
-        added = self._insert_fresh(rows)
-        merged, revised = self._merge() if contested else (0, 0)
-        self._meet_accounts()
-        return added + merged, revised
+        return len(np.unique(arrays["key"])) < len(arrays["key"]) or self._number("SELECT count(*) FROM matched") > 0
 
-    def _insert_fresh(self, rows: list[Submission]) -> int:
-        added = self._number(f"INSERT INTO submissions SELECT {_columns('i')} FROM incoming AS i WHERE fresh")
-        if added:
-            self._count("incoming WHERE fresh", 1)
-            self._run(f"INSERT INTO hourly {self._sums('incoming', 'WHERE fresh')}")
-            if added <= SMALL_COMMIT:
-                self._put_together(added, min(row.time for row in rows), max(row.time for row in rows))
-        return added
-
-    def _put_together(self, added: int, first: int, last: int) -> None:
-        """Now and then, make one row of the many that small commits leave for one group."""
-        self._loose.append((added, first - first % self._width, last))
-        if sum(number for number, _, _ in self._loose) < LOOSE:
-            return
-        period = {"low": min(low for _, low, _ in self._loose), "high": max(high for _, _, high in self._loose)}
-        self._loose.clear()
-        where = "bucket BETWEEN make_timestamp($low) AND make_timestamp($high)"
-        self._run(
-            f"""
-            CREATE OR REPLACE TEMP TABLE summed AS
-            SELECT {", ".join(GROUP)}, sum(messages), sum(recipients), sum(bytes), min(first_seen), max(last_seen)
-            FROM hourly WHERE {where} GROUP BY {", ".join(GROUP)}
-            """,
-            period,
-        )
-        self._run(f"DELETE FROM hourly WHERE {where}", period)
-        self._run("INSERT INTO hourly FROM summed")
+    def _insert(self, arrays: Arrays) -> None:
+        """Add rows as they are."""
+        assert arrays
+        self._run(f"INSERT INTO submissions SELECT {CAST} FROM arrays")
+        self._count(arrays["manner"], 1)
+        self._touched.append(arrays["time"].astype(np.int64))
 
     def _merge(self) -> tuple[int, int]:
         """Put contested rows together with those they match; how many clusters are new and how many changed."""
         self._run(MERGED, {"apart": APART})
-        new = self._number("SELECT count(*) FROM merged WHERE stored = 0")
-        revised = self._number("SELECT count(*) FROM merged WHERE stored > 0")
-        if new + revised:
-            inside = "m.key = n.key AND m.opened BETWEEN n.opened AND n.opened + to_microseconds(n.spread)"
-            self._run(f"CREATE OR REPLACE TEMP TABLE stale AS SELECT m.* FROM matched AS m SEMI JOIN merged AS n ON {inside}")
-            self._touch("stale")
-            self._touch("merged")
-            self._count("stale", -1)
-            self._count("merged", 1)
-            self._drop_stale()
-            self._run(f"INSERT INTO submissions SELECT {_columns('m')} FROM merged AS m")
-            self._widest = max(self._widest, self._number("SELECT max(spread) FROM merged"))
-        return new, revised
+        names = ", ".join(f"epoch_us({name})" if name in ("opened", "time") else name for name in COLUMNS)
+        merged = self._run(f"SELECT {names}, stored > 0 FROM merged").fetchall()
+        if not merged:
+            return 0, 0
+        inside = "m.key = n.key AND m.opened BETWEEN n.opened AND n.opened + to_microseconds(n.spread)"
+        self._run(f"CREATE OR REPLACE TEMP TABLE stale AS SELECT m.* FROM matched AS m SEMI JOIN merged AS n ON {inside}")
+        self._drop_stale()
+        columns = dict(zip((*COLUMNS, "stored"), zip(*merged, strict=True), strict=True))
+        arrays = pack(columns)
+        for each in DIMENSIONS:
+            values = list(zip(*(columns[name] for name in each.values), strict=True))
+            distinct = list(dict.fromkeys(values))
+            number = dict(zip(distinct, self._numbers[each].of(distinct), strict=True))
+            arrays[each.column] = np.array([number[value] for value in values], dtype=np.int32)
+        self._insert(arrays)
+        if max(columns["spread"]) > self._widest:
+            self._widest = max(columns["spread"])
+            self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [WIDEST, str(self._widest)])
+        revised = sum(columns["stored"])
+        return len(merged) - revised, revised
 
-    def _drop_stale(self) -> None:
-        self._run(
-            """
-            DELETE FROM submissions AS s USING stale AS t WHERE s.key = t.key AND s.opened = t.opened
-            AND s.opened BETWEEN (SELECT min(opened) FROM stale) AND (SELECT max(opened) FROM stale)
-            """
-        )
-
-    def _meet_accounts(self) -> None:
-        """Keep how an account that authenticated was first spelled."""
-        self._run(
-            """
-            INSERT INTO accounts
-            SELECT account, min((time, spelling))[2], min(time), max(account_key), max(account_domain) FROM incoming
-            WHERE account IS NOT NULL AND outcome IN ('accepted', 'rejected', 'no_mail') GROUP BY account
-            ON CONFLICT (account) DO UPDATE SET spelling = excluded.spelling, first_seen = excluded.first_seen
-            WHERE (excluded.first_seen, excluded.spelling) < (accounts.first_seen, accounts.spelling)
-            """
-        )
+    def _drop_stale(self) -> int:
+        """Delete the rows of the table `stale`; how many."""
+        rows = self._run("SELECT manner, epoch_us(time) FROM stale").fetchall()
+        if rows:
+            self._run(
+                """
+                DELETE FROM submissions AS s USING stale AS t WHERE s.key = t.key AND s.opened = t.opened
+                AND s.opened BETWEEN (SELECT min(opened) FROM stale) AND (SELECT max(opened) FROM stale)
+                """
+            )
+            self._count([manner for manner, _ in rows], -1)
+            self._touched.append(np.array([time for _, time in rows], dtype=np.int64))
+        return len(rows)
 
     def _learn(self, learned: dict[str, str]) -> None:
-        """Name earlier failures of accounts that have authenticated since."""
+        """Name earlier failures of accounts that have authenticated since; their numbers, and so their sums, stay."""
         self._load("learned", pack_learned(learned, self._default_domain))
-        failures = "s.outcome = 'auth_failed' AND s.account IS NULL AND s.account_key = l.account_key"
         self._run(
-            f"""
-            CREATE OR REPLACE TEMP TABLE named AS
-            SELECT {_columns("s")}, l.account AS name, l.account_domain AS domain FROM submissions AS s JOIN learned AS l ON {failures}
+            """
+            UPDATE subjects SET account = l.account, account_domain = l.account_domain
+            FROM learned AS l WHERE subjects.account IS NULL AND subjects.account_key = l.account_key
             """
         )
-        if self._number("SELECT count(*) FROM named"):
-            self._touch("named")
-            self._touch("(SELECT * REPLACE (name AS account, domain AS account_domain) FROM named)")
-            name = "account = l.account, account_domain = l.account_domain"
-            self._run(f"UPDATE submissions AS s SET {name} FROM learned AS l WHERE {failures}")
-
-    def _bucket(self, time: str) -> str:
-        return f"make_timestamp(epoch_us({time}) - epoch_us({time}) % {self._width})"
-
-    def _sums(self, table: str, where: str) -> str:
-        """Hourly groups of rows."""
-        dimensions = ", ".join(f"s.{name}" for name in GROUP[1:])
-        return f"""
-            SELECT {self._bucket("s.time")} AS bucket, {dimensions},
-                   count(*), coalesce(sum(s.recipients), 0), coalesce(sum(s.size), 0), min(s.time), max(s.time)
-            FROM {table} AS s {where} GROUP BY bucket, {dimensions}
-        """
-
-    def _touch(self, table: str) -> None:
-        """Remember the groups of these rows, to compute them anew."""
-        dimensions = ", ".join(f"s.{name}" for name in GROUP[1:])
-        select = f"SELECT DISTINCT {self._bucket('s.time')} AS bucket, {dimensions} FROM {table} AS s"
-        self._run(f"INSERT INTO touched {select}" if self._touched else f"CREATE OR REPLACE TEMP TABLE touched AS {select}")
-        self._touched = True
-
-    def _recompute(self) -> None:
-        """Make the touched groups what the rows say."""
-        same = " AND ".join(f"s.{name} IS NOT DISTINCT FROM t.{name}" for name in GROUP[1:])
-        period = "BETWEEN (SELECT min(bucket) FROM touched) AND (SELECT max(bucket) FROM touched)"
-        self._run(f"DELETE FROM hourly AS s USING touched AS t WHERE s.bucket = t.bucket AND {same} AND s.bucket {period}")
-        since, until = "(SELECT min(bucket) FROM touched)", f"(SELECT max(bucket) FROM touched) + to_microseconds({self._width})"
-        span = f"s.time >= {since} AND s.time < {until}"
-        groups = f"SEMI JOIN touched AS t ON {self._bucket('s.time')} = t.bucket AND {same}"
-        self._run(f"INSERT INTO hourly {self._sums('submissions', f'{groups} WHERE {span}')}")
+        self._spelled[SUBJECTS].drop(lambda values: values[0] is None and values[1] in learned)
 
 
-INCOMING = ", ".join(
-    [*(f"CAST({name} AS {kind}) AS {name}" for name, kind in COLUMNS.items()), "CAST(spelling AS VARCHAR) AS spelling", "TRUE AS fresh"]
-)
-"""SQL for the columns of the temporary table of incoming rows; a column of nulls alone has no type of its own."""
+CAST = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in STORED.items())
+"""SQL for the stored columns of arrays; a column of nulls alone has no type of its own."""
 
 
-def _rows(commit: Commit) -> list[Submission]:
-    """All rows, each with the key of its account."""
-    changes, keys = commit.changes, commit.account_keys
-    found = [*changes.rows.values(), *(row for messages in changes.messages for row in messages.rows())]
-    return [row._replace(account_key=keys[row.account]) if row.account in keys and not row.account_key else row for row in found]
+def _cleaned(*values: str | None) -> tuple[str | None, ...]:
+    return tuple(value if value is None else clean(value) for value in values)
+
+
+def _keyed(row: Submission, keys: Mapping[str, str]) -> Submission:
+    """The row with the key of its account."""
+    return row if row.account_key or row.account is None else row._replace(account_key=keys.get(row.account))
 
 
 def _columns(table: str) -> str:
-    return ", ".join(f"{table}.{name}" for name in COLUMNS)
+    return ", ".join(f"{table}.{name}" for name in STORED)

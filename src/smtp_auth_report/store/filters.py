@@ -1,10 +1,10 @@
 """
-What a selection's filters mean, as conditions over the stored columns.
+What a selection's filters mean, as conditions on subjects, manners and clients.
 
     conditions = read_filters(selection)
-    conditions.sql            "sender_domain IN ($filter_0) AND account_domain IN ($scope_0)"
-    conditions.parameters     {"filter_0": "contoso.example", "scope_0": "contoso.example"}
-    conditions.networks       what must still be resolved to addresses, with the engine's help
+    conditions.of["subjects"]     "(sender_domain IN ($filter_0)) AND (account_domain IN ($scope_0))"
+    conditions.parameters         {"filter_0": "contoso.example", "scope_0": "contoso.example"}
+    conditions.networks           what must still be resolved to addresses, with the engine's help
 
 Values of one name are alternatives, names all hold. A value never becomes part of the SQL. "unknown" asks for rows
 whose value was not logged.
@@ -36,23 +36,28 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(slots=True)
 class Conditions:
-    """A condition on rows of either table, and the networks that clients must be in."""
+    """A condition for each table of dimensions, and the networks that clients must be in."""
 
-    sql: str = "TRUE"
+    of: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)
-    client: bool = False  # asks for client addresses, which aggregates do not have
+    client: bool = False  # asks for client addresses, which not all sums have
     addresses: set[str] = field(default_factory=set)
     networks: list[Network] = field(default_factory=list)
     no_address: bool = False  # rows without an address count too
 
-    def add(self, column: str, values: Iterable[str | None], prefix: str) -> None:
+    def add(self, table: str, column: str, values: Iterable[str | None], prefix: str) -> None:
         """Ask that the column has one of the values; None is a value that was not logged."""
         values = sorted(set(values), key=str)
         names = {f"{prefix}_{number}": value for number, value in enumerate(values) if value is not None}
         alternatives = [f"{column} IN ({', '.join('$' + name for name in names)})"] if names else []
         alternatives += [f"{column} IS NULL"] if None in values else []
-        self.sql += f" AND ({' OR '.join(alternatives) or 'FALSE'})"
+        self.require(table, " OR ".join(alternatives) or "FALSE")
         self.parameters |= names
+
+    def require(self, table: str, condition: str) -> None:
+        """Ask that this holds of a dimension."""
+        before = f"{self.of[table]} AND " if table in self.of else ""
+        self.of[table] = f"{before}({condition})"
 
 
 def auth_class_case(mechanism: str) -> str:
@@ -99,18 +104,18 @@ def _one_of(kind: type[StrEnum], name: str, value: str, more: tuple[str, ...] = 
     raise SelectionError(f"{name} {value!r} is not known; it is one of {', '.join([*kind, *more])}")
 
 
-READERS: Mapping[str, tuple[str, Callable[[str], list[str | None]]]] = {
-    "domain": ("sender_domain", _domain),
-    "account": ("account", _account),
-    "sender": ("lower(sender)", _sender),
-    "service": ("service", lambda value: _one_of(Service, "service", value)),
-    "tls": ("tls_version", _tls),
-    "mechanism": ("mechanism", _mechanism),
-    "auth-class": (auth_class_case("mechanism"), lambda value: _one_of(AuthClass, "auth-class", value)),
-    "server": ("lower(server)", _server),
-    "outcome": ("outcome", lambda value: _one_of(Outcome, "outcome", value)),
+READERS: Mapping[str, tuple[str, str, Callable[[str], list[str | None]]]] = {
+    "domain": ("subjects", "sender_domain", _domain),
+    "account": ("subjects", "account", _account),
+    "sender": ("subjects", "lower(sender)", _sender),
+    "service": ("manners", "service", lambda value: _one_of(Service, "service", value)),
+    "tls": ("manners", "tls_version", _tls),
+    "mechanism": ("manners", "mechanism", _mechanism),
+    "auth-class": ("manners", auth_class_case("mechanism"), lambda value: _one_of(AuthClass, "auth-class", value)),
+    "server": ("manners", "lower(server)", _server),
+    "outcome": ("manners", "outcome", lambda value: _one_of(Outcome, "outcome", value)),
 }
-"""Filter -> the expression it looks at, and what a value of it means there."""
+"""Filter -> the table and the expression it looks at, and what a value of it means there."""
 
 COLUMNS = {
     "domain": "sender_domain",
@@ -137,10 +142,10 @@ def read_filters(selection: Selection) -> Conditions:
         if name == "client" and cleaned:
             _read_clients(conditions, cleaned)
         elif cleaned:
-            column, read = READERS[name]
-            conditions.add(column, (meant for value in cleaned for meant in read(value)), f"filter_{number}")
+            table, column, read = READERS[name]
+            conditions.add(table, column, (meant for value in cleaned for meant in read(value)), f"filter_{number}")
     if selection.scope is not None:
-        conditions.add("account_domain", selection.scope, "scope")
+        conditions.add("subjects", "account_domain", selection.scope, "scope")
     return conditions
 
 
@@ -169,6 +174,14 @@ def _unwrapped_network(network: Network) -> Network:
     """A network of IPv4 addresses that was written as IPv6, as IPv4."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return ip_network((mapped, network.prefixlen - 96)) if mapped is not None and network.prefixlen >= 96 else network
+
+
+def like(network: Network) -> str:
+    """A pattern for LIKE that the text of every address of a network matches, and few others."""
+    if isinstance(network, IPv6Network):
+        return "%:%"
+    whole = network.prefixlen // 8
+    return "".join(f"{part}." for part in str(network.network_address).split(".")[:whole]) + "%"
 
 
 def within(networks: list[Network], addresses: Iterable[str]) -> set[str]:

@@ -9,13 +9,16 @@ What an engine must be able to do to keep submissions.
 A `Selection` says which rows count: period, filters, and the scope of the reader. The store applies it beneath
 every question: a question's SQL reads from the relations below and cannot see anything else.
 
-    facts     the selection's rows, from the coarsest aggregate that answers exactly. Columns:
-              slot server service source account account_domain sender sender_domain mechanism auth_class tls_version
-              outcome messages recipients bytes first_seen last_seen
-    events    the same rows one by one, with client_ip client_name helo reason time besides (and messages = 1)
-    earlier   like facts without slot, of everything before the period, with the same filters and scope
+    facts     the selection's rows, added up. Columns:
+              slot server service source account account_domain account_key sender sender_domain mechanism auth_class
+              tls_version tls_cipher outcome reason messages recipients bytes first_seen last_seen
+    events    the same with client_ip client_name helo besides, of the time of which rows are still kept
+    previous  like facts without slot, of the equal period before, with the same filters and scope
+    earlier   the same of everything before the period; `ago` is 1 to 4 in the equal periods before, nearest first, and 5
+              in what was before those
 
-`messages` counts rows of whatever outcome; `slot` is the start of the local hour, day or week, as the question asks.
+A row of these stands for `messages` rows of the store, of whatever outcome, or of the question's `outcomes`. Only columns
+that a question names are told apart. `slot` is the start of the local hour, day or week, as the question asks.
 `account` in these relations is the case-folded name; the store shows the first spelling in answers.
 """
 
@@ -59,6 +62,7 @@ class Question:
     sums: tuple[str, ...] = ()  # columns whose total over all rows is wanted
     searched: tuple[str, ...] = ()  # text columns that a search looks into
     interval: Interval = "day"
+    outcomes: tuple[str, ...] = ()  # of which rows the relations are; () is all
     parameters: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -136,10 +140,13 @@ class Store(Protocol):
         """Names that wait for their domain to sign in, oldest first."""
 
     def expire(self, before: int) -> int:
-        """Delete rows of times before this, but not their sums; how many. They do not come back when a log is read again."""
+        """Keep rows of the days before this one by the hour only; how many. They do not come back when a log is read again."""
 
     def erase(self, account: str, key: str) -> int:
         """Delete an account from rows and sums; how many rows. Of the time until now it does not come back."""
+
+    def seal(self) -> None:
+        """Make the sums of days that are over. Answers are the same without, and slower."""
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer: ...
 

@@ -4,6 +4,8 @@ Local days, hours and weeks without an engine's time zone database.
     segments("Europe/Paris", start, end)       from when which offset holds, until `end`
     slots("Europe/Paris", start, end, "day")   the local starts of all days that the period touches
     shifted("Europe/Paris", start, -delta)     the same wall clock, another day
+    local_day("Europe/Paris", time)            the number of the local day that an instant is in, from 1970-01-01 on
+    day_start("Europe/Paris", number)          when that day starts
 
 Instants are microseconds UTC. A slot is a local wall clock, as the microseconds it would be if it were UTC.
 """
@@ -99,3 +101,15 @@ def earlier_starts(zone: str, start: int, end: int, count: int) -> list[int]:
     """Starts of the equal periods before, nearest first; equal by the calendar, so days with 23 hours are days."""
     length = timedelta(microseconds=(end + offset_at(zone, end)) - (start + offset_at(zone, start)))
     return [shifted(zone, start, -length * number) for number in range(1, count + 1)]
+
+
+def local_day(zone: str, time: int) -> int:
+    """Number of the local day that an instant is in."""
+    return (time + offset_at(zone, time)) // DAY
+
+
+@lru_cache(maxsize=16_384)
+def day_start(zone: str, day: int) -> int:
+    """First instant of a local day; of one whose midnight the clocks skip, the moment they do."""
+    wall = EPOCH.replace(tzinfo=ZoneInfo(zone)) + timedelta(days=day)
+    return (wall - EPOCH) // timedelta(microseconds=1)

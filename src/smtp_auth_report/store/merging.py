@@ -6,9 +6,10 @@ how often: what is known wins over what is not; TLS: unknown, encrypted, none, v
 `rejected` over the rest. `time` and `reason` are those of the winning outcome; a time with parts of a second wins
 over one without, else the earlier; but an attempt that brought no mail ends with its session, so there the latest wins.
 
-    COLUMNS     of the table of submissions, with their types
-    GROUP       what hourly sums are kept by
+    COLUMNS     of a submission with its values
+    STORED      of the table of submissions, with their types
     CONTESTED   marks incoming rows that are not the only ones with their key
+    DOUBTFUL    makes the table of those that are not stored as they are
     MERGED      makes of these, and of the stored rows with the same keys, the table of rows that change
 """
 
@@ -18,37 +19,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smtp_auth_report.store.relations import DIMENSIONS
+from smtp_auth_report.store.dimensions import DIMENSIONS, HOME, logical
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Service, Tls
 
-COLUMNS: Mapping[str, str] = {
+STORED: Mapping[str, str] = {
     "key": "UBIGINT",
     "opened": "TIMESTAMP",
     "spread": "INTEGER",
     "time": "TIMESTAMP",
-    "server": "VARCHAR",
-    "service": "VARCHAR",
-    "source": "VARCHAR",
-    "client_ip": "VARCHAR",
-    "client_name": "VARCHAR",
-    "helo": "VARCHAR",
-    "account": "VARCHAR",
-    "account_domain": "VARCHAR",
-    "account_key": "VARCHAR",
-    "mechanism": "VARCHAR",
-    "tls_version": "VARCHAR",
-    "tls_cipher": "VARCHAR",
-    "sender": "VARCHAR",
-    "sender_domain": "VARCHAR",
+    "subject": "INTEGER",
+    "manner": "INTEGER",
+    "client": "INTEGER",
     "recipients": "BIGINT",
     "size": "BIGINT",
     "queue_id": "VARCHAR",
     "message_id": "VARCHAR",
-    "outcome": "VARCHAR",
-    "reason": "VARCHAR",
 }
 
-GROUP = ("bucket", *DIMENSIONS)
+COLUMNS = (*(name for name in STORED if name not in {each.column for each in DIMENSIONS}), *HOME)
 
 OUTCOMES = (Outcome.TLS_FAILED, Outcome.AUTH_FAILED, Outcome.NO_MAIL, Outcome.REJECTED, Outcome.ACCEPTED)
 """Least to most."""
@@ -89,16 +77,21 @@ UPDATE incoming SET fresh = FALSE
 WHERE key IN (SELECT key FROM matched) OR key IN (SELECT key FROM incoming GROUP BY key HAVING count(*) > 1)
 """
 
+DOUBTFUL = f"""
+CREATE OR REPLACE TEMP TABLE doubtful AS
+SELECT {", ".join(STORED)} FROM incoming WHERE NOT fresh EXCEPT SELECT {", ".join(STORED)} FROM matched
+"""
+
 _NAMES = ", ".join(COLUMNS)
 
 MERGED = f"""
 CREATE OR REPLACE TEMP TABLE merged AS
-WITH doubtful AS (
-    SELECT {_NAMES} FROM incoming WHERE NOT fresh EXCEPT SELECT {_NAMES} FROM matched
+WITH held AS (
+    {logical("matched", COLUMNS)} WHERE r.key IN (SELECT key FROM doubtful)
 ), readings AS (
-    SELECT {_NAMES}, 0 AS stored FROM doubtful
+    SELECT {_NAMES}, 0 AS stored FROM ({logical("doubtful", COLUMNS)}) AS d
     UNION ALL
-    SELECT {_NAMES}, 1 AS stored FROM matched WHERE key IN (SELECT key FROM doubtful)
+    SELECT {_NAMES}, 1 AS stored FROM held
 ), reached AS (
     SELECT *, max(epoch_us(opened) + spread) OVER (
         PARTITION BY key ORDER BY opened, spread ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -115,6 +108,6 @@ WITH doubtful AS (
     SELECT {", ".join(f"{value} AS {name}" for name, value in MERGE.items())}, sum(stored) AS stored
     FROM rated GROUP BY key, cluster
 )
-SELECT * FROM merged AS m ANTI JOIN matched AS s
+SELECT * FROM merged AS m ANTI JOIN held AS s
 ON {" AND ".join(f"s.{name} IS NOT DISTINCT FROM m.{name}" for name in COLUMNS)}
 """

@@ -1,9 +1,12 @@
 """
 Rows as columns: what an engine can load in one go.
 
-    arrays = pack_rows(rows, default_domain)       column -> numpy array, None as NULL, text that is valid UTF-8
+    columns = unzipped(rows)                       column -> its values
+    arrays = pack(columns)                         column -> numpy array, None as NULL, text that is valid UTF-8
+    arrays = pack_messages(messages)               the same of messages that are columns already
+    arrays = joined([arrays, arrays])              all of them
 
-Derived here: the case-folded account (its spelling stays beside it), the domains of account and sender.
+Derived here: the case-folded account, the domains of account and sender.
 """
 
 from __future__ import annotations
@@ -14,62 +17,94 @@ from typing import Any
 
 import numpy as np
 
+from smtp_auth_report.changes import Messages
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.submission import Identity, Submission, domain_of
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
+Columns = Mapping[str, Sequence[Any]]
 
-NUMBERS = ("recipients", "size")
+
+def unzipped(rows: Iterable[Submission]) -> Columns:
+    """Values of each column."""
+    return dict(zip(Submission._fields, zip(*rows, strict=True), strict=True))
 
 
-def pack_rows(rows: Sequence[Submission], default_domain: str | None) -> Arrays:
-    """Stored columns of the rows."""
-    values: Mapping[str, tuple[Any, ...]] = dict(zip(Submission._fields, zip(*rows, strict=True), strict=True))
-    folded = {name: clean(name).casefold() if name is not None else None for name in set(values["account"])}
-    domains = {name: domain_of(account, default_domain) for name, account in folded.items()}
-    sender_domains = {sender: domain_of(sender) for sender in set(values["sender"])}
-    arrays: Arrays = {
-        "key": np.array(values["key"], dtype=np.uint64),
-        "opened": _times(values["opened"]),
-        "time": _times(values["time"]),
-        "spread": np.zeros(len(rows), dtype=np.int32),
-        "account": _texts([folded[name] for name in values["account"]]),
-        "account_domain": _texts([domains[name] for name in values["account"]]),
-        "spelling": _texts(values["account"]),
-        "sender_domain": _texts(
-            [
-                domains[account] if sender == "" else sender_domains[sender]
-                for account, sender in zip(values["account"], values["sender"], strict=True)
-            ]
-        ),
+def pack(columns: Columns) -> Arrays:
+    """What is a row's own: identity, time, sizes, ids."""
+    return {
+        "key": np.array(columns["key"], dtype=np.uint64),
+        "opened": times(columns["opened"]),
+        "spread": np.array(columns.get("spread") or np.zeros(len(columns["key"])), dtype=np.int32),
+        "time": times(columns["time"]),
+        "recipients": _numbers(columns["recipients"]),
+        "size": _numbers(columns["size"]),
+        "queue_id": texts(columns["queue_id"]),
+        "message_id": texts(columns["message_id"]),
     }
-    arrays |= {name: _numbers(values[name]) for name in NUMBERS}
-    return arrays | {name: _texts(values[name]) for name in Submission._fields if name not in arrays}
+
+
+def pack_messages(messages: Messages) -> Arrays:
+    """What is a message's own."""
+    numbers = messages.numbers
+    return {
+        "key": numbers["key"],
+        "opened": numbers["opened"].view("datetime64[us]"),
+        "spread": np.zeros(len(numbers), dtype=np.int32),
+        "time": numbers["time"].view("datetime64[us]"),
+        "recipients": numbers["recipients"],
+        "size": numbers["size"],
+        "queue_id": texts(messages.queue_ids),
+        "message_id": texts(messages.message_ids),
+    }
+
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """Arrays one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    masked = {name for part in parts for name, array in part.items() if isinstance(array, np.ma.MaskedArray)}
+    return {name: (np.ma.concatenate if name in masked else np.concatenate)([part[name] for part in parts]) for name in parts[0]}
+
+
+def subject_of(account: str | None, key: str | None, sender: str | None, *, default_domain: str | None) -> tuple[str | None, ...]:
+    """Account, its domain and key, sender and its domain, as they are stored."""
+    account = None if account is None else folded(account)
+    sender = None if sender is None else clean(sender)
+    domain = domain_of(account, default_domain)
+    return account, domain, key, sender, domain if sender == "" else domain_of(sender)
+
+
+def folded(account: str) -> str:
+    """A name as accounts are compared."""
+    return clean(account).casefold()
 
 
 def pack_identities(identities: Iterable[Identity]) -> Arrays:
     keys, opened = zip(*identities, strict=True)
-    return {"key": np.array(keys, dtype=np.uint64), "opened": _times(opened)}
+    return {"key": np.array(keys, dtype=np.uint64), "opened": times(opened)}
 
 
 def pack_learned(learned: Mapping[str, str], default_domain: str | None) -> Arrays:
-    folded = [clean(account).casefold() for account in learned.values()]
+    accounts = [folded(account) for account in learned.values()]
     return {
-        "account_key": _texts(list(learned)),
-        "account": _texts(folded),
-        "account_domain": _texts(list(map(partial(domain_of, default=default_domain), folded))),
+        "account_key": texts(list(learned)),
+        "account": texts(accounts),
+        "account_domain": texts(list(map(partial(domain_of, default=default_domain), accounts))),
     }
 
 
-def _times(values: Sequence[int]) -> np.ndarray[Any, Any]:
+def times(values: Sequence[int]) -> np.ndarray[Any, Any]:
     return np.array(values, dtype=np.int64).view("datetime64[us]")
 
 
 def _numbers(values: Sequence[int | None]) -> np.ndarray[Any, Any]:
+    if None not in values:
+        return np.array(values, dtype=np.int64)
     return np.ma.array([value or 0 for value in values], mask=[value is None for value in values], dtype=np.int64)
 
 
-def _texts(values: Sequence[str | None]) -> np.ndarray[Any, Any]:
+def texts(values: Sequence[str | None]) -> np.ndarray[Any, Any]:
     if not "".join(filter(None, values)).isascii():
         values = [value if value is None else clean(value) for value in values]
     array = np.empty(len(values), dtype=object)

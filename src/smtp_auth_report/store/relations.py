@@ -1,13 +1,14 @@
 """
-The relations that questions read: facts, events and earlier, as SQL for any engine.
+The relations that questions read, as SQL for any engine.
 
-    relations = build(question, selection, conditions, bucket_minutes=60, dialect=DUCKDB)
+    relations = build(question, selection, conditions, coverage, DUCKDB)
     relations.sql             "facts AS (...), earlier AS (...)": those that the question mentions
     query = answer(question, view, relations)         the whole query, searched, sorted and limited
 
-`facts` reads the hourly sums where the period, and every change of the clocks in it, meets the edges of buckets, and
-no client is asked for; else it reads the rows themselves. Both give the same numbers. All arithmetic on days is on
-integers, so no engine needs a time zone database.
+A relation is the period cut into pieces, each read from the longest sums that lie within it and from rows where there
+are none (sums.py), so that both give the same numbers. What the pieces give is added up by the numbers of subjects,
+manners and clients, as far as the question tells them apart, before any text is looked up. Filters are conditions on
+those dimensions. All arithmetic on days is on integers, so no engine needs a time zone database.
 
 See also
     interface.py for the columns
@@ -18,28 +19,38 @@ See also
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from smtp_auth_report.errors import SelectionError
-from smtp_auth_report.moments import SECOND
+from smtp_auth_report.moments import DAY
+from smtp_auth_report.store.dialects import Dialect
+from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Dimension, logical
 from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
-from smtp_auth_report.store.local_time import MONDAY, WIDTHS, Segment, earlier_starts, segments
+from smtp_auth_report.store.local_time import MONDAY, WIDTHS, earlier_starts, segments
+from smtp_auth_report.store.sums import HOURLY, ROWS, Coverage, Piece, pieces, usable
 
-DIMENSIONS = ("server", "service", "source", "account", "account_domain", "sender", "sender_domain", "mechanism", "tls_version", "outcome")
-"""What the hourly sums are kept by, besides their bucket."""
+EARLIER = 4
+"""How many equal periods before the period are told apart."""
+
+LONGEST: Mapping[Interval, int] = {"hour": 0, "day": 1, "week": 7}
+"""Days of the longest sums that lie within one slot."""
+
+MEASURES = {"messages": "sum", "recipients": "sum", "bytes": "sum", "first_seen": "min", "last_seen": "max"}
+"""Column -> how it adds up."""
+
+
+OF_ROWS = {
+    "messages": "1",
+    "recipients": "coalesce(r.recipients, 0)",
+    "bytes": "coalesce(r.size, 0)",
+    "first_seen": "r.time",
+    "last_seen": "r.time",
+}
 
 Parameters = dict[str, Value | list[str]]
-
-
-class Dialect(NamedTuple):
-    """What engines spell differently; each a template of one argument."""
-
-    micros: str  # a stored time as microseconds UTC
-    instant: str  # microseconds UTC as a stored time
-    member: str  # of a list that is a parameter
 
 
 @dataclass(slots=True)
@@ -50,31 +61,156 @@ class Relations:
     parameters: Parameters = field(default_factory=dict)
 
 
-def build(question: Question, selection: Selection, conditions: Conditions, *, bucket_minutes: int, dialect: Dialect) -> Relations:
+class Source(NamedTuple):
+    """A table, what of it lies in a piece, and SQL for the local time of its rows in microseconds, `offset` to be added."""
+
+    table: str
+    within: str
+    time: str
+
+
+def measures(table: str, names: Iterable[str] = tuple(MEASURES)) -> str:
+    """SQL for columns that add up, of any table."""
+    return ", ".join(f"{OF_ROWS[name]} AS {name}" if table == ROWS else f"r.{name}" for name in names)
+
+
+def totals(names: Iterable[str] = tuple(MEASURES)) -> str:
+    """SQL for these columns added up."""
+    added = {name: f"{adding}(r.{name})" for name, adding in MEASURES.items()}
+    whole = {name: f"CAST({sql} AS BIGINT)" if MEASURES[name] == "sum" else sql for name, sql in added.items()}
+    return ", ".join(f"{whole[name]} AS {name}" for name in names)
+
+
+def sources(piece: Piece, number: int, coverage: Coverage, dialect: Dialect, *, clients: bool) -> Iterator[Source]:
+    """What a piece is read from; its edges are the parameters $low and $high of this number."""
+    low, high = f"$low_{number}", f"$high_{number}"
+    if piece.table != ROWS:
+        yield Source(piece.table, f"r.slot >= {low} AND r.slot < {high}", f"r.slot * {DAY}")
+        return
+    low, high = dialect.instant.format(low), dialect.instant.format(high)
+    yield Source(ROWS, f"r.time >= {low} AND r.time < {high}", f"{dialect.micros.format('r.time')} + {{offset}}")
+    if piece.low < coverage.expired_before and not clients:
+        yield Source(HOURLY, f"r.bucket >= {low} AND r.bucket < {high}", f"{dialect.micros.format('r.bucket')} + {{offset}}")
+
+
+def build(question: Question, selection: Selection, conditions: Conditions, coverage: Coverage, dialect: Dialect) -> Relations:
     """Relations that a question mentions, narrowed to the selection."""
-    offsets = segments(selection.zone, selection.start, selection.end)
-    aggregated = not conditions.client and _aligned(selection, bucket_minutes)
-    where = _where(conditions, dialect)
-    parts = {
-        "facts": _facts("during", aggregated, _slot(offsets, question.interval, aggregated, dialect), where, dialect),
-        "events": _events(_slot(offsets, question.interval, False, dialect), where, dialect),
-        "earlier": _facts("before", aggregated, "0", where, dialect),
-    }
-    sql = ", ".join(f"{name} AS ({body})" for name, body in parts.items() if re.search(rf"\b{name}\b", question.sql))
-    given: Parameters = {"start": selection.start, "end": selection.end, "clients": sorted(conditions.addresses)}
-    given |= conditions.parameters
-    given |= {f"change_{number}": segment.start for number, segment in enumerate(offsets)}
-    given |= {f"offset_{number}": segment.offset for number, segment in enumerate(offsets)}
-    given |= question.parameters
-    return Relations(sql, used(given, sql, question.sql))
+    building = _Building(question, selection, conditions, coverage, dialect)
+    found = {name: building.relation(name) for name in RELATIONS if re.search(rf"\b{name}\b", question.sql)}
+    sql = ", ".join(f"{name} AS ({body})" for name, body in found.items())
+    return Relations(sql, used({**building.parameters, **question.parameters}, sql, question.sql))
 
 
-def rows(selection: Selection, conditions: Conditions, dialect: Dialect) -> Relations:
-    """The stored rows of a selection, with all their columns."""
-    sql = f"SELECT s.* FROM submissions AS s WHERE {_period('s.time', 'during', dialect)} AND {_where(conditions, dialect)}"
+RELATIONS = ("facts", "events", "previous", "earlier")
+
+
+class _Building:
+    """One question's relations."""
+
+    def __init__(self, question: Question, selection: Selection, conditions: Conditions, coverage: Coverage, dialect: Dialect) -> None:
+        self._question = question
+        self._selection = selection
+        self._coverage = coverage
+        self._dialect = dialect
+        self._by_client = conditions.client
+        self._named = frozenset(re.findall(r"\w+", question.sql))
+        self._measures = [name for name in MEASURES if name in self._named] or ["messages"]
+        self._pieces = 0
+        self._offsets = segments(selection.zone, selection.start, selection.end)
+        self.parameters: Parameters = dict(conditions.parameters) | {"clients": sorted(conditions.addresses)}
+        self.parameters |= {f"change_{number}": segment.start for number, segment in enumerate(self._offsets)}
+        self.parameters |= {f"offset_{number}": segment.offset for number, segment in enumerate(self._offsets)}
+        self._where = "".join(f" AND {condition}" for condition in narrowing(conditions, dialect, question.outcomes))
+
+    def relation(self, name: str) -> str:
+        """SQL for one of them."""
+        slots = "slot" in self._named and name in ("facts", "events")
+        dimensions = [each for each in DIMENSIONS if (each is not CLIENTS or name == "events") and self._columns(each)]
+        keys = [*(["slot"] if slots else []), *(["ago"] if name == "earlier" else []), *(each.column for each in dimensions)]
+        clients = self._by_client or CLIENTS in dimensions
+        parts = [
+            self._part(source, keys, ago)
+            for ago, start, end in self._periods(name)
+            for source in self._sources(start, end, clients=clients, longest=LONGEST[self._question.interval] if slots else 112)
+        ]
+        added = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), keys, 0)
+        if keys and not (slots and SUBJECTS in dimensions):
+            added = f"SELECT {', '.join(keys)}, {totals(self._measures)} FROM ({added}) AS r GROUP BY {', '.join(keys)}"
+        joins = "".join(f" JOIN {each.table} ON {each.table}.id = r.{each.column}" for each in dimensions)
+        columns = [f"r.{key} AS {key}" for key in keys if key in ("slot", "ago")]
+        columns += [column for each in dimensions for column in self._columns(each)]
+        columns += [f"{self._measure(measure)} AS {measure}" for measure in self._measures]
+        return f"SELECT {', '.join(columns)} FROM ({added}) AS r{joins}"
+
+    def _columns(self, dimension: Dimension) -> list[str]:
+        """Columns of a dimension that the question names."""
+        columns = [f"{dimension.table}.{name} AS {name}" for name in dimension.values if name in self._named]
+        if dimension is MANNERS and "auth_class" in self._named:
+            columns.append(f"{auth_class_case('manners.mechanism')} AS auth_class")
+        return columns
+
+    def _measure(self, name: str) -> str:
+        return self._dialect.micros.format(f"r.{name}") if name.endswith("seen") else f"r.{name}"
+
+    def _periods(self, name: str) -> list[tuple[int, int, int]]:
+        """Which periods a relation is of: how many before the one asked for, start, end."""
+        start, end = self._selection.start, self._selection.end
+        if name in ("facts", "events"):
+            return [(0, start, end)]
+        starts = earlier_starts(self._selection.zone, start, end, EARLIER)
+        found = list(zip(range(1, EARLIER + 1), starts, (start, *starts), strict=False))
+        return found[:1] if name == "previous" else [*found, (EARLIER + 1, self._coverage.first, starts[-1])]
+
+    def _sources(self, start: int, end: int, *, clients: bool, longest: int) -> Iterator[Source]:
+        start, end = max(start, self._coverage.first), min(end, self._coverage.last + 1)
+        if clients:
+            start = max(start, self._coverage.expired_before)
+        tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest)
+        for piece in pieces(self._coverage, start, end, tables):
+            self.parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
+            yield from sources(piece, self._pieces, self._coverage, self._dialect, clients=clients)
+            self._pieces += 1
+
+    def _part(self, source: Source, keys: list[str], ago: int) -> str:
+        """SQL for what one table gives."""
+        columns = {"slot": self._slot(source), "ago": str(ago)}
+        shown = ", ".join(f"{columns.get(key, 'r.' + key)} AS {key}" for key in keys)
+        added = measures(source.table, self._measures)
+        return f"SELECT {shown}{', ' if keys else ''}{added} FROM {source.table} AS r WHERE {source.within}{self._where}"
+
+    def _slot(self, source: Source) -> str:
+        """SQL for the local start of the hour, day or week."""
+        time, count = source.time.partition(" + ")[0], len(self._offsets)
+        offset = "$offset_0"
+        if count > 1:
+            branches = " ".join(f"WHEN {time} < $change_{number} THEN $offset_{number - 1}" for number in range(1, count))
+            offset = f"CASE {branches} ELSE $offset_{count - 1} END"
+        local = f"({source.time.format(offset=offset)})"
+        since = f"({local} - {MONDAY})" if self._question.interval == "week" else local
+        return f"{local} - {since} % {WIDTHS[self._question.interval]}"
+
+
+def narrowing(conditions: Conditions, dialect: Dialect, outcomes: Iterable[str] = ()) -> Iterator[str]:
+    """Conditions on rows `r` of any table, by the numbers of what is asked for."""
+    of = dict(conditions.of)
+    if conditions.client:
+        member = f"client_ip {dialect.member.format('$clients')}"
+        of[CLIENTS.table] = f"({member} OR client_ip IS NULL)" if conditions.no_address else member
+    if outcomes := sorted(outcomes):
+        listed = ", ".join(f"'{outcome}'" for outcome in outcomes)
+        of[MANNERS.table] = " AND ".join([*([of[MANNERS.table]] if MANNERS.table in of else []), f"outcome IN ({listed})"])
+    for each in DIMENSIONS:
+        if each.table in of:
+            yield f"r.{each.column} IN (SELECT id FROM {each.table} WHERE {of[each.table]})"
+
+
+def rows(selection: Selection, conditions: Conditions, columns: Iterable[str], dialect: Dialect) -> Relations:
+    """The stored rows of a selection, with these columns."""
+    start, end = dialect.instant.format("$start"), dialect.instant.format("$end")
+    where = " AND ".join([f"r.time >= {start} AND r.time < {end}", *narrowing(conditions, dialect)])
+    sql = f"{logical(ROWS, tuple(columns))} WHERE {where}"
     given: Parameters = {"start": selection.start, "end": selection.end, "clients": sorted(conditions.addresses)}
-    given |= conditions.parameters
-    return Relations(sql, used(given, sql))
+    return Relations(sql, used({**given, **conditions.parameters}, sql))
 
 
 def answer(question: Question, view: View, relations: Relations) -> Relations:
@@ -122,63 +258,3 @@ def used(given: Parameters, *texts: str) -> Parameters:
     """Those parameters that the SQL names: engines refuse others."""
     names = {name for text in texts for name in re.findall(r"\$(\w+)", text)}
     return {name: value for name, value in given.items() if name in names}
-
-
-def _aligned(selection: Selection, bucket_minutes: int) -> bool:
-    """Whether buckets, local hours and the period share their edges, in the four periods before too."""
-    width = bucket_minutes * 60 * SECOND
-    first = earlier_starts(selection.zone, selection.start, selection.end, 4)[-1]
-    changes = segments(selection.zone, first, selection.end)
-    edges = [selection.start, selection.end, *(segment.offset for segment in changes), *(segment.start for segment in changes[1:])]
-    return all(edge % width == 0 for edge in edges)
-
-
-def _slot(offsets: Iterable[Segment], interval: Interval, aggregated: bool, dialect: Dialect) -> str:
-    """SQL for the local start of the hour, day or week."""
-    time = dialect.micros.format("bucket" if aggregated else "s.time")
-    count = len(tuple(offsets))
-    offset = "$offset_0"
-    if count > 1:
-        branches = " ".join(f"WHEN {time} < $change_{number} THEN $offset_{number - 1}" for number in range(1, count))
-        offset = f"CASE {branches} ELSE $offset_{count - 1} END"
-    local = f"({time} + {offset})"
-    since = f"({local} - {MONDAY})" if interval == "week" else local
-    return f"{local} - {since} % {WIDTHS[interval]}"
-
-
-def _where(conditions: Conditions, dialect: Dialect) -> str:
-    sql = conditions.sql
-    if conditions.client:
-        member = dialect.member.format("s.client_ip", "$clients")
-        sql += f" AND ({member} OR s.client_ip IS NULL)" if conditions.no_address else f" AND {member}"
-    return sql
-
-
-def _period(column: str, when: str, dialect: Dialect) -> str:
-    start, end = dialect.instant.format("$start"), dialect.instant.format("$end")
-    return f"{column} < {start}" if when == "before" else f"{column} >= {start} AND {column} < {end}"
-
-
-def _facts(when: str, aggregated: bool, slot: str, where: str, dialect: Dialect) -> str:
-    columns = f"{slot} AS slot, {', '.join(DIMENSIONS)}, {auth_class_case('mechanism')} AS auth_class"
-    if aggregated:
-        first, last = dialect.micros.format("s.first_seen"), dialect.micros.format("s.last_seen")
-        return (
-            f"SELECT {columns}, messages, recipients, bytes, {first} AS first_seen, {last} AS last_seen "
-            f"FROM hourly AS s WHERE {_period('bucket', when, dialect)} AND {where}"
-        )
-    seen = dialect.micros.format("s.time")
-    return (
-        f"SELECT {columns}, 1 AS messages, coalesce(s.recipients, 0) AS recipients, coalesce(s.size, 0) AS bytes, "
-        f"{seen} AS first_seen, {seen} AS last_seen FROM submissions AS s WHERE {_period('s.time', when, dialect)} AND {where}"
-    )
-
-
-def _events(slot: str, where: str, dialect: Dialect) -> str:
-    seen = dialect.micros.format("s.time")
-    return (
-        f"SELECT {slot} AS slot, {', '.join(DIMENSIONS)}, {auth_class_case('mechanism')} AS auth_class, 1 AS messages, "
-        "coalesce(s.recipients, 0) AS recipients, coalesce(s.size, 0) AS bytes, client_ip, client_name, helo, reason, "
-        f"{seen} AS time, {seen} AS first_seen, {seen} AS last_seen "
-        f"FROM submissions AS s WHERE {_period('s.time', 'during', dialect)} AND {where}"
-    )

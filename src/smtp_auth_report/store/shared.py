@@ -111,6 +111,9 @@ class SharedStore:
     def erase(self, account: str, key: str) -> int:
         return int(self._call("erase", account, key))
 
+    def seal(self) -> None:
+        self._call("seal")
+
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
         rows, total, sums = self._call("ask", asdict(question), _selection_out(selection), asdict(view))
         return Answer([tuple(row) for row in rows], total, sums)
@@ -217,6 +220,7 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "withheld": lambda store: store.withheld(),
     "expire": lambda store, before: store.expire(before),
     "erase": lambda store, account, key: store.erase(account, key),
+    "seal": lambda store: store.seal(),
     "names": lambda store: _sets(store.names()),
     "ask": lambda store, question, selection, view: store.ask(Question(**question), _selection_in(selection), View(**view)),
     "choices": lambda store, column, selection, search, limit: store.choices(column, _selection_in(selection), search, limit),

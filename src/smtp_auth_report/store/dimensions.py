@@ -1,0 +1,149 @@
+"""
+What rows have in common, kept once: who sent, how it went, from where.
+
+    SUBJECTS    account, its domain and key, sender, its domain
+    MANNERS     server, service, source, mechanism, TLS, outcome, reason
+    CLIENTS     address, name, HELO
+
+A row of `submissions`, and of every table of sums, names each by a number. Two numbers may stand for the same values:
+a failed sign-in that was named later is one. Whoever compares, compares values; whoever groups, groups by values.
+
+    numbers.of(values)             numbers for distinct values, new ones where the store has none yet
+    spelled.of(values)             the same for the values of many rows, as logs spell them
+    logical("incoming", columns)   SQL for rows with their values instead of numbers
+
+See also
+    relations.py for what questions see of them
+"""
+
+# ruff: noqa: S608 (SQL is put together from names and templates of ours; values are always parameters)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+
+from smtp_auth_report.store.packing import texts
+
+Execute = Callable[..., duckdb.DuckDBPyConnection]
+Values = tuple[str | None, ...]
+
+REMEMBERED = 200_000
+"""Spellings whose numbers are remembered; that many take some 60 MB."""
+
+
+class Dimension(NamedTuple):
+    """One table of values with their numbers."""
+
+    table: str
+    column: str  # of rows, that holds the number
+    values: tuple[str, ...]
+
+
+SUBJECTS = Dimension("subjects", "subject", ("account", "account_domain", "account_key", "sender", "sender_domain"))
+MANNERS = Dimension("manners", "manner", ("server", "service", "source", "mechanism", "tls_version", "tls_cipher", "outcome", "reason"))
+CLIENTS = Dimension("clients", "client", ("client_ip", "client_name", "helo"))
+DIMENSIONS = (SUBJECTS, MANNERS, CLIENTS)
+
+JOINS = " ".join(f"JOIN {each.table} ON {each.table}.id = r.{each.column}" for each in DIMENSIONS)
+"""From rows `r` to their values."""
+
+HOME = {name: each.table for each in DIMENSIONS for name in each.values}
+"""Column -> the table that has it."""
+
+
+def logical(rows: str, columns: Sequence[str]) -> str:
+    """SQL for rows with these columns, whether they stand in the rows or in a dimension."""
+    names = ", ".join(f"{HOME.get(name, 'r')}.{name}" for name in columns)
+    return f"SELECT {names} FROM {rows} AS r {JOINS}"
+
+
+class Numbers:
+    """Numbers of one dimension, for the one who writes."""
+
+    def __init__(self, run: Execute, dimension: Dimension) -> None:
+        self._run = run
+        self._dimension = dimension
+        self._next: int | None = None
+
+    def of(self, values: Sequence[Values]) -> list[int]:
+        """A number for each of these distinct values."""
+        if not values:
+            return []
+        found = self._known(values)
+        if self._next is None:
+            highest = self._run(f"SELECT coalesce(max(id), 0) FROM {self._dimension.table}").fetchall()
+            self._next = int(highest[0][0]) + 1
+        fresh = [place for place, number in enumerate(found) if number is None]
+        for number, place in enumerate(fresh, self._next):
+            found[place] = number
+        if fresh:
+            self._add(range(self._next, self._next + len(fresh)), [values[place] for place in fresh])
+            self._next += len(fresh)
+        return [number for number in found if number is not None]
+
+    def forget(self) -> None:
+        """What was given out is not certain: the transaction was rolled back."""
+        self._next = None
+
+    def _known(self, values: Sequence[Values]) -> list[int | None]:
+        """The lowest number of each that the store has."""
+        wanted = self._arrays(values) | {"place": np.arange(len(values))}
+        assert wanted
+        same = " AND ".join(f"d.{name} IS NOT DISTINCT FROM w.{name}" for name in self._dimension.values)
+        texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in self._dimension.values)
+        sql = (
+            f"SELECT w.place, min(d.id) FROM {self._dimension.table} AS d "
+            f"JOIN (SELECT place, {texts} FROM wanted) AS w ON {same} GROUP BY w.place"
+        )
+        found: list[int | None] = [None] * len(values)
+        for place, number in self._run(sql).fetchall():
+            found[place] = number
+        return found
+
+    def _add(self, numbers: Sequence[int], values: Sequence[Values]) -> None:
+        fresh = {"id": np.array(numbers, dtype=np.int32)} | self._arrays(values)
+        assert fresh
+        self._run(f"INSERT INTO {self._dimension.table} SELECT id, {', '.join(self._dimension.values)} FROM fresh")
+
+    def _arrays(self, values: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
+        columns = zip(*values, strict=True)
+        return {name: texts(column) for name, column in zip(self._dimension.values, columns, strict=True)}
+
+
+class Spelled:
+    """Numbers of values as logs spell them, remembered from commit to commit."""
+
+    def __init__(self, numbers: Numbers, normal: Callable[..., Values]) -> None:
+        self._numbers = numbers
+        self._normal = normal
+        self._known: dict[Values, int] = {}
+
+    def of(self, spelled: Sequence[Values]) -> np.ndarray[Any, Any]:
+        """A number for each, in their order."""
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        found = list(map(self._known.get, spelled))
+        if None in found:
+            self._learn(dict.fromkeys(values for values, number in zip(spelled, found, strict=True) if number is None))
+            found = list(map(self._known.get, spelled))
+        return np.array(found, dtype=np.int32)
+
+    def _learn(self, spelled: Iterable[Values]) -> None:
+        normal = {values: self._normal(*values) for values in spelled}
+        distinct = list(dict.fromkeys(normal.values()))
+        numbers = dict(zip(distinct, self._numbers.of(distinct), strict=True))
+        self._known.update((values, numbers[stored]) for values, stored in normal.items())
+
+    def drop(self, gone: Callable[[Values], bool]) -> None:
+        """Look these up anew next time."""
+        for values in [values for values in self._known if gone(values)]:
+            del self._known[values]
+
+    def forget(self) -> None:
+        """Look all up anew: a transaction was rolled back, or values were deleted."""
+        self._known.clear()
+        self._numbers.forget()

@@ -1,0 +1,191 @@
+"""
+Sums of days that are over: made where they are missing, void once a row of them changes.
+
+    sealing = Sealing(connection.execute)
+    sealing.unseal(times)                  inside the transaction that changes rows of these times
+    while sealing.seal(zone, now): ...     makes missing sums, some at a time, each in a transaction of its own
+    read_coverage(execute)                 what questions may read, as of the transaction that asks
+
+A block of few rows, or one whose sums would be nearly as many as its rows, is noted and passed over.
+"""
+
+# ruff: noqa: S608 (SQL is put together from names and templates of ours; values are always parameters)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from smtp_auth_report.moments import DAY, HOUR, SECOND
+from smtp_auth_report.store.dialects import DUCKDB
+from smtp_auth_report.store.duckdb_forgetting import EXPIRED, expired_before
+from smtp_auth_report.store.local_time import day_start, local_day
+from smtp_auth_report.store.relations import measures, sources, totals
+from smtp_auth_report.store.sums import SUMS, Coverage, Sum, pieces, usable
+
+Block = tuple[Sum, int]
+Execute = Callable[..., duckdb.DuckDBPyConnection]
+
+FEW = 20_000
+"""Rows of a block that are read as quickly as its sums."""
+
+AT_ONCE = 1_000_000
+"""Rows, or sums of them, that one transaction reads; commits wait for it."""
+
+WORTH = 3
+"""Rows that one row of sums stands for at least, on average."""
+
+ZONE = "days_zone"
+
+
+def read_coverage(run: Execute, bucket_minutes: int) -> Coverage:
+    """What there are sums of."""
+    sealed = dict(run("SELECT sums, list(slot) FROM sealed WHERE kept GROUP BY sums").fetchall())
+    said = dict(run("SELECT name, value FROM meta WHERE name IN (?, ?)", [ZONE, EXPIRED]).fetchall())
+    first, last = read_span(run) or (0, -1)
+    first -= first % (bucket_minutes * 60 * SECOND)  # of an hour that expired, its start
+    slots = {table: frozenset(slots) for table, slots in sealed.items()}
+    return Coverage(said.get(ZONE, ""), bucket_minutes, first, last, int(said.get(EXPIRED, 0)), slots)
+
+
+def read_span(run: Execute) -> tuple[int, int] | None:
+    """Times of the first and the last row, those that expired among them; hours of these where that is as good."""
+    found = run(
+        """
+        SELECT epoch_us(min(first)), epoch_us(max(last)) FROM (
+            SELECT min(time) AS first, max(time) AS last FROM submissions
+            UNION ALL SELECT min(first_seen), max(last_seen) FROM hourly
+        ) AS spans
+        """
+    ).fetchall()[0]
+    return None if found[0] is None else (int(found[0]), int(found[1]))
+
+
+def read_zone(run: Execute) -> str:
+    found = run("SELECT value FROM meta WHERE name = ?", [ZONE]).fetchone()
+    return str(found[0]) if found else ""
+
+
+class Sealing:
+    """For the one who writes."""
+
+    def __init__(self, run: Execute, bucket_minutes: int) -> None:
+        self._run = run
+        self._bucket_minutes = bucket_minutes
+        self._last: int | None = None  # day up to which blocks may be sealed; None while it is not known
+
+    def unseal(self, times: Iterable[np.ndarray[Any, Any]]) -> None:
+        """Sums of the days that these are in no longer stand."""
+        zone = read_zone(self._run)
+        if not zone:
+            return
+        if self._last is None:
+            self._last = int(self._run("SELECT coalesce(max(slot), -1) + 112 FROM sealed").fetchall()[0][0])
+        since = day_start(zone, self._last)
+        quarters = {int(quarter) for some in times for quarter in np.unique(some[some < since] // (HOUR // 4))}
+        days = {local_day(zone, quarter * (HOUR // 4)) for quarter in quarters}
+        if days:
+            touched = sorted({(each.table, each.slot(day)) for each in SUMS for day in days})
+            self._run("DELETE FROM sealed WHERE (sums, slot) IN (SELECT unnest($tables), unnest($slots))", _lists(touched))
+
+    def forget(self) -> None:
+        """A transaction was rolled back."""
+        self._last = None
+
+    def seal(self, zone: str, now: int) -> bool:
+        """Seal what belongs together; whether there may be more."""
+        self._last = None
+        if read_zone(self._run) != zone:
+            self._begin(zone)
+        missing = self._missing(zone, now)
+        if not missing:
+            return False
+        rows = self._rows(missing)
+        few = [(each.table, slot) for each, slot in missing if rows[each, slot] < FEW]
+        if few:
+            self._mark(few, kept=False)
+        many = [block for block in missing if rows[block] >= FEW]
+        done = 0
+        for number, (each, slot) in enumerate(many, 1):
+            self._make(each, slot)
+            done += rows[each, slot] // each.days
+            if done >= AT_ONCE:
+                return number < len(many)
+        return False
+
+    def _begin(self, zone: str) -> None:
+        """Days are those of another zone from now on."""
+        for each in SUMS:
+            self._run(f"DELETE FROM {each.table}")
+        self._run("DELETE FROM sealed")
+        self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [ZONE, zone])
+
+    def _missing(self, zone: str, now: int) -> list[Block]:
+        """Blocks that are over and not decided on, the shortest first."""
+        span = read_span(self._run)
+        if span is None:
+            return []
+        first, last = span
+        expired, over = expired_before(self._run), min(local_day(zone, last), local_day(zone, now))
+        decided = set(self._run("SELECT sums, slot FROM sealed").fetchall())
+        missing = []
+        for each in SUMS:
+            since = each.slot(local_day(zone, max(first, expired) if each.clients else first))
+            if each.clients and day_start(zone, since) < expired:
+                since += each.days
+            slots = range(since, over - each.days + 1, each.days)
+            missing += [(each, slot) for slot in slots if (each.table, slot) not in decided]
+        return missing
+
+    def _rows(self, missing: list[Block]) -> dict[Block, int]:
+        """About how many rows are in each: days are counted in UTC."""
+        since = min(slot for _, slot in missing)
+        counted: dict[int, int] = dict(
+            self._run(
+                """
+                SELECT day, sum(rows) FROM (
+                    SELECT epoch_us(time) // $day AS day, 1 AS rows FROM submissions WHERE time >= make_timestamp($since)
+                    UNION ALL SELECT epoch_us(bucket) // $day, messages FROM hourly WHERE bucket >= make_timestamp($since)
+                ) AS r GROUP BY day
+                """,
+                {"day": DAY, "since": since * DAY},
+            ).fetchall()
+        )
+        return {(each, slot): sum(int(counted.get(day, 0)) for day in range(slot, slot + each.days)) for each, slot in missing}
+
+    def _make(self, each: Sum, slot: int) -> None:
+        """Sum a block up, from shorter blocks where there are sums of them."""
+        coverage = read_coverage(self._run, self._bucket_minutes)
+        start, end = day_start(coverage.zone, slot), day_start(coverage.zone, slot + each.days)
+        shorter = usable(coverage.zone, coverage, clients=each.clients, longest=each.days - 1)
+        keys = "subject, manner, client" if each.clients else "subject, manner"
+        parts: list[str] = []
+        parameters: dict[str, int] = {}
+        for number, piece in enumerate(pieces(coverage, start, end, shorter)):
+            read = sources(piece, number, coverage, DUCKDB, clients=each.clients)
+            parts += [f"SELECT {keys}, {measures(source.table)} FROM {source.table} AS r WHERE {source.within}" for source in read]
+            parameters |= {f"low_{number}": piece.low, f"high_{number}": piece.high}
+        self._run(f"DELETE FROM {each.table} WHERE slot = ?", [slot])
+        self._run(
+            f"""
+            CREATE OR REPLACE TEMP TABLE made AS
+            SELECT {keys}, {totals()} FROM ({" UNION ALL ".join(parts)}) AS r GROUP BY {keys} ORDER BY manner, subject
+            """,
+            parameters,
+        )
+        made, rows = self._run("SELECT count(*), coalesce(sum(messages), 0) FROM made").fetchall()[0]
+        kept = made * WORTH <= rows
+        if kept:
+            self._run(f"INSERT INTO {each.table} SELECT {slot}, * FROM made")
+        self._mark([(each.table, slot)], kept=kept)
+
+    def _mark(self, blocks: list[tuple[str, int]], *, kept: bool) -> None:
+        sql = "INSERT INTO sealed SELECT unnest($tables), unnest($slots), $kept"
+        self._run(sql, _lists(blocks) | {"kept": kept})
+
+
+def _lists(blocks: list[tuple[str, int]]) -> dict[str, Any]:
+    return {"tables": [table for table, _ in blocks], "slots": [slot for _, slot in blocks]}

@@ -1,0 +1,256 @@
+"""
+Sums of days answer as the rows do: whatever comes late, changes, is withdrawn, named, erased or expires, in any zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rows import at, commit, key_of, row
+from smtp_auth_report.changes import Changes, Commit
+from smtp_auth_report.store import duckdb_sealing, open_store
+from smtp_auth_report.store.duckdb import DuckStore
+from smtp_auth_report.store.interface import Interval, Question, Selection, Value
+from smtp_auth_report.store.local_time import day_start, local_day
+from smtp_auth_report.store.sums import SUMS, Coverage, Piece, pieces, usable
+from smtp_auth_report.submission import Identity, Submission
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+START = at("2026-09-01T00:00:00Z")  # before the clocks change in Paris, Lord Howe, St. John's and Havana
+LATER = at("2030-01-01T00:00:00Z")
+ZONES = ("UTC", "Europe/Paris", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe", "America/Havana")
+
+COUNTED = "sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes, min(first_seen) AS f, max(last_seen) AS l"
+COUNTS = ("messages", "recipients", "bytes", "f", "l")
+BY_NAME = ("account", "sender", "sender_domain", "tls_version", "outcome", "reason")
+BY_CLIENT = (*BY_NAME, "client_ip", "client_name", "helo")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _every_sum_is_worth_it() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb_sealing, "FEW", 0)
+        patch.setattr(duckdb_sealing, "WORTH", 0)
+        yield
+
+
+def memory_store(zone: str) -> DuckStore:
+    store = open_store(":memory:", display_zone=zone, default_domain="contoso.example", clock=lambda: LATER)
+    assert isinstance(store, DuckStore)
+    return store
+
+
+def question(relation: str, names: tuple[str, ...], interval: Interval = "day", outcomes: tuple[str, ...] = ()) -> Question:
+    group = ", ".join(names)
+    sql = f"SELECT {group}, {COUNTED} FROM {relation} GROUP BY {group}"
+    return Question(sql, (*names, *COUNTS), interval=interval, outcomes=outcomes)
+
+
+FACTS = (
+    question("facts", BY_NAME),
+    question("facts", ("slot", "outcome"), "hour"),
+    question("facts", ("slot", "account", "mechanism"), "day"),
+    question("facts", ("slot", "tls_version"), "week"),
+    question("facts", ("sender_domain",), outcomes=("accepted",)),
+    question("previous", ("account", "auth_class")),
+    question("earlier", ("ago", "account", "outcome")),
+)
+EVENTS = (question("events", BY_CLIENT), question("events", ("slot", "client_ip"), "week"), question("events", ("account", "helo")))
+
+
+class Step(NamedTuple):
+    """Something that happens to a store."""
+
+    kind: str  # commit, withdraw, learn, seal, erase
+    rows: tuple[Submission, ...] = ()
+
+
+MOMENTS = st.one_of(
+    st.integers(0, 60 * 24 * 4).map(lambda quarters: START + quarters * HOUR // 4),
+    st.sampled_from([at("2026-10-25T00:59:59Z"), at("2026-10-25T01:00:00Z"), at("2026-11-01T05:30:00Z"), at("2026-10-03T15:30:00Z")]),
+)
+ROWS = st.builds(
+    lambda key, time, fields: row(key=key, opened=START + key * DAY, time=time, **fields),
+    st.integers(1, 12),
+    MOMENTS,
+    st.fixed_dictionaries(
+        {
+            "account": st.sampled_from([None, "anna@contoso.example", "Anna@contoso.example", "bob"]),
+            "sender": st.sampled_from([None, "", "anna@fabrikam.example"]),
+            "outcome": st.sampled_from(["accepted", "rejected", "auth_failed"]),
+            "tls_version": st.sampled_from(["unknown", "TLSv1.0", "TLSv1.3"]),
+            "client_ip": st.sampled_from([None, "192.0.2.1", "2001:db8::1"]),
+            "helo": st.sampled_from([None, "a", "b"]),
+            "size": st.sampled_from([None, 5]),
+            "reason": st.sampled_from([None, "policy"]),
+        }
+    ),
+)
+UNNAMED = st.builds(
+    lambda key, time: row(key=key, time=time, account=None, account_key=key_of("anna@contoso.example"), outcome="auth_failed"),
+    st.integers(20, 25),
+    MOMENTS,
+)
+STEPS = st.lists(
+    st.one_of(
+        st.builds(Step, st.sampled_from(["commit", "withdraw"]), st.lists(st.one_of(ROWS, UNNAMED), min_size=1, max_size=6).map(tuple)),
+        st.sampled_from([Step("seal"), Step("seal"), Step("learn"), Step("erase")]),
+    ),
+    min_size=2,
+    max_size=8,
+)
+EDGES = st.tuples(st.integers(0, 60), st.integers(1, 60), st.sampled_from([0, 0, 0, HOUR, 12 * HOUR + 1]))
+PROPERTY = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def happen(store: DuckStore, step: Step) -> None:
+    if step.kind == "commit":
+        store.commit(commit(*step.rows))
+    elif step.kind == "withdraw":
+        store.commit(Commit(Changes(withdrawn={Identity(each.key, each.opened) for each in step.rows})))
+    elif step.kind == "learn":
+        store.commit(Commit(Changes(), learned={str(key_of("anna@contoso.example")): "anna@contoso.example"}))
+    elif step.kind == "erase":
+        store.erase("bob", str(key_of("bob")))
+
+
+def answers(store: DuckStore, selection: Selection, questions: tuple[Question, ...]) -> list[list[tuple[Value, ...]]]:
+    return [sorted(store.ask(each, selection).rows, key=repr) for each in questions]
+
+
+@PROPERTY
+@given(
+    STEPS, st.sampled_from(ZONES), EDGES, st.sampled_from([{}, {"client": ("192.0.2.0/24", "unknown")}, {"account": ("bob", "unknown")}])
+)
+def test_sums_answer_as_rows_do(steps: list[Step], zone: str, edges: tuple[int, int, int], filters: dict[str, tuple[str, ...]]) -> None:
+    sealed, plain = memory_store(zone), memory_store(zone)
+    for step in (*steps, Step("seal")):
+        for store in (sealed, plain):
+            happen(store, step)
+        if step.kind == "seal":
+            sealed.seal()
+    first = local_day(zone, START) + edges[0]
+    selection = Selection(day_start(zone, first) + edges[2], day_start(zone, first + edges[1]) + edges[2], zone, filters)
+    assert answers(sealed, selection, FACTS + EVENTS) == answers(plain, selection, FACTS + EVENTS)
+    sealed.close()
+    plain.close()
+
+
+@PROPERTY
+@given(
+    st.lists(st.lists(st.one_of(ROWS, UNNAMED), min_size=1, max_size=8), min_size=1, max_size=3),
+    st.sampled_from(ZONES),
+    st.lists(st.integers(1, 60), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_sums_stay_when_rows_expire(batches: list[list[Submission]], zone: str, days: list[int], between: bool) -> None:
+    """Whether sums were made before rows expired, or after; of expired rows no client is left."""
+    expiring, plain = memory_store(zone), memory_store(zone)
+    for batch in batches:
+        expiring.commit(commit(*batch))
+        plain.commit(commit(*batch))
+    for number in sorted(days):
+        if between:
+            expiring.seal()
+        expiring.expire(day_start(zone, local_day(zone, START) + number) + HOUR)
+    expiring.seal()
+    ever = Selection(START - 10 * DAY, START + 70 * DAY, zone)
+    by_name = tuple(each for each in FACTS if each.interval != "hour")
+    assert answers(expiring, ever, by_name) == answers(plain, ever, by_name)
+    kept = Selection(day_start(zone, local_day(zone, START) + max(days)), ever.end, zone)
+    assert answers(expiring, ever, EVENTS) == answers(plain, kept, EVENTS)
+    numbers = expiring._connection.execute("SELECT count(*) FROM clients WHERE id NOT IN (SELECT client FROM submissions)").fetchall()
+    assert numbers == [(0,)]
+    expiring.close()
+    plain.close()
+
+
+def test_days_of_another_zone_are_summed_up_anew(tmp_path: object) -> None:
+    path = f"{tmp_path}/mail.duckdb"
+    rows = [row(time=START + hours * HOUR) for hours in range(0, 24 * 40, 5)]
+    found = {}
+    for zone in ("Europe/Paris", "America/St_Johns"):
+        store = open_store(path, display_zone=zone, clock=lambda: LATER)
+        assert isinstance(store, DuckStore)
+        store.commit(commit(*rows))
+        selection = Selection(day_start(zone, local_day(zone, START) + 1), day_start(zone, local_day(zone, START) + 36), zone)
+        before = answers(store, selection, FACTS)
+        store.seal()
+        assert answers(store, selection, FACTS) == before
+        found[zone] = store._connection.execute("SELECT slot, sum(messages) FROM sums_1 GROUP BY slot ORDER BY slot").fetchall()
+        assert store._connection.execute("SELECT count(*) > 30 FROM sealed WHERE sums = 'sums_1' AND kept").fetchall() == [(True,)]
+        store.close()
+    assert found["Europe/Paris"] != found["America/St_Johns"]
+
+
+def test_a_late_row_makes_the_sums_of_its_day_void_and_no_others() -> None:
+    store = memory_store("UTC")
+    store.commit(commit(*(row(time=START + day * DAY) for day in range(30))))
+    store.seal()
+    before = sealed(store)
+    store.commit(commit(row(time=START + 10 * DAY)))
+    day = START // DAY + 10
+    assert before - sealed(store) == {(each.table, each.slot(day)) for each in SUMS} & before
+    store.seal()
+    assert sealed(store) == before
+    store.close()
+
+
+def test_sums_that_would_be_nearly_as_many_as_the_rows_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_sealing, "WORTH", 3)
+    store = memory_store("UTC")
+    often = [row(time=START + n * 60_000_000) for n in range(30)]
+    seldom = [row(time=START + DAY + n, account=f"user{n}@contoso.example") for n in range(30)]
+    store.commit(commit(*often, *seldom, row(time=START + 2 * DAY)))
+    store.seal()
+    day = START // DAY
+    assert sealed(store) == {("sums_1", day)}
+    assert store._connection.execute("SELECT slot, kept FROM sealed ORDER BY slot").fetchall()[:2] == [(day, True), (day + 1, False)]
+    store.close()
+
+
+def sealed(store: DuckStore) -> set[tuple[str, int]]:
+    return set(store._connection.execute("SELECT sums, slot FROM sealed WHERE kept").fetchall())
+
+
+# A period as pieces
+
+
+def test_a_period_is_read_from_the_longest_sums_that_lie_in_it() -> None:
+    monday = 20_000 - (20_000 - 4) % 112
+    days = frozenset(range(monday, monday + 200)) - {monday + 130}
+    coverage = Coverage("UTC", sealed={"sums_1": days, "sums_7": frozenset({monday + 112, monday + 119}), "sums_112": frozenset({monday})})
+    tables = usable("UTC", coverage, clients=False, longest=112)
+    start, end = (monday - 1) * DAY + HOUR, (monday + 133) * DAY + 1
+    assert pieces(coverage, start, end, tables) == [
+        Piece("submissions", start, monday * DAY),
+        Piece("sums_112", monday, monday + 112),
+        Piece("sums_7", monday + 112, monday + 126),
+        Piece("sums_1", monday + 126, monday + 130),
+        Piece("submissions", (monday + 130) * DAY, (monday + 131) * DAY),
+        Piece("sums_1", monday + 131, monday + 133),
+        Piece("submissions", (monday + 133) * DAY, end),
+    ]
+    assert pieces(coverage, start, end, usable("Europe/Paris", coverage, clients=False, longest=112)) == [Piece("submissions", start, end)]
+    assert pieces(coverage, end, start, tables) == []
+
+
+def test_a_period_never_has_many_pieces() -> None:
+    coverage = Coverage("UTC", sealed={"sums_1": frozenset(day for day in range(20_000, 20_400) if day % 7 < 5 or day > 20_390)})
+    found = pieces(coverage, 20_000 * DAY, 20_400 * DAY, usable("UTC", coverage, clients=False, longest=1))
+    assert len(found) <= 16
+    assert found[-1] == Piece("sums_1", 20_391, 20_400)
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "America/Havana", "Pacific/Apia", "Asia/Beirut"])
+def test_days_follow_each_other_without_gap_where_midnight_is_skipped(zone: str) -> None:
+    for day in range(local_day(zone, at("2011-01-01T12:00:00Z")), local_day(zone, at("2013-01-01T12:00:00Z"))):
+        start, end = day_start(zone, day), day_start(zone, day + 1)
+        if start < end:  # Apia left one day out
+            assert (local_day(zone, start), local_day(zone, end - 1)) == (day, day)
