@@ -8,7 +8,7 @@ transaction. All parts are values: they can be built in one process and applied 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,6 +45,23 @@ class Messages(NamedTuple):
         places = np.flatnonzero(chosen).tolist()
         queue_ids = [self.queue_ids[place] for place in places]
         return self._replace(numbers=self.numbers[chosen], queue_ids=queue_ids, message_ids=[self.message_ids[place] for place in places])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Messages]) -> Messages:
+        """All of them, one behind the other."""
+        numbers = np.concatenate([part.numbers for part in parts])
+        ends = np.cumsum([len(part.numbers) for part in parts])
+        for code, field_name in (("manner", "manners"), ("client", "clients"), ("party", "parties")):
+            sizes = np.cumsum([0, *(len(getattr(part, field_name)) for part in parts[:-1])])
+            numbers[code] += np.repeat(sizes, np.diff(ends, prepend=0))
+        return cls(
+            numbers,
+            [manner for part in parts for manner in part.manners],
+            [client for part in parts for client in part.clients],
+            [party for part in parts for party in part.parties],
+            [queue_id for part in parts for queue_id in part.queue_ids],
+            [message_id for part in parts for message_id in part.message_ids],
+        )
 
     def rows(self) -> Iterator[Submission]:
         """The same as rows."""

@@ -188,8 +188,9 @@ class Writer:
         forgotten, keys = forgetting.Forgotten.read(self._run), commit.account_keys
         rows = forgotten.kept([_keyed(row, keys) for row in commit.changes.rows.values()])
         parts = [self._arrays_of_rows(rows)] if rows else []
-        kept = (forgotten.kept_messages(messages, keys) for messages in commit.changes.messages)
-        parts += [self._arrays_of_messages(messages, keys) for messages in kept if messages.queue_ids]
+        if commit.changes.messages:
+            messages = forgotten.kept_messages(Messages.joined(commit.changes.messages), keys)
+            parts += [self._arrays_of_messages(messages, keys)] if messages.queue_ids else []
         return joined(parts) if parts else None
 
     def _arrays_of_rows(self, rows: list[Submission]) -> Arrays:
