@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ class Messages(NamedTuple):
     """Accepted messages as columns, of which nothing more will be told."""
 
     numbers: np.ndarray[Any, Any]  # of type NUMBERS
+    # Values of codes; lists that messages share, and that grow
     manners: list[tuple[Any, ...]]  # server, service, source, mechanism, tls_version, tls_cipher, outcome, reason
     clients: list[tuple[str | None, str | None, str | None]]  # client_ip, client_name, helo
     parties: list[tuple[str, str]]  # account, sender
@@ -32,10 +34,11 @@ class Messages(NamedTuple):
 
     def accounts(self) -> dict[str, int]:
         """Accounts that sent one of them, with the time of the first; `parties` may name others."""
-        order = np.lexsort((self.numbers["time"], self.numbers["party"]))
-        parties, first = np.unique(self.numbers["party"][order], return_index=True)
+        parties, places = np.unique(self.numbers["party"], return_inverse=True)
+        first = np.full(len(parties), np.iinfo(np.int64).max)
+        np.minimum.at(first, places, self.numbers["time"])
         found: dict[str, int] = {}
-        for party, time in zip(parties.tolist(), self.numbers["time"][order][first].tolist(), strict=True):
+        for party, time in zip(parties.tolist(), first.tolist(), strict=True):
             account = self.parties[party][0]
             found[account] = min(time, found.get(account, time))
         return found
@@ -50,18 +53,16 @@ class Messages(NamedTuple):
     def joined(cls, parts: Sequence[Messages]) -> Messages:
         """All of them, one behind the other."""
         numbers = np.concatenate([part.numbers for part in parts])
-        ends = np.cumsum([len(part.numbers) for part in parts])
-        for code, field_name in (("manner", "manners"), ("client", "clients"), ("party", "parties")):
-            sizes = np.cumsum([0, *(len(getattr(part, field_name)) for part in parts[:-1])])
-            numbers[code] += np.repeat(sizes, np.diff(ends, prepend=0))
-        return cls(
-            numbers,
-            [manner for part in parts for manner in part.manners],
-            [client for part in parts for client in part.clients],
-            [party for part in parts for party in part.parties],
-            [queue_id for part in parts for queue_id in part.queue_ids],
-            [message_id for part in parts for message_id in part.message_ids],
-        )
+        lengths = [len(part.numbers) for part in parts]
+        values: list[Any] = []
+        for code, lists in zip(("manner", "client", "party"), zip(*(part[1:4] for part in parts), strict=True), strict=True):
+            distinct = {id(each): each for each in lists}
+            places = dict(zip(distinct, accumulate(map(len, distinct.values()), initial=0), strict=False))
+            numbers[code] += np.repeat([places[id(each)] for each in lists], lengths)
+            values.append([value for each in distinct.values() for value in each] if len(distinct) > 1 else lists[0])
+        manners, clients, parties = values
+        queue_ids = [queue_id for part in parts for queue_id in part.queue_ids]
+        return cls(numbers, manners, clients, parties, queue_ids, [message_id for part in parts for message_id in part.message_ids])
 
     def rows(self) -> Iterator[Submission]:
         """The same as rows."""

@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Remembered, Withheld
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
@@ -34,7 +34,7 @@ from smtp_auth_report.sources import SOURCES, Options, Source
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
 
-ROWS_A_COMMIT = 25_000
+ROWS_A_COMMIT = 50_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
 
@@ -131,7 +131,9 @@ class Names:
                 failures.append((identity, row))
             elif row.account:
                 signed_in[row.account] = None
-        signed_in |= dict.fromkeys(account for messages in changes.messages for account in messages.accounts())
+        if changes.messages:
+            changes.messages = [Messages.joined(changes.messages)]
+            signed_in |= dict.fromkeys(changes.messages[0].accounts())
         for account in signed_in:
             commit.account_keys[account] = key = self._hash(account)
             if account.casefold() not in self._accounts:

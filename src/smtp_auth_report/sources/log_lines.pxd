@@ -58,7 +58,7 @@ cdef class LogLines:
     cdef bint _plain_stamps
 
     cdef bint _read(self, bytes content) except -1
-    cdef bint _find_lines(self, Py_ssize_t size) except -1
+    cdef bint _find_lines(self, Py_ssize_t size) except -1 nogil
     cdef int32_t _find_prefixes(self, int32_t number) noexcept nogil
     cdef bint _split(self, Line *line) noexcept nogil
     cdef int32_t _known(self, const char *at, int32_t size, int32_t blank) noexcept nogil

@@ -21,7 +21,7 @@ What goes wrong
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
@@ -49,16 +49,21 @@ cdef class LogLines:
     def __dealloc__(self):
         PyMem_Free(self._prefixes)
         PyMem_Free(self._prefix_places)
-        PyMem_Free(self._lines)
+        PyMem_RawFree(self._lines)
 
     cdef bint _read(self, bytes content) except -1:
         """Find the lines of a batch that ends with a line feed, and what wrote them; False where they are not plain."""
         cdef int32_t strange = 0
         cdef int32_t number, found
         cdef Py_ssize_t size = PyBytes_GET_SIZE(content)
+        cdef bint plain
         self._content = content
         self._bytes = PyBytes_AS_STRING(content)
-        if size >= 1 << 30 or not content.endswith(b"\n") or not self._find_lines(size):
+        if size >= 1 << 30 or not content.endswith(b"\n"):
+            return False
+        with nogil:
+            plain = self._find_lines(size)
+        if not plain:
             return False
         number = 0
         while True:
@@ -77,10 +82,11 @@ cdef class LogLines:
         if strange > self.total // 4:
             return False
         self._find_minutes()
-        self._mark_bound()
+        with nogil:
+            self._mark_bound()
         return True
 
-    cdef bint _find_lines(self, Py_ssize_t size) except -1:
+    cdef bint _find_lines(self, Py_ssize_t size) except -1 nogil:
         cdef const char *at = self._bytes
         cdef const char *stop = at + size
         cdef const char *end
@@ -92,9 +98,10 @@ cdef class LogLines:
                 return False
             if self.total == self._room:
                 self._room = max(4096, 2 * self._room)
-                self._lines = <Line *>PyMem_Realloc(self._lines, self._room * sizeof(Line))
+                self._lines = <Line *>PyMem_RawRealloc(self._lines, self._room * sizeof(Line))
                 if not self._lines:
-                    raise MemoryError
+                    with gil:
+                        raise MemoryError
             line = &self._lines[self.total]
             line.start = <int32_t>(at - self._bytes)
             line.end = <int32_t>(end - self._bytes)

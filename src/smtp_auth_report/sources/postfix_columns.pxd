@@ -13,6 +13,13 @@ cdef struct Numbers:
     int64_t party
 
 
+cdef class Codes:
+    cdef dict _numbers
+    cdef list values
+
+    cdef object of(self, tuple value)
+
+
 cdef class Door:
     cdef readonly object owner
     cdef tuple _place
@@ -46,9 +53,9 @@ cdef class Columns:
     cdef readonly Py_ssize_t count
     cdef list _queue_ids
     cdef list _message_ids
-    cdef dict _manner_codes
-    cdef dict _client_codes
-    cdef dict _party_codes
+    cdef Codes _manners
+    cdef Codes _clients_met
+    cdef Codes _parties
 
     cdef int _begin(self) except -1
     cdef object _read(self, dict known, object read, const char *at, Py_ssize_t size)

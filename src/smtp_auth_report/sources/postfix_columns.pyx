@@ -36,6 +36,21 @@ cdef int64_t APART = 600 * 1000000
 """A long queue id and the stamp of its line tell times no further apart, or zone and year are in doubt."""
 
 
+cdef class Codes:
+    """Numbers for tuples, in the order in which they are met."""
+
+    def __init__(self):
+        self._numbers, self.values = {}, []
+
+    cdef object of(self, tuple value):
+        """The number of a tuple, the next one if it has none."""
+        found = self._numbers.get(value)
+        if found is None:
+            found = self._numbers[value] = len(self.values)
+            self.values.append(value)
+        return found
+
+
 cdef class Door:
     """One service: what its messages have in common, and what its sessions have brought."""
 
@@ -96,14 +111,15 @@ cdef class Columns:
     cdef int _begin(self) except -1:
         self.count = 0
         self._queue_ids, self._message_ids = [], []
-        self._manner_codes, self._client_codes, self._party_codes = {}, {}, {}
+        if self._manners is None or max(map(len, (self._manners.values, self._clients_met.values, self._parties.values))) > TEXTS:
+            self._manners, self._clients_met, self._parties = Codes(), Codes(), Codes()
         return 0
 
     def hand_over(self):
-        """Numbers, codes and texts of the messages; here nothing is left of them."""
+        """Numbers, values of their codes, and texts of the messages; here only the values are left, which later codes go on from."""
         numbers = PyBytes_FromStringAndSize(<const char *>self._numbers, self.count * sizeof(Numbers))
         brought = (
-            numbers, list(self._manner_codes), list(self._client_codes), list(self._party_codes), self._queue_ids, self._message_ids,
+            numbers, self._manners.values, self._clients_met.values, self._parties.values, self._queue_ids, self._message_ids,
         )
         self._begin()
         return brought
@@ -168,7 +184,7 @@ cdef class Columns:
     # Messages
 
     cdef int64_t code_of_client(self, tuple client) except -1:
-        return code(self._client_codes, client)
+        return self._clients_met.of(client)
 
     cdef Numbers *add(self, Door door, bytes queue_id, account, sender, mechanism, tuple tls, message_id) except NULL:
         """One more message, whose other numbers the caller writes."""
@@ -181,12 +197,12 @@ cdef class Columns:
         manner = (mechanism, tls)
         number = door.manners.get(manner)
         if number is None:
-            number = code(self._manner_codes, (*door._place, mechanism, *tls, door._outcome, None))
+            number = self._manners.of((*door._place, mechanism, *tls, door._outcome, None))
             door.manners[manner] = number
         numbers = &self._numbers[self.count]
         numbers.key = door.key(queue_id)
         numbers.manner = number
-        numbers.party = code(self._party_codes, (account, sender))
+        numbers.party = self._parties.of((account, sender))
         self._queue_ids.append(PyUnicode_DecodeASCII(PyBytes_AS_STRING(queue_id), PyBytes_GET_SIZE(queue_id), NULL))
         self._message_ids.append(message_id)
         door.queue_ids.append(queue_id)
@@ -209,14 +225,6 @@ cdef class Columns:
             del self._message_ids[begin:]
             self.count = begin
         return 0
-
-
-cdef inline object code(dict codes, tuple what):
-    """The number of a tuple, the next one if it has none."""
-    found = codes.get(what)
-    if found is None:
-        found = codes[what] = len(codes)
-    return found
 
 
 def decoded(bytes text):

@@ -70,16 +70,18 @@ cdef class Runs(LogLines):
     cdef int32_t _mail_slots
     cdef readonly bint filtered     # a before-queue filter shows in the batch
 
-    cdef bint _find_runs(self) except -1
+    cdef bint _find_runs(self) except -1 nogil
     cdef Process *_process(self, Line *line) noexcept nogil
-    cdef int _begin(self, Process *process, Line *line, int32_t number) except -1
+    cdef int _begin(self, Process *process, Line *line, int32_t number) except -1 nogil
     cdef void _add(self, Run *run, Process *process, Line *line, int32_t number) noexcept nogil
     cdef void _say(self, Line *line) noexcept nogil
     cdef void _find_id(self, Line *line) noexcept nogil
     cdef int _collect(self, pending) except -1
     cdef Mail *_mail(self, uint64_t key) noexcept nogil
     cdef Mail *_new_mail(self, uint64_t key) noexcept nogil
-    cdef void _tell(self, Run *run, Line *line, int32_t number, const uint8_t[:] shown) noexcept nogil
+    cdef void _tell(self, Run *run, Line *line, int32_t number, const uint8_t *shown) noexcept nogil
     cdef void _queue_line(self, Line *line, int32_t number, bint filtered) noexcept nogil
     cdef bint _complete(self, Run *run) noexcept nogil
+    cdef int32_t _decide(self, const uint8_t *shown, bint filtered) noexcept nogil
     cdef int32_t _pass_over(self) noexcept nogil
+    cdef void _forget(self) noexcept nogil

@@ -15,7 +15,7 @@ What goes wrong
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
@@ -73,27 +73,35 @@ cdef class Runs(LogLines):
 
     def __dealloc__(self):
         PyMem_Free(self._processes)
-        PyMem_Free(self._runs)
+        PyMem_RawFree(self._runs)
         PyMem_Free(self._mails)
 
     def forget(self):
         """Lines were read that were not scanned: which processes are between two sessions is not known any more."""
+        self._forget()
+
+    cdef void _forget(self) noexcept nogil:
         memset(self._processes, 0, PROCESSES * sizeof(Process))
         self._process_count = 0
 
     def read(self, bytes content):
         """Find the lines of a batch and the sessions they belong to; False where it is to be read line by line."""
-        return self._read(content) and self._find_runs()
+        cdef bint found
+        if not self._read(content):
+            return False
+        with nogil:
+            found = self._find_runs()
+        return found
 
     # Sessions
 
-    cdef bint _find_runs(self) except -1:
+    cdef bint _find_runs(self) except -1 nogil:
         """Put each line of smtpd to the run of its process that it belongs to; False where there are too many processes."""
         cdef int32_t number, slot
         cdef Line *line
         cdef Process *process
         if self._process_count > PROCESSES // 2:
-            self.forget()
+            self._forget()
         for slot in range(PROCESSES):
             self._processes[slot].run = NOWHERE
         self._run_count = 0
@@ -104,7 +112,7 @@ cdef class Runs(LogLines):
                 self._say(line)
                 process = self._process(line)
                 if process == NULL:
-                    self.forget()
+                    self._forget()
                     return False
                 if process.run == NOWHERE or line.says == BEGINS:
                     self._begin(process, line, number)
@@ -134,14 +142,15 @@ cdef class Runs(LogLines):
         self._processes[slot] = Process(key, NOWHERE, True, False)
         return &self._processes[slot]
 
-    cdef int _begin(self, Process *process, Line *line, int32_t number) except -1:
+    cdef int _begin(self, Process *process, Line *line, int32_t number) except -1 nogil:
         cdef Run *run
         cdef Prefix *prefix = &self._prefixes[line.prefix]
         if self._run_count == self._run_room:
             self._run_room = max(1024, 2 * self._run_room)
-            self._runs = <Run *>PyMem_Realloc(self._runs, self._run_room * sizeof(Run))
+            self._runs = <Run *>PyMem_RawRealloc(self._runs, self._run_room * sizeof(Run))
             if not self._runs:
-                raise MemoryError
+                with gil:
+                    raise MemoryError
         run = &self._runs[self._run_count]
         run.first = run.last = number
         run.group, run.instance = prefix.group, prefix.instance
@@ -203,13 +212,19 @@ cdef class Runs(LogLines):
 
     # Which lines cannot matter
 
-    def decide(self, pending, const uint8_t[:] shown, bint filtered):
+    def decide(self, pending, bytes shown, bint filtered):
         """
         Mark what is to be kept; how many lines about TLS are not. `pending` are queue ids under way; `shown` tells of each
         group whether it is known not to be wrapper mode; where mail is `filtered`, every queue id matters.
         """
-        filtered = filtered or self.filtered
+        cdef int32_t tls
+        cdef const uint8_t *known = <const uint8_t *>PyBytes_AS_STRING(shown)
         self._collect(pending)
+        with nogil:
+            tls = self._decide(known, filtered or self.filtered)
+        return tls
+
+    cdef int32_t _decide(self, const uint8_t *shown, bint filtered) noexcept nogil:
         cdef int32_t number
         cdef Line *line
         cdef Mail *mail
@@ -278,7 +293,7 @@ cdef class Runs(LogLines):
         self._mails[slot] = Mail(key, 0, NOWHERE, NOWHERE, True, False, False)
         return &self._mails[slot]
 
-    cdef void _tell(self, Run *run, Line *line, int32_t number, const uint8_t[:] shown) noexcept nogil:
+    cdef void _tell(self, Run *run, Line *line, int32_t number, const uint8_t *shown) noexcept nogil:
         """Note what a line tells of its session."""
         cdef const char *at = self._bytes + line.text
         cdef const char *end = self._bytes + line.end

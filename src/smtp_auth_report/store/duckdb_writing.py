@@ -34,7 +34,7 @@ from smtp_auth_report.store.duckdb_notes import write_notes
 from smtp_auth_report.store.duckdb_sealing import Sealing, read_zone
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.store.local_time import day_start, local_day
-from smtp_auth_report.store.merging import COLUMNS, CONTESTED, DOUBTFUL, MERGED, STORED
+from smtp_auth_report.store.merging import COLUMNS, DOUBTFUL, MERGED, STORED
 from smtp_auth_report.store.packing import (
     Arrays,
     joined,
@@ -206,31 +206,31 @@ class Writer:
     def _arrays_of_messages(self, messages: Messages, keys: Mapping[str, str]) -> Arrays:
         arrays = pack_messages(messages)
         for each, code, values in (
-            (SUBJECTS, "party", [(account, keys.get(account), sender) for account, sender in messages.parties]),
+            (SUBJECTS, "party", messages.parties),
             (MANNERS, "manner", messages.manners),
             (CLIENTS, "client", messages.clients),
         ):
             used, places = np.unique(messages.numbers[code], return_inverse=True)
-            arrays[each.column] = self._spelled[each].of([values[place] for place in used.tolist()])[places]
+            found = [values[place] for place in used.tolist()]
+            spelled = [(account, keys.get(account), sender) for account, sender in found] if each is SUBJECTS else found
+            arrays[each.column] = self._spelled[each].of(spelled)[places]
         self._accounts.meet((account, keys.get(account), time) for account, time in messages.accounts().items())
         return arrays
 
     def _store(self, arrays: Arrays) -> tuple[int, int]:
         """Add or merge rows; how many were added and revised."""
-        if not self._contested(arrays):
-            self._insert(arrays)
-            return len(arrays["key"]), 0
-        self._load("incoming", arrays, f"{CAST}, TRUE AS fresh")
-        self._run(CONTESTED)
-        fresh = self._run("SELECT fresh FROM incoming").fetchnumpy()["fresh"]
+        fresh = self._fresh(arrays)
         if fresh.any():
-            self._insert({name: array[fresh] for name, array in arrays.items()})
+            self._insert(arrays if fresh.all() else {name: array[fresh] for name, array in arrays.items()})
+        if fresh.all():
+            return len(fresh), 0
+        self._load("contested", {name: array[~fresh] for name, array in arrays.items()}, CAST)
         self._run(DOUBTFUL)
         merged, revised = self._merge() if self._number("SELECT count(*) FROM doubtful") else (0, 0)
         return int(fresh.sum()) + merged, revised
 
-    def _contested(self, arrays: Arrays) -> bool:
-        """Whether the store holds a row of the same key, of about the same time, as one of these, or two of these share one."""
+    def _fresh(self, arrays: Arrays) -> np.ndarray[Any, Any]:
+        """Which rows share their key with none of the others, and with none that the store holds of about the same time."""
         keys = {"key": arrays["key"]}
         assert keys
         self._run(
@@ -241,7 +241,9 @@ class Writer:
             """,
             self._reach(arrays["opened"].astype(np.int64)),
         )
-        return len(np.unique(arrays["key"])) < len(arrays["key"]) or self._number("SELECT count(*) FROM matched") > 0
+        distinct, often = np.unique(arrays["key"], return_counts=True)
+        contested = np.concatenate((distinct[often > 1], self._run("SELECT key FROM matched").fetchnumpy()["key"]))
+        return np.isin(arrays["key"], contested, invert=True)
 
     def _insert(self, arrays: Arrays) -> None:
         """Add rows as they are."""

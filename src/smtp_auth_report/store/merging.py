@@ -8,8 +8,7 @@ over one without, else the earlier; but an attempt that brought no mail ends wit
 
     COLUMNS     of a submission with its values
     STORED      of the table of submissions, with their types
-    CONTESTED   marks incoming rows that are not the only ones with their key
-    DOUBTFUL    makes the table of those that are not stored as they are
+    DOUBTFUL    makes the table of contested rows that are not stored as they are
     MERGED      makes of these, and of the stored rows with the same keys, the table of rows that change
 """
 
@@ -72,14 +71,9 @@ MERGE: Mapping[str, str] = {name: f"max({name})" for name in COLUMNS} | {
 }
 """Column -> its value among all readings of one event."""
 
-CONTESTED = """
-UPDATE incoming SET fresh = FALSE
-WHERE key IN (SELECT key FROM matched) OR key IN (SELECT key FROM incoming GROUP BY key HAVING count(*) > 1)
-"""
-
 DOUBTFUL = f"""
 CREATE OR REPLACE TEMP TABLE doubtful AS
-SELECT {", ".join(STORED)} FROM incoming WHERE NOT fresh EXCEPT SELECT {", ".join(STORED)} FROM matched
+SELECT {", ".join(STORED)} FROM contested EXCEPT SELECT {", ".join(STORED)} FROM matched
 """
 
 _NAMES = ", ".join(COLUMNS)
