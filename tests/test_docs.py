@@ -312,7 +312,7 @@ def example(text: str) -> dict[str, Any]:
 
 def test_make_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
     assert "test" in targets
     rows = table((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "Command")
     assert sorted(first_cells([[row[0]] for row in rows])) == sorted(f"make {target}" for target in targets)

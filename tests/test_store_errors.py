@@ -18,7 +18,7 @@ from smtp_auth_report.store import open_store
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.duckdb_errors import explanation
 from smtp_auth_report.store.interface import Selection
-from test_store import assert_sums_agree
+from test_store import assert_numbers_agree
 
 SECOND = 1_000_000
 DAY = Selection(at("2026-11-18T00:00:00Z"), at("2026-11-19T00:00:00Z"), "UTC")
@@ -208,5 +208,5 @@ def test_kill_loses_nothing_committed(tmp_path: Path) -> None:
     store = open_store(str(path))
     assert isinstance(store, DuckStore)
     assert store.count(EVER) == 500
-    assert_sums_agree(store)
+    assert_numbers_agree(store)
     store.close()
