@@ -34,7 +34,7 @@ from smtp_auth_report.sources import SOURCES, Options, Source
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
 
-ROWS_A_COMMIT = 50_000
+ROWS_A_COMMIT = 100_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
 

@@ -283,7 +283,7 @@ class Log:
         while more:
             cut = more.rfind(b"\n") + 1
             if cut:
-                batch, self._rest = self._rest + more[:cut], more[cut:]
+                batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
                 overlong, self._overlong = self._overlong, False
                 self._advance(batch)
                 yield batch.partition(b"\n")[2] if overlong else batch

@@ -29,7 +29,7 @@ from smtp_auth_report.store.sums import SUMS, Coverage, Sum, pieces, usable
 Block = tuple[Sum, int]
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
-FEW = 20_000
+FEW = 50_000
 """Rows of a block that are read as quickly as its sums."""
 
 AT_ONCE = 1_000_000
