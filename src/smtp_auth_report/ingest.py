@@ -323,7 +323,7 @@ class _Run:
         log, ingest = self._log, self._ingest
         damage = None
         try:
-            for batch in log.batches():
+            for batch in log.batches(ahead=True):
                 self._feed(batch)
                 if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
                     self._commit()

@@ -27,8 +27,10 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
@@ -276,11 +278,12 @@ class Log:
         self._read_head()
         return False
 
-    def batches(self, size: int = BATCH) -> Iterator[bytes]:
-        """Whole lines from where the log stands. A line without an end is left in `tail`, to go on from."""
-        more, self._start = self._start, b""
-        more = more or self._read(size)
-        while more:
+    def batches(self, size: int = BATCH, *, ahead: bool = False) -> Iterator[bytes]:
+        """
+        Whole lines from where the log stands. A line without an end is left in `tail`, to go on from. With `ahead`, the
+        next is unpacked while one is looked at: for who takes them all.
+        """
+        for more in self._chunks_ahead(size) if ahead else self._chunks(size):
             cut = more.rfind(b"\n") + 1
             if cut:
                 batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
@@ -295,11 +298,26 @@ class Log:
                 self._advance(rest)
                 if not overlong:
                     yield rest
-            more = self._read(size)
 
-    def _read(self, size: int) -> bytes:
+    def _chunks(self, size: int) -> Iterator[bytes]:
+        more, self._start = self._start, b""
+        while more := more or self._whole(partial(self._stream.read, size)):
+            yield more
+            more = b""
+
+    def _chunks_ahead(self, size: int) -> Iterator[bytes]:
+        more, self._start = self._start, b""
+        with ThreadPoolExecutor(1, "read") as thread:
+            coming = thread.submit(self._stream.read, size)
+            if more:
+                yield more
+            while more := self._whole(coming.result):
+                coming = thread.submit(self._stream.read, size)
+                yield more
+
+    def _whole(self, read: Callable[[], bytes]) -> bytes:
         try:
-            return self._stream.read(size)
+            return read()
         except _DAMAGE as error:
             raise InputError(
                 f"{self.name}: damaged {self.packed or 'file'} after {self.offset} bytes: {error}; what came before was read"
