@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time as clocks
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -27,10 +27,10 @@ from zoneinfo import ZoneInfo
 from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Remembered, Withheld
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
-from smtp_auth_report.log_file import Log
+from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.site_key import account_key, seal, unseal
-from smtp_auth_report.sources import SOURCES, Options, Source
+from smtp_auth_report.sources import NOT_LOOKED, SOURCES, Options, Source
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
 
@@ -96,11 +96,11 @@ def recalled(remembered: list[Remembered], stream: str = "") -> list[Remembered]
     return list(found.values())
 
 
-def feed(sources: Iterable[Source], batch: bytes, changes: Changes) -> tuple[int, int]:
+def feed(sources: list[Source], batch: bytes, changes: Changes, looked: list[object] | None = None) -> tuple[int, int]:
     """Give a batch to every source; how many lines it had, and how many of them were about submission to none."""
     lines = about = 0
-    for source in sources:
-        found = source.feed(batch)
+    for source, ahead in zip(sources, looked or [NOT_LOOKED] * len(sources), strict=True):
+        found = source.feed(batch, ahead)
         lines, about = found.lines, about + found.lines - found.other
         found.lines = found.other = 0
         changes.take(found)
@@ -274,13 +274,13 @@ class Ingest:
             return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
         return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
 
-    def commit(self, changes: Changes, log: Log, sources: list[Source], *, remember: bool = True) -> None:
-        """Apply what was read, with the place where reading stopped, in one transaction."""
+    def commit(self, changes: Changes, log: Log, sources: list[Source], place: Place | None) -> None:
+        """Apply what was read, with the place where reading stopped, in one transaction; without a place it has not."""
         commit = self._names.apply(changes)
-        if remember:
+        if place is not None:
             evidence = self._reading.evidence(sources[0])
-            if log.offset:
-                commit.positions.append(position(log.head, log.offset, log.before, log.path, self._reading.text, evidence))
+            if place.offset:
+                commit.positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))
             commit.remembered += [entry for source in sources for entry in source.remember()]
         self._committing.submit(commit)
         self.summary.unread.update(entry.reason for entry in changes.unread)
@@ -315,6 +315,7 @@ class _Run:
         self._ingest = ingest
         self._changes = Changes()
         self._bytes = 0
+        self._place = log.place
         self._shown = 0.0
         self.lines = 0
 
@@ -323,8 +324,9 @@ class _Run:
         log, ingest = self._log, self._ingest
         damage = None
         try:
-            for batch in log.batches(ahead=True):
-                self._feed(batch)
+            for batch, place, looked in self._looked_at():
+                self._feed(batch, looked.result())
+                self._place = place
                 if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
                     self._commit()
         except InputError as error:
@@ -336,14 +338,34 @@ class _Run:
             self._feed(log.tail)
         for source in self._sources:
             self._changes.take(source.finish())
-        ingest.commit(self._changes, log, self._sources, remember=False)
+        ingest.commit(self._changes, log, self._sources, None)
         ingest.settle()
         ingest.show(log)
         return damage
 
-    def _feed(self, batch: bytes) -> None:
+    def _looked_at(self) -> Iterator[tuple[bytes, Place, Future[list[object]]]]:
+        """Each batch and where it ends; the next is looked at while one is read."""
+        log, waiting, damage = self._log, None, None
+        with ThreadPoolExecutor(1, "look") as thread:
+            try:
+                for batch in log.batches(ahead=True):
+                    coming = batch, log.place, thread.submit(self._look, batch)
+                    if waiting:
+                        yield waiting
+                    waiting = coming
+            except InputError as error:
+                damage = error
+            if waiting:
+                yield waiting
+            if damage:
+                raise damage
+
+    def _look(self, batch: bytes) -> list[object]:
+        return [source.look(batch) for source in self._sources]
+
+    def _feed(self, batch: bytes, looked: list[object] | None = None) -> None:
         self._bytes += len(batch)
-        lines, other = feed(self._sources, batch, self._changes)
+        lines, other = feed(self._sources, batch, self._changes, looked)
         self.lines += lines
         self._ingest.count(lines, other)
         if clocks.monotonic() - self._shown > 0.1:
@@ -352,6 +374,6 @@ class _Run:
 
     def _commit(self) -> None:
         if self._changes.lines or self._changes.size:
-            self._ingest.commit(self._changes, self._log, self._sources)
+            self._ingest.commit(self._changes, self._log, self._sources, self._place)
         self._changes = Changes()
         self._bytes = 0

@@ -32,7 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self, cast
 
 from smtp_auth_report.changes import Position
 from smtp_auth_report.checkpoint import HEAD, TAIL, digest
@@ -55,6 +55,13 @@ _GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f
 # mail.log-20260830.gz
 _ROTATED = re.compile(r"-(\d{4})(\d\d)(\d\d)(?:-?\d{2,10})?(?:\.\w+)?$")
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+
+class Place(NamedTuple):
+    """How far a log was given."""
+
+    offset: int  # bytes of decompressed content
+    before: bytes  # the last of them
 
 
 class Log:
@@ -131,6 +138,11 @@ class Log:
         before = self._before + self._rest[:TAIL]
         place = self.offset - len(self._before)
         return status.st_size < self._raw.tell() or os.pread(self._raw.fileno(), len(before), place) != before
+
+    @property
+    def place(self) -> Place:
+        """Where the log stands."""
+        return Place(self.offset, self._before)
 
     @property
     def before(self) -> bytes:

@@ -4,7 +4,8 @@ What a mail server's log must be able to do to be a source.
     source = PostfixSource(options)                 one for each log file
     source.settle(sample, start)                    year and zone of its stamps, from its own evidence
     source.recall(remembered)                       sessions that an older file left open
-    changes = source.feed(lines)                    whole lines, as many as there are
+    looked = source.look(lines)                     what can be told of them by themselves, ahead of reading
+    changes = source.feed(lines, looked)            whole lines, as many as there are; they need not have been looked at
     changes = source.finish()                       at the end of the file
     remembered = source.remember()                  sessions that are still open
 
@@ -21,6 +22,9 @@ from typing import ClassVar, Protocol
 from zoneinfo import ZoneInfo
 
 from smtp_auth_report.changes import Changes, Remembered
+
+NOT_LOOKED = object()
+"""Instead of what `look` gives: nobody has looked at these lines yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,13 @@ class Source(Protocol):
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open. Lines older than their newest do not enter them."""
 
-    def feed(self, batch: bytes) -> Changes:
+    def look(self, batch: bytes) -> object:
+        """
+        Look at whole lines before they are read. It may be done in another thread, batch by batch in their order, while the
+        batch before is read; what comes of it goes to `feed` with the batch.
+        """
+
+    def feed(self, batch: bytes, looked: object = NOT_LOOKED) -> Changes:
         """Read whole lines."""
 
     def finish(self) -> Changes:

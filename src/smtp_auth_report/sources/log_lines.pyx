@@ -37,7 +37,7 @@ cdef enum:
 cdef class LogLines:
     """The lines of one batch; how lines begin is remembered from one batch to the next."""
 
-    def __cinit__(self, learn):
+    def __cinit__(self, learn, *_):
         self._learn = learn
         self._prefix_bytes = b""
         self._prefixes = <Prefix *>PyMem_Malloc(PREFIXES * sizeof(Prefix))

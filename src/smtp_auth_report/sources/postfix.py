@@ -24,18 +24,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from smtp_auth_report.changes import Changes, Gap, Remembered, Unread
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, SOLARIS, Envelope, Parts, origin
-from smtp_auth_report.sources.interface import Options
+from smtp_auth_report.sources.interface import NOT_LOOKED, Options
 from smtp_auth_report.sources.masking import masked
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Sieve
 from smtp_auth_report.sources.stamps import Clock
+
+if TYPE_CHECKING:
+    from smtp_auth_report.sources.postfix_scan import Scan
 
 PROCESSES = 200_000
 WORTH_SIFTING = 1 << 16
@@ -140,16 +143,21 @@ class PostfixSource:
         for entry in self._recalled.values():
             self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
 
-    def feed(self, batch: bytes) -> Changes:
+    def look(self, batch: bytes) -> Scan | None:
+        """What can be told of a batch by its bytes."""
+        if len(batch) >= WORTH_SIFTING:
+            return self._sieve.look(batch)
+        self._sieve.forget()
+        return None
+
+    def feed(self, batch: bytes, looked: object = NOT_LOOKED) -> Changes:
         """Read whole lines."""
         join = self._join
         changes = join.changes = Changes()
         about = join.about
-        sifted = None
-        if self.recognised and len(batch) >= WORTH_SIFTING:
-            sifted = self._sieve.sift(batch, join.pending, filtered=join.filtered)
-        else:
-            self._sieve.forget()
+        scan = self.look(batch) if looked is NOT_LOOKED else cast("Scan | None", looked)
+        self.recognised = max(self.recognised, self._sieve.recognised)
+        sifted = self._sieve.sift(scan, join.pending, filtered=join.filtered) if scan else None
         if sifted:
             changes.lines = sifted.total
             self._read(sifted.lines)

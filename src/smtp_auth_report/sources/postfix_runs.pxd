@@ -60,9 +60,18 @@ cdef struct Mail:
     int8_t odd              # has other lines than most messages have
 
 
+cdef class Processes:
+    cdef Process *places
+    cdef int32_t count
+
+    cpdef void forget(self) noexcept
+    cdef void clear(self) noexcept nogil
+    cdef void begin(self) noexcept nogil
+    cdef Process *of(self, uint64_t key) noexcept nogil
+
+
 cdef class Runs(LogLines):
-    cdef Process *_processes
-    cdef int32_t _process_count
+    cdef Processes _processes
     cdef Run *_runs
     cdef int32_t _run_count
     cdef int32_t _run_room
@@ -84,4 +93,3 @@ cdef class Runs(LogLines):
     cdef bint _complete(self, Run *run) noexcept nogil
     cdef int32_t _decide(self, const uint8_t *shown, bint filtered) noexcept nogil
     cdef int32_t _pass_over(self) noexcept nogil
-    cdef void _forget(self) noexcept nogil

@@ -2,6 +2,7 @@
 """
 Postfix: the sessions of a batch of lines, and which lines cannot matter, by compiled code.
 
+    runs = Runs(learn, processes)           the Processes of a file, whose batches may be looked at by several in turn
     runs.read(batch)                        False: the batch has shapes that are not plain, every line is to be read
     runs.decide(pending, shown, filtered)   marks the lines to be kept
     runs.kept()                             what is left to be read, in its order
@@ -62,27 +63,57 @@ cdef bint tls_established(const char *at, const char *end) noexcept nogil:
     return begins(rest, end, "TLS connection established from ", 32)
 
 
-cdef class Runs(LogLines):
-    """The batches of one file, one after another."""
+cdef class Processes:
+    """The processes of one file, whose batches are looked at one after another: which of them are between two sessions."""
 
-    def __cinit__(self, learn):
-        self._processes = <Process *>PyMem_Malloc(PROCESSES * sizeof(Process))
-        if not self._processes:
+    def __cinit__(self):
+        self.places = <Process *>PyMem_Malloc(PROCESSES * sizeof(Process))
+        if not self.places:
             raise MemoryError
         self.forget()
 
     def __dealloc__(self):
-        PyMem_Free(self._processes)
+        PyMem_Free(self.places)
+
+    cpdef void forget(self) noexcept:
+        """Lines were read that were not looked at: that is not known any more."""
+        self.clear()
+
+    cdef void clear(self) noexcept nogil:
+        memset(self.places, 0, PROCESSES * sizeof(Process))
+        self.count = 0
+
+    cdef void begin(self) noexcept nogil:
+        """No line of a batch was seen yet."""
+        cdef int32_t slot
+        if self.count > PROCESSES // 2:
+            self.clear()
+        for slot in range(PROCESSES):
+            self.places[slot].run = NOWHERE
+
+    cdef Process *of(self, uint64_t key) noexcept nogil:
+        """NULL where there are too many."""
+        cdef int32_t slot = <int32_t>((key * 0x9E3779B97F4A7C15ULL) >> 40) & (PROCESSES - 1)
+        while self.places[slot].used:
+            if self.places[slot].key == key:
+                return &self.places[slot]
+            slot = (slot + 1) & (PROCESSES - 1)
+        if self.count > PROCESSES * 3 // 4:
+            return NULL
+        self.count += 1
+        self.places[slot] = Process(key, NOWHERE, True, False)
+        return &self.places[slot]
+
+
+cdef class Runs(LogLines):
+    """Batches of one file."""
+
+    def __cinit__(self, learn, Processes processes):
+        self._processes = processes
+
+    def __dealloc__(self):
         PyMem_RawFree(self._runs)
         PyMem_Free(self._mails)
-
-    def forget(self):
-        """Lines were read that were not scanned: which processes are between two sessions is not known any more."""
-        self._forget()
-
-    cdef void _forget(self) noexcept nogil:
-        memset(self._processes, 0, PROCESSES * sizeof(Process))
-        self._process_count = 0
 
     def read(self, bytes content):
         """Find the lines of a batch and the sessions they belong to; False where it is to be read line by line."""
@@ -97,13 +128,10 @@ cdef class Runs(LogLines):
 
     cdef bint _find_runs(self) except -1 nogil:
         """Put each line of smtpd to the run of its process that it belongs to; False where there are too many processes."""
-        cdef int32_t number, slot
+        cdef int32_t number
         cdef Line *line
         cdef Process *process
-        if self._process_count > PROCESSES // 2:
-            self._forget()
-        for slot in range(PROCESSES):
-            self._processes[slot].run = NOWHERE
+        self._processes.begin()
         self._run_count = 0
         self.filtered = False
         for number in range(self.total):
@@ -112,7 +140,6 @@ cdef class Runs(LogLines):
                 self._say(line)
                 process = self._process(line)
                 if process == NULL:
-                    self._forget()
                     return False
                 if process.run == NOWHERE or line.says == BEGINS:
                     self._begin(process, line, number)
@@ -125,22 +152,10 @@ cdef class Runs(LogLines):
         cdef Prefix *prefix = &self._prefixes[line.prefix]
         cdef const char *at = self._bytes + line.start + line.blank + 1 + prefix.size
         cdef uint64_t pid = 0
-        cdef uint64_t key
-        cdef int32_t slot
         while digit(at[0]):
             pid = pid * 10 + <uint64_t>(at[0] - 48)
             at += 1
-        key = (<uint64_t>prefix.group << 40) | pid
-        slot = <int32_t>((key * 0x9E3779B97F4A7C15ULL) >> 40) & (PROCESSES - 1)
-        while self._processes[slot].used:
-            if self._processes[slot].key == key:
-                return &self._processes[slot]
-            slot = (slot + 1) & (PROCESSES - 1)
-        if self._process_count > PROCESSES * 3 // 4:
-            return NULL
-        self._process_count += 1
-        self._processes[slot] = Process(key, NOWHERE, True, False)
-        return &self._processes[slot]
+        return self._processes.of((<uint64_t>prefix.group << 40) | pid)
 
     cdef int _begin(self, Process *process, Line *line, int32_t number) except -1 nogil:
         cdef Run *run
@@ -154,7 +169,7 @@ cdef class Runs(LogLines):
         run = &self._runs[self._run_count]
         run.first = run.last = number
         run.group, run.instance = prefix.group, prefix.instance
-        run.process = <int32_t>(process - self._processes)
+        run.process = <int32_t>(process - self._processes.places)
         run.ends = run.tls_lines = run.signed = run.failed = 0
         run.tls = run.first_signed = run.first_failed = NOWHERE
         run.begins = line.says == BEGINS

@@ -2,8 +2,11 @@
 Postfix: lines that cannot matter, passed over by the thousand.
 
     sieve = Sieve(shows_starttls, join, server_of)
-    sifted = sieve.sift(batch, pending, filtered)        None: every line is to be read
-    sieve.forget()                                       other lines were read in between
+    looked = sieve.look(batch)                   None: every line is to be read
+    sifted = sieve.sift(looked, pending, filtered)
+    sieve.forget()                               other lines were read in between
+
+A batch may be looked at in another thread, while the one before it is sifted, but not the one after that.
 
 Most lines of a busy server are about inbound mail and delivery. They are told by the bytes behind their stamp, by
 compiled code over a whole batch (log_lines.pyx, postfix_runs.pyx), and are never made into objects:
@@ -20,7 +23,7 @@ holds for any bytes, so only lines of a shape that was learned from the log itse
 seen from end to end behind another such end.
 
 What goes wrong
-    Nothing. Where lines do not have the plain shapes, or a batch is odd in another way, `sift` gives None; and always
+    Nothing. Where lines do not have the plain shapes, or a batch is odd in another way, `look` gives None; and always
     where the package was installed without a compiler, so that there is no postfix_scan.
 
 See also
@@ -30,6 +33,7 @@ See also
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 from smtp_auth_report.sources import postfix_lines as lines
@@ -40,7 +44,7 @@ from smtp_auth_report.sources.postfix_whole import WholeSessions
 
 try:
     from smtp_auth_report.sources.log_lines import KEPT, ODD, STRANGE
-    from smtp_auth_report.sources.postfix_runs import OTHER, QUEUE, SMTPD
+    from smtp_auth_report.sources.postfix_runs import OTHER, QUEUE, SMTPD, Processes
     from smtp_auth_report.sources.postfix_scan import Scan
 
     COMPILED = True
@@ -68,31 +72,42 @@ class Sieve:
         self, shows_starttls: Callable[[str | None, str], bool], join: Join, server_of: Callable[[str | None], Server | None]
     ) -> None:
         self._shows_starttls = shows_starttls  # whether this host's tag is known not to be wrapper mode
-        self._scan = Scan(self._learn) if COMPILED else None
-        self._whole = WholeSessions(join, server_of) if COMPILED else None
-        self._known: set[tuple[int, bytes]] = set()
+        self.recognised = 0  # beginnings of lines that are Postfix's
+        self._scans: list[Scan] = []  # that looks next, and that looked last
         self._groups: dict[tuple[str | None, str], int] = {}
         self._hosts: dict[str | None, int] = {}
         self._instances: dict[tuple[str | None, str], int] = {}
+        if COMPILED:
+            self._whole = WholeSessions(join, server_of)
+            self._processes = Processes()
+            self._scans = [Scan(partial(self._learn, set()), self._processes) for _ in range(2)]
 
     def forget(self) -> None:
         """Lines were read that the sieve did not see."""
-        if self._scan:
-            self._scan.forget()
+        if self._scans:
+            self._processes.forget()
 
-    def sift(self, content: bytes, pending: Collection[bytes], *, filtered: bool) -> Sifted | None:
-        """Lines that may matter; `pending` are the queue ids under way, all others matter too where mail is `filtered`."""
-        batch = self._scan
-        if batch is None or self._whole is None or not batch.read(content):
-            self.forget()
+    def look(self, content: bytes) -> Scan | None:
+        """Find the lines and sessions of a batch."""
+        if not self._scans:
             return None
-        shown = bytes(self._shows_starttls(*name) for name in self._groups)
-        tls = batch.decide(pending, shown or b"\0", filtered)
+        self._scans.reverse()
+        found = self._scans[1]
+        if found.read(content):
+            return found
+        self.forget()
+        return None
+
+    def sift(self, batch: Scan, pending: Collection[bytes], *, filtered: bool) -> Sifted:
+        """Lines that may matter; `pending` are the queue ids under way, all others matter too where mail is `filtered`."""
+        groups = list(self._groups)
+        shown = bytes(self._shows_starttls(*name) for name in groups)
+        tls = batch.decide(pending, shown, filtered)
         if not filtered and not batch.filtered:
-            self._whole(batch, list(self._groups))
+            self._whole(batch, groups)
         return Sifted(batch.kept(), batch.last(END), batch.total, tls)
 
-    def _learn(self, line: bytes) -> tuple[int, bytes, bool, int, int, int, int] | int:
+    def _learn(self, known: set[tuple[int, bytes]], line: bytes) -> tuple[int, bytes, bool, int, int, int, int] | int:
         """How a line begins as none before it did: length of its stamp, what stands from there to pid or text, who wrote it."""
         parts = Envelope().split(line)
         if parts is None:
@@ -104,9 +119,10 @@ class Sieve:
         text = raw[: raw.rindex(b"[") + 1] if pid else raw + b": "
         blank = len(stamp)
         plain = line.startswith(b"%b %b" % (stamp, text)) and (blank == 15 or line[10:11] == b"T")
-        if not plain or len(text) > LONGEST_PREFIX or (blank, text) in self._known:
+        if not plain or len(text) > LONGEST_PREFIX or (blank, text) in known:
             return STRANGE if tag is None else ODD  # known, and yet not recognised: it is not plain
-        self._known.add((blank, text))
+        known.add((blank, text))
+        self.recognised += tag is not None
         name = (where.host, where.tag) if where else (None, "")
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
