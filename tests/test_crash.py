@@ -54,7 +54,7 @@ def test_killed_at_any_moment_over_a_rotating_log(tmp_path: Path, undisturbed: S
 def test_what_is_cut_away_is_a_gap_and_nothing_else_is_lost(tmp_path: Path, undisturbed: Site, seed: int) -> None:
     log = tmp_path / "mail.log"
     site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
-    kill_while_written(site, log, "copylose", seed)
+    kill_while_written(site, log, "copylose", seed, first=lambda: bool(site.run("export", "--format", "jsonl").stdout))
     (tmp_path / "remaining").mkdir()
     remaining = Site(tmp_path / "remaining", state=undisturbed.folder / "state.sqlite3")
     remaining.ingest("--year", "2026", *(path for path in tmp_path.glob("mail.log*") if path.stat().st_size))
@@ -71,13 +71,16 @@ def messages(site: Site) -> set[str]:
     return {row["queue_id"] for row in site.rows("--outcome", "accepted")}
 
 
-def kill_while_written(site: Site, log: Path, style: str, seed: int) -> None:
-    """Until the log is written to its end, and not less often than promised."""
+def kill_while_written(site: Site, log: Path, style: str, seed: int, first: Callable[[], bool] | None = None) -> None:
+    """Until the log is written to its end, not less often than promised, and not before `first`, with more time to write."""
     rng = random.Random(seed)
-    writer = subprocess.Popen([sys.executable, WRITER, LOG, log, style, str(SECONDS), str(seed)])
+    seconds = SECONDS * (3 if first else 1)
+    writer = subprocess.Popen([sys.executable, WRITER, LOG, log, style, str(seconds), str(seed)])
     kills = 0
     while kills < KILLS_A_RUN or writer.poll() is None:
         reader = follow(site, log)
+        if first and not kills:
+            wait_until(first)
         time.sleep(rng.uniform(0.3, 2 * SECONDS / KILLS_A_RUN))
         reader.send_signal(signal.SIGKILL)
         reader.wait()
