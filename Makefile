@@ -59,7 +59,7 @@ bench: .venv/installed assets  ## speed and memory of ingest and pages, beside p
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/pages.py
 
-proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests: half an hour
+proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests, into docs/proof.md: an hour and a half
 	$(BIN)/python bench/proof.py
 
 assets: .venv/installed  ## front-end files into the package, when their sources have changed
