@@ -30,7 +30,12 @@ class Site:
 
     def __init__(self, folder: Path, state: Path | None = None) -> None:
         self.folder = folder
-        settings = {"DATABASE": folder / "mail.duckdb", "STATE": state or folder / "state.sqlite3", "DISPLAY_TIMEZONE": "UTC"}
+        settings: dict[str, object] = {
+            "DATABASE": folder / "mail.duckdb",
+            "STATE": state or folder / "state.sqlite3",
+            "DISPLAY_TIMEZONE": "UTC",
+        }
+        settings["RETENTION_DAYS"] = 0  # logs of tests grow old
         self.environment = os.environ | {f"SMTP_AUTH_REPORT_{name}": str(value) for name, value in settings.items()}
 
     def run(self, *arguments: str | Path, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

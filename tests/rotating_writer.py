@@ -6,14 +6,18 @@ Writes a log as a busy machine does, in a process of its own: in pieces that end
 Styles, as logrotate has them
     rename          mail.log.1, mail.log.2, …; the writer goes on in the renamed file until it is told to reopen
     compress        the same, and everything but the newest is compressed
+    compressnow     the same, and the newest is compressed too, as soon as its writer has let go of it
     date            mail.log-20261124-000001
+    datexz          the same, and everything is compressed with xz
     copytruncate    copied to mail.log.1, then cut; no line is written between the two
     copycompress    the same, and the copy is compressed
+    copylose        copied and cut, and what is written between the two is lost, as it is on a busy machine
 """
 
 from __future__ import annotations
 
 import gzip
+import lzma
 import random
 import shutil
 import sys
@@ -34,16 +38,18 @@ class Rotating:
         self._old: list[Path] = []  # newest first
         self._serial = 0
 
-    def rotate(self) -> None:
+    def rotate(self, lost: bytes = b"") -> None:
         """Move on; a renamed file is still written to until `reopen`."""
-        if self.style == "date":
+        if self.style.startswith("date"):
             self._serial += 1
-            self.path.rename(f"{self.path}-20261124-{self._serial:06}")
+            self._old.insert(0, self.path.rename(f"{self.path}-20261124-{self._serial:06}"))
             return
         self._shift()
         first = Path(f"{self.path}.1")
         if self.style.startswith("copy"):
             shutil.copyfile(self.path, first)
+            if self.style == "copylose":
+                self.file.write(lost)
             self.file.truncate(0)
         else:
             self.path.rename(first)
@@ -56,6 +62,8 @@ class Rotating:
         if not self.style.startswith("copy"):
             self.file.close()
             self.file = self.path.open("ab", buffering=0)
+        if self.style in {"compressnow", "datexz"}:
+            self._old[0] = compress(self._old[0], ".xz" if self.style == "datexz" else ".gz")
 
     def _shift(self) -> None:
         for number in range(len(self._old), 0, -1):
@@ -65,10 +73,10 @@ class Rotating:
             self._old[number - 1] = compress(moved) if self.style == "compress" and not suffix else moved
 
 
-def compress(path: Path) -> Path:
-    """As gzip does: the new file is whole before the old one goes."""
-    packed = Path(f"{path}.gz")
-    with path.open("rb") as plain, gzip.open(packed, "wb", 1) as target:
+def compress(path: Path, suffix: str = ".gz") -> Path:
+    """As gzip and xz do: the new file is whole before the old one goes."""
+    packed = Path(f"{path}{suffix}")
+    with path.open("rb") as plain, gzip.open(packed, "wb", 1) if suffix == ".gz" else lzma.open(packed, "wb", preset=0) as target:
         shutil.copyfileobj(plain, target)
     path.unlink()
     return packed
@@ -90,8 +98,10 @@ def main(source: str, target: str, style: str, seconds: str, seed: str) -> None:
             end = content.find(b"\n", done) + 1 or len(content)
             log.file.write(content[done:end])
             done = end
-            log.rotate()
             late = content.find(b"\n", done) + 1 or len(content)
+            log.rotate(content[done:late])
+            if style == "copylose":
+                done = late
             if not style.startswith("copy"):
                 log.file.write(content[done:late])
                 done = late

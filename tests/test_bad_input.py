@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -278,3 +279,27 @@ def test_a_reader_that_goes_away_is_no_mistake(site: Site, tmp_path: Path) -> No
 def test_databases_of_one_folder_share_no_state(tmp_path: Path) -> None:
     names = [load({"database": str(tmp_path / name)}).state_path.name for name in ("logs.2025", "logs.2026", "mail.duckdb")]
     assert names == ["logs.2025.state.sqlite3", "logs.2026.state.sqlite3", "mail.state.sqlite3"]
+
+
+HEAVY = {"duckdb", "django", "numpy", "smtp_auth_report.sources", "smtp_auth_report.store", "smtp_auth_report.ingest", "watchfiles", "rich"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("--help",), ("--version",), ("nonsense",), ("report", "nonsense"), ("ingest",), ("export", "--format", "none")),
+        *((command, "--help") for command in ("ingest", "serve", "report", "export", "erase")),
+        *((command, "--config", "missing.toml") for command in ("serve", "export")),
+        *(
+            ("ingest", "--timezone", "nowhere", "mail.log"),
+            ("serve", "--listen", "nowhere"),
+            ("report", "summary", "--config", "missing.toml"),
+        ),
+    ],
+)
+def test_help_and_wrong_usage_import_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "smtp_auth_report", *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    imported = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert "click" in imported
+    assert not imported & HEAVY

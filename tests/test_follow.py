@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -37,7 +39,7 @@ class Reader:
         """What has come."""
         if self.stream.begin() is None:
             return []
-        lines = b"".join(self.stream.read()).decode().splitlines()
+        lines = [line for batch in self.stream.read() for line in batch.decode().splitlines()]
         self.committed += self.stream.positions("timezone=UTC", "2026 found")
         return lines
 
@@ -251,3 +253,143 @@ def test_a_file_that_is_compressed_while_it_is_read_is_not_read_again(log: Path,
     for _ in range(3):
         found += reader.read()
     assert found == numbered(range(40))
+
+
+def test_a_file_that_was_opened_when_it_was_short_is_known_by_more(log: Path, reading: Reading) -> None:
+    """Two files may begin alike; the one is not taken for the other, nor for its copy."""
+    first = "2026-11-24T10:00:00.000000+00:00 mail rsyslogd: start"
+    log.write_text(f"{first[:20]}")
+    reader = reading(log)
+    assert reader.read() == []
+    write(log, first[20:], *numbered(range(100)))
+    assert reader.read() == [first, *numbered(range(100))]
+    log.rename(f"{log}.2")
+    write(Path(f"{log}.1"), first, *numbered(range(200, 300)))
+    log.write_text(first[:30])
+    reader.start()
+    assert reader.read() == [first, *numbered(range(200, 300))]
+    write(log, first[30:], *numbered(range(300, 310)))
+    assert reader.read() == [first, *numbered(range(300, 310))]
+
+
+def test_lines_written_to_the_file_before_while_nobody_read(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(5)))
+    reader = reading(log)
+    reader.read()
+    log.rename(f"{log}.1")
+    write(log, *numbered([6]))
+    assert reader.read() == numbered([6])
+    reader.stream.close()
+    write(Path(f"{log}.1"), *numbered([5]))
+    Path(f"{log}.1").rename(f"{log}.2")
+    log.rename(f"{log}.1")
+    write(log, *numbered([7]))
+    reader.start()
+    assert reader.read() == numbered([5, 7])
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Rights of someone who owns nothing; root may read everything."""
+    me = os.geteuid()
+    os.seteuid(me or 65_534)
+    yield
+    os.seteuid(me)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_file_that_may_be_read_later(reading: Reading) -> None:
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "mail.log"
+        write(log, *numbered([1]))
+        log.chmod(0)
+        reader = reading(log)
+        assert reader.read() == reader.read() == []
+        assert "no permission to read it" in reader.stream.problem
+        log.chmod(0o600)
+        assert reader.read() == numbered([1])
+        assert reader.stream.problem == ""
+
+
+def test_a_rotated_file_that_cannot_be_read_is_said_and_is_a_gap(log: Path, reading: Reading) -> None:
+    write(log, *numbered(range(500)))
+    reader = reading(log)
+    reader.read()
+    log.rename(f"{log}.3")
+    packed = gzip.compress("\n".join([*numbered(range(500, 9000)), ""]).encode())
+    Path(f"{log}.2.gz").write_bytes(packed[: len(packed) // 2])
+    Path(f"{log}.1.gz").write_bytes(b"\x1f\x8b" + bytes(50))
+    write(log, *numbered([9001]))
+    reader.start()
+    found = reader.read()
+    assert found[0] == numbered([500])[0]
+    assert found[-1] == numbered([9001])[0]
+    assert "damaged" in reader.stream.problem
+    assert sorted(gap.reason for gap in reader.stream.gaps()) == [follow.DAMAGED, follow.UNREADABLE]
+    assert reader.read() == []
+    assert reader.stream.gaps() == []
+
+
+def test_moved_to_where_nobody_looks_is_a_gap(log: Path) -> None:
+    write(log, *numbered(range(5)))
+    stream = FileStream(str(log), Known([]), clock, followed_before=True)
+    stream.begin()
+    stream.close()
+    assert [gap.reason for gap in stream.gaps()] == [follow.MISSED]
+
+
+@pytest.mark.parametrize("after", [[6], []])
+@pytest.mark.parametrize("cut", [True, False])
+def test_copied_and_cut_while_nobody_read_may_have_lost_lines(log: Path, after: list[int], *, cut: bool) -> None:
+    known = Known([])
+    stream = FileStream(str(log), known, clock)
+    write(log, *numbered(range(5)))
+    stream.begin()
+    list(stream.read())
+    stream.positions("timezone=UTC", "2026 found")
+    stream.close()
+    if cut:
+        Path(f"{log}.1").write_bytes(log.read_bytes())
+        os.truncate(log, 0)
+    else:
+        log.rename(f"{log}.1")
+        log.touch()
+    if after:
+        write(log, *numbered(after))
+    stream = FileStream(str(log), known, clock, followed_before=True)
+    stream.begin()
+    assert b"".join(stream.read()).decode().splitlines() == numbered(after)
+    stream.close()
+    assert [gap.reason for gap in stream.gaps()] == [follow.TRUNCATED] * cut
+
+
+def test_a_large_directory_is_read_a_few_files_at_a_time(tmp_path: Path, reading: Reading) -> None:
+    folder = tmp_path / "receive"
+    folder.mkdir()
+    count = 5 * follow.OPEN + 1
+    for number in range(count):
+        path = folder / f"RECV{number:04}.LOG"
+        write(path, *numbered(range(2 * number, 2 * number + 2)), "half", end="")
+        os.utime(path, (number + 1, number + 1))
+    reader = reading(folder, DirectoryStream)
+    opened = len([*Path("/proc/self/fd").iterdir()])
+    assert [line for line in reader.read() if line != "half"] == numbered(range(2 * count))
+    assert len([*Path("/proc/self/fd").iterdir()]) <= opened + follow.OPEN + 2
+    write(folder / "RECV0000.LOG", " and half", *numbered([999]))
+    write(folder / "new.LOG", *numbered([1000]))
+    assert sorted(reader.read()) == sorted(["half and half", *numbered([999, 1000])])
+    reader.start()
+    assert [line for line in reader.read() if line != "half"] == []
+
+
+def test_a_pattern_leaves_rotated_files_to_their_path(tmp_path: Path) -> None:
+    for name in ("mail.log", "mail.log.1", "mail.log.2.gz", "mail.err"):
+        (tmp_path / name).touch()
+    assert [Path(name).name for name in streams_of([str(tmp_path / "mail.*")])] == ["mail.err", "mail.log"]
+
+
+def test_what_is_no_file_is_said(tmp_path: Path, reading: Reading) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = reading(tmp_path / "pipe")
+    assert reader.read() == []
+    assert "is not a file" in reader.stream.problem

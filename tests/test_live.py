@@ -126,6 +126,32 @@ def test_a_pipe_is_read_as_it_is_written(start: Start) -> None:
     assert reader.rows() == ALL
 
 
+def test_the_pages_read_a_pipe(start: Start) -> None:
+    served = start("serve", "--listen", "127.0.0.1:0", "--timezone", "UTC", "--follow", "-")
+    assert served.process.stdin is not None
+    served.process.stdin.write(LOG)
+    served.process.stdin.flush()
+    until(True, lambda: served.rows().get("accepted", 0) > 400)
+    served.process.stdin.close()
+    served.process.stdin = None
+    until(ALL, served.rows)
+    assert "standard input has ended" in served.end()
+
+
+@pytest.mark.parametrize("command", [("ingest", "--follow", *ZONES), ("serve", "--listen", "127.0.0.1:0", "--timezone", "UTC", "--follow")])
+def test_rows_expire_while_reading_goes_on(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """They are of the year 2001; their sums stay, and they do not come back."""
+    log = tmp_path / "mail.log"
+    log.write_bytes(LOG)
+    Site(tmp_path).ingest("--year", "2001", log)
+    site = Site(tmp_path)
+    site.environment["SMTP_AUTH_REPORT_RETENTION_DAYS"] = "30"
+    running = Running(site, *command, log)
+    until([], site.rows)
+    running.end()
+    assert site.report("summary", "--from", "2001-01-01", "--to", "2001-12-31")["totals"]["messages"] == ALL["accepted"]
+
+
 def test_the_same_lines_from_two_files_count_once(tmp_path: Path, start: Start) -> None:
     for name in ("mail.log", "syslog"):
         (tmp_path / name).write_bytes(LOG)

@@ -88,12 +88,13 @@ def commands() -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int | None, *, follow: bool, **flags: str | None) -> None:
     """Read logs: plain, gz, xz, bz2 or zst files, or - for standard input. Reading a file twice adds nothing."""
+    os.umask(0o077)
+    settings = load(flags)
+
     from smtp_auth_report.ingest import Ingest, Reading
     from smtp_auth_report.site_key import site_key
     from smtp_auth_report.sources import SOURCES
 
-    os.umask(0o077)
-    settings = load(flags)
     if source not in {"auto", *(kind.name for kind in SOURCES)}:
         raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
     reading = Reading(settings.log_zone, settings.timezone_given, year, settings.server, source)
@@ -124,8 +125,9 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     from smtp_auth_report.live import Following
     from smtp_auth_report.site_key import site_key
     from smtp_auth_report.store import shared
-    from smtp_auth_report.supervisor import end_with
+    from smtp_auth_report.supervisor import end_with, tidying
 
+    open_files_allowed()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -138,11 +140,20 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
             store = open_for(settings, memory_limit=INGEST_MEMORY)
             if not isinstance(store, shared.SharedStore):
                 held.enter_context(shared.sharing(store, shared.socket_of(settings.database)))
+                held.enter_context(tidying(store, int(settings.retention_days), now))
             return store
 
         say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
         Following(opened, site_key(settings.state_path), reading, now, paths, say).run(stop)
     os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
+
+
+def open_files_allowed() -> None:
+    """As many open files as the machine lets this process have: every rotated file that was never read is one."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @commands.command()
@@ -155,6 +166,10 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
 )
 def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     """Serve the pages and the JSON API, and read logs as they are written."""
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    settings = load(flags | {"display_timezone": flags["timezone"]})
+
     from contextlib import nullcontext
 
     from smtp_auth_report.store import shared
@@ -162,9 +177,6 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     from smtp_auth_report.web.application import Site
     from smtp_auth_report.web.application import serve as serve_pages
 
-    os.umask(0o077)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings = load(flags | {"display_timezone": flags["timezone"]})
     store = open_for(settings, alone=True)
     site = Site(store=store, settings=settings, clock=now)
     try:
@@ -189,9 +201,10 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
 @click.option("--series", is_flag=True, help="With csv and table: what the chart draws, instead of the rows.")
 def report(name: str, since: str | None, until: str | None, form: str, *, series: bool, **flags: Any) -> None:
     """Print a report: summary, sending-volume, tls-usage, auth-methods, clients or failures."""
+    settings = load({"config": flags["config"], "database": flags["database"]})
+
     from smtp_auth_report.reports import REPORTS, ask, render
 
-    settings = load({"config": flags["config"], "database": flags["database"]})
     store = open_for(settings, read_only=True)
     try:
         selection = selected(store, settings, since, until, flags)
@@ -217,9 +230,10 @@ def report(name: str, since: str | None, until: str | None, form: str, *, series
 @click.option("--output", metavar="FILE", default="-", help="Where to write it; default standard output.")
 def export(since: str | None, until: str | None, form: str, output: str, **flags: Any) -> None:
     """Write one row per submission. Without a period, all of them."""
+    settings = load({"config": flags["config"], "database": flags["database"]})
+
     from smtp_auth_report.exports import EXPORTS
 
-    settings = load({"config": flags["config"], "database": flags["database"]})
     store = open_for(settings, read_only=True)
     try:
         selection = selected(store, settings, since, until, flags, everything=True)

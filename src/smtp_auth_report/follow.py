@@ -16,11 +16,12 @@ How a log moves on
     several of these, unwatched    from the newest file that is known, all that are newer are read, oldest first
 
 Of a path that was never read before, the rotated files that are still there are read first. Of a directory all files
-are read, oldest first, and new ones as they come.
+are read, oldest first and a few at a time, and new ones as they come. A file has begun when its first line is whole:
+what it shares with others is told by its beginning.
 
 What goes wrong
     Nothing is raised for a file that is missing, empty, unreadable or damaged: `problem` says it, and it is tried again.
-    Lines that a rotation has lost are a Gap.
+    Lines that a rotation may have lost, and those of a rotated file that cannot be read, are a Gap.
 
 See also
     pipes.py for streams without a file
@@ -31,13 +32,14 @@ from __future__ import annotations
 import glob
 import os
 import re
+import stat
 import time as clocks
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from smtp_auth_report.changes import Gap, Position
-from smtp_auth_report.checkpoint import beginning, candidates
+from smtp_auth_report.checkpoint import beginning, digest
 from smtp_auth_report.checkpoint import position as position_of
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
@@ -50,6 +52,14 @@ LINGER = 60.0
 
 IDLE = 3600.0
 """Seconds after which an unchanged file of a directory is closed."""
+
+OPEN = 32
+"""Files of a directory that are open at a time, while others wait."""
+
+TRUNCATED = "log truncated"
+MISSED = "rotated away before it was read"
+UNREADABLE = "rotated file that cannot be read"
+DAMAGED = "damaged file"
 
 # mail.log.1, mail.log.2.gz, mail.log-20260830.zst, mail-20260830.log, mail.1.log.xz
 _ROTATED = r"(?:{stem}[.-](?P<inner>\d[\d_T-]*){suffix}|{name}[.-](?P<outer>\d[\d_T-]*|old))(?:\.(?:gz|xz|bz2|zst))?"
@@ -94,14 +104,20 @@ class Known:
     """How far every file was read, whichever stream read it."""
 
     def __init__(self, positions: Iterable[Position]) -> None:
-        self._positions = {(p.head, p.head_size): p for p in positions}
+        self._positions: dict[tuple[str, int], Position] = {}
+        self._sizes: set[int] = set()
+        self.add(positions)
 
     def add(self, positions: Iterable[Position]) -> None:
-        self._positions.update({(p.head, p.head_size): p for p in positions})
+        for position in positions:
+            self._positions[position.head, position.head_size] = position
+            self._sizes.add(position.head_size)
 
     def find(self, log: Log) -> Position | None:
         """Go, in a file, to the place where reading it stopped; None, and at its beginning, if it is new."""
-        return next((p for p in candidates(self._positions.values(), log.head) if log.stands_at(p)), None)
+        heads = ((digest(log.head[:size]), size) for size in self._sizes if 0 < size <= len(log.head))
+        found = sorted((self._positions[head] for head in heads if head in self._positions), key=lambda p: p.offset, reverse=True)
+        return next((p for p in found if log.stands_at(p)), None)
 
 
 class _Files:
@@ -112,11 +128,14 @@ class _Files:
     def __init__(self, path: str, known: Known, clock: Clock) -> None:
         self.name = path
         self.problem = ""
+        self._trouble = ""  # what is said as long as nothing worse is: a rotated file that is lost
         self._known = known
         self._clock = clock
         self._logs: list[Log] = []
         self._until: dict[Log, float] = {}  # files that nobody should write to any more, and when they are let go
+        self._left: list[Log] = []  # let go since positions were told
         self._marked: dict[Log, int] = {}  # offset last told by `positions`
+        self._told: set[tuple[int, int]] = set()  # files of which it was said that they are lost
         self._gaps: list[Gap] = []
         self._year: int | None = None
 
@@ -136,19 +155,18 @@ class _Files:
     def read(self) -> Iterator[bytes]:
         """Whole lines that have come since, in order."""
         self._look()
-        for log in list(self._logs):
-            try:
-                yield from log.batches()
-            except InputError as error:
-                self.problem = str(error)
+        yield from self._batches()
         yield from self._let_go()
 
     def positions(self, options: str, evidence: str) -> list[Position]:
         """How far each file has been read, of those that have moved since this was last asked."""
-        moved = [log for log in self._logs if log.offset and self._marked.get(log) != log.offset]
+        moved = [log for log in (*self._left, *self._logs) if log.offset and self._marked.get(log) != log.offset]
         self._marked.update((log, log.offset) for log in moved)
-        positions = [position_of(log.head, log.offset, log.before, log.path, options, evidence) for log in moved]
+        positions = [_place(log, options, evidence) for log in moved]
         self._known.add(positions)
+        for log in self._left:
+            self._marked.pop(log, None)
+        self._left.clear()
         return positions
 
     def gaps(self) -> list[Gap]:
@@ -165,10 +183,26 @@ class _Files:
         """Open what is new."""
         raise NotImplementedError
 
-    def _open(self, path: str) -> Log | None:
-        """A file, at the place where reading it stopped; None for one that has nothing to read, or cannot be read."""
+    def _batches(self) -> Iterator[bytes]:
+        for log in list(self._logs):
+            try:
+                yield from log.batches()
+            except InputError as error:
+                self._given_up(log.file, str(error), DAMAGED)
+                if log.packed:
+                    self._leave(log)  # half a line before the damage is none
+            else:
+                if log.packed:
+                    yield from self._finish(log)
+
+    def _open(self, path: str, *, growing: bool = True) -> Log | None:
+        """A file, at the place where reading it stopped; None for one that has not begun, or cannot be read."""
         try:
-            if not Path(path).stat().st_size:
+            found = Path(path).stat()
+            if not stat.S_ISREG(found.st_mode):
+                self.problem = f"{path}: is not a file; hand its lines over on standard input, as -"
+                return None
+            if not found.st_size:
                 return None
             log = Log(path, self._clock())
         except OSError as error:
@@ -177,34 +211,53 @@ class _Files:
         except InputError as error:
             self.problem = str(error)
             return None
-        found = self._known.find(log)
-        if found is None:
+        if growing and not log.begun:
+            log.close()
+            return None
+        place = self._known.find(log)
+        if place is None:
             self._known.add([beginning(log.head, path)])
-        elif found.offset and self._year is None:
-            self._year = int(found.evidence.split()[0]) or None
+        else:
+            self._recall_year(place)
         return log
 
-    def _let_go(self) -> Iterator[bytes]:
-        """Close files that are done with, once their position is told; a last line without an end is taken as it is."""
-        now = clocks.monotonic()
-        done = [log for log, until in self._until.items() if now > until or log.packed]
-        for log in done:
-            if self._marked.get(log, 0) == log.offset:
-                if log.tail:
-                    yield log.tail
-                self._drop(log)
+    def _recall_year(self, place: Position) -> None:
+        if place.offset:
+            self._year = self._year or int(place.evidence.split()[0]) or None
 
-    def _drop(self, log: Log) -> None:
+    def _let_go(self) -> Iterator[bytes]:
+        """Close files that are done with; a last line without an end is taken as it is."""
+        now = clocks.monotonic()
+        for log in [log for log, until in self._until.items() if now > until]:
+            yield from self._finish(log)
+
+    def _finish(self, log: Log) -> Iterator[bytes]:
+        tail = log.tail
+        self._leave(log)
+        if tail:
+            yield tail
+
+    def _leave(self, log: Log) -> None:
+        """Close a file; its position is told with the next ones."""
+        self._left.append(log)
+        if log.offset:
+            self._known.add([_place(log, "", f"{self._year or 0}")])
         self._logs.remove(log)
         self._until.pop(log, None)
-        self._marked.pop(log, None)
         log.close()
 
     def _cut(self, log: Log) -> None:
         """A file was truncated: what it held may stand in a copy, which is read from the place where this one stopped."""
-        self._lost("log truncated")
-        self._known.add([position_of(log.head, log.offset, log.before, log.path, "", f"{self._year or 0}")])
-        self._drop(log)
+        self._lost(TRUNCATED)
+        self._leave(log)
+
+    def _given_up(self, file: tuple[int, int], problem: str, reason: str) -> None:
+        """What a file holds is lost; each is told once."""
+        self._trouble = problem
+        self.problem = self.problem or problem
+        if file not in self._told:
+            self._told.add(file)
+            self._lost(reason)
 
     def _lost(self, reason: str) -> None:
         self._gaps.append(Gap(self.name, self._clock(), reason, None))
@@ -217,8 +270,7 @@ class FileStream(_Files):
         super().__init__(path, known, clock)
         self._followed_before = followed_before
         self._current: Log | None = None
-        self._found = False  # among the rotated files one that was read before
-        self._stood: tuple[int, int, bool] | None = None  # device, inode, whether empty: of the path when last looked at
+        self._stood: Stands | None = None  # where nothing could be opened yet
 
     def _look(self) -> None:
         """Is the path still the file that was read, and does that still hold what was read of it?"""
@@ -227,43 +279,53 @@ class FileStream(_Files):
             self._cut(current)
             self._current = self._stood = current = None
         try:
-            found = Path(self.name).stat()
+            stands = _stands(Path(self.name).stat())
         except OSError as error:
             self.problem = f"{self.name}: {error.strerror}; waiting for it"
-            if self._stood is not None or self._logs:
+            if self._stood == NOWHERE or self._logs:
                 return
-            stands = (0, 0, True)
-        else:
-            stands = (found.st_dev, found.st_ino, not found.st_size)
-            self.problem = ""
-        if stands == self._stood or (current is not None and current.file == stands[:2]):
-            return
-        if current is not None:
-            self._until[current] = clocks.monotonic() + LINGER
-        self._catch_up()
-        self._stood = stands if self._current is None else None
+            stands = NOWHERE
+        if current is not None and current.file == stands[:2]:
+            self.problem = self._trouble
+        elif stands != self._stood:
+            if current is not None:
+                self._until[current] = clocks.monotonic() + LINGER
+            self._catch_up(stands)
+            self._stood = stands if self._current is None else None
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, stands: Stands) -> None:
         """Open the path, and before it what was rotated away and holds lines that were not read."""
+        self.problem = self._trouble = ""
+        current: Log | None = None
+        missed: dict[Log, Position | None] = {}
         for _ in range(RETRIES):
+            for log in (*missed, *([current] if current else [])):
+                log.close()  # a rotation came between: the same file may be there twice, another not at all
             stood = self._standing()
-            missed = self._missed()
-            self._current = self._open(self.name)
+            current = self._open(self.name)
+            missed = self._missed(current)
             if self._standing() == stood:
                 break
-            for log in (*missed, *([self._current] if self._current else [])):
-                log.close()  # a rotation came between: the same file may be there twice, another not at all
-        if not self._found and missed and self._followed_before:
-            self._lost("rotated away before it was read")
-        self._followed_before = False
-        if self._current is not None:
-            begin = self._current.head
-            for copy in [log for log in missed if begin.startswith(log.head) or log.head.startswith(begin)]:
-                missed.remove(copy)  # the path is about to be truncated
-                copy.close()
-        self._logs += [*missed, *([self._current] if self._current else [])]
+        self._current = current
+        self._tell_losses(current, missed, current.file[1] if current else stands[1])
         for log in missed:
             self._until[log] = clocks.monotonic() + LINGER
+        for log in [*missed][1:]:
+            log.wait()
+        self._logs += [*missed, *([current] if current else [])]
+
+    def _tell_losses(self, current: Log | None, missed: dict[Log, Position | None], inode: int) -> None:
+        """Of a log that was followed before, tell what rotations have lost while nobody looked."""
+        if not self._followed_before or not (current or missed):
+            return
+        self._followed_before = False
+        places = [place for place in missed.values() if place is not None]
+        if current is not None and current.offset:
+            return  # it is the file that was read
+        if not places:
+            self._lost(MISSED)
+        elif any(_inode(place) == inode for place in places):
+            self._lost(TRUNCATED)  # copied and cut: the path is the file still that it was
 
     def _standing(self) -> list[tuple[str, int]]:
         """The path and what was rotated away from it, each with its inode."""
@@ -273,34 +335,67 @@ class FileStream(_Files):
         except FileNotFoundError:
             return []
 
-    def _missed(self) -> list[Log]:
-        """Rotated files from the newest that is known on, oldest first; of one that is just being compressed, one of both."""
+    def _missed(self, current: Log | None) -> dict[Log, Position | None]:
+        """
+        Rotated files from the newest that is known on, oldest first, each with the place where reading it stopped.
+        Of one that is just being copied or compressed, one of both. While the path itself is new, also what is known of the
+        file before: its writer may have gone on in it after the next was begun.
+        """
         held = {log.file for log in self._logs}
-        missed: list[Log] = []
-        self._found = False
+        missed: dict[Log, Position | None] = {}
+        seen = 0
+        wanted = 1 if current is not None and current.offset else 2
         for path in rotated(self.name):
-            try:
-                found = Path(path).stat()
-                if (found.st_dev, found.st_ino) in held:
-                    self._found = True
-                    break
-                log = Log(path, self._clock())
-            except (OSError, InputError):
+            log = self._rotated(path)
+            if log is None:
                 continue
-            if _same_start(log, self._logs):
-                self._found = True  # compressed meanwhile, and still read from the file that it was
-                log.close()
+            if log.file in held or _same_start(log, self._logs):
+                log.close()  # perhaps compressed meanwhile, and still read from the file that it was
                 break
-            if _same_start(log, missed):
-                log.close()
+            if _same_start(log, [*missed, *([current] if current else [])]):
+                log.close()  # a copy of the path is about to become all there is of it
                 continue
             place = self._known.find(log)
-            missed.append(log)
-            if place is not None:
-                self._year = self._year or int(place.evidence.split()[0]) or None
-                self._found = True
+            if place is None and seen:
+                log.close()
                 break
-        return missed[::-1]
+            missed[log] = place
+            if place is not None:
+                seen += 1
+                self._recall_year(place)
+                if seen == wanted:
+                    break
+        return dict(reversed(missed.items()))
+
+    def _rotated(self, path: str) -> Log | None:
+        """One of the rotated files; None for one that has gone, has nothing or cannot be read, which is said."""
+        try:
+            found = Path(path).stat()
+            return Log(path, self._clock()) if found.st_size else None
+        except FileNotFoundError:
+            return None
+        except (OSError, InputError) as error:
+            if Path(path).exists():
+                self._given_up((found.st_dev, found.st_ino), str(error), UNREADABLE)
+            return None
+
+
+Stands = tuple[int, int, int, int]
+NOWHERE: Stands = (0, 0, 0, 0)
+
+
+def _stands(found: os.stat_result) -> Stands:
+    """What tells whether a path is another file than it was, or could be opened now."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def _place(log: Log, options: str, evidence: str) -> Position:
+    """Where reading a file stands; the inode tells a file that was cut from one that was renamed."""
+    return position_of(log.head, log.offset, log.before, log.path, options, f"{evidence} inode {log.file[1]}")
+
+
+def _inode(place: Position) -> int:
+    return int(place.evidence.rpartition(" inode ")[2] or 0) if " inode " in place.evidence else 0
 
 
 def _same_start(log: Log, others: Iterable[Log]) -> bool:
@@ -313,7 +408,23 @@ class DirectoryStream(_Files):
 
     def __init__(self, path: str, known: Known, clock: Clock) -> None:
         super().__init__(path, known, clock)
-        self._done: dict[tuple[int, int], tuple[int, int]] = {}  # device, inode -> size, time of change when it was closed
+        self._seen: dict[tuple[int, int], tuple[int, int]] = {}  # device, inode -> size, time of change when last opened
+        self._waiting = 0
+
+    @property
+    def behind(self) -> int:
+        """Bytes on disk that were not read yet, of files that wait for their turn too."""
+        return super().behind + self._waiting
+
+    def read(self) -> Iterator[bytes]:
+        """Whole lines that have come since, a few files at a time."""
+        while True:
+            self._look()
+            yield from self._batches()
+            were_open = len(self._logs)
+            yield from self._let_go()
+            if not self._waiting or len(self._logs) == were_open:
+                return
 
     def _look(self) -> None:
         self.problem = ""
@@ -321,15 +432,35 @@ class DirectoryStream(_Files):
         for cut in [log for log in self._logs if log.rewritten]:
             self._cut(cut)
         held = {log.file: log for log in self._logs}
+        seen: dict[tuple[int, int], tuple[int, int]] = {}
+        self._waiting = 0
         for path, found in self._files():
             key, state = (found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns)
-            if key in held:
-                if self._done.get(key) != state:
-                    self._until[held[key]] = now + IDLE
-            elif self._done.get(key) != state and (log := self._open(path)):
-                self._logs.append(log)
+            log = held.get(key)
+            if self._seen.get(key) == state:
+                seen[key] = state
+                continue
+            if log is None and len(self._logs) >= OPEN:
+                self._waiting += found.st_size
+            elif log or (log := self._open(path, growing=self._clock() - found.st_mtime_ns // 1000 < IDLE * 1e6)):
+                self._take(log)
                 self._until[log] = now + IDLE
-            self._done[key] = state
+                seen[key] = state
+        self._seen = seen
+
+    def _take(self, log: Log) -> None:
+        if log not in self._logs:
+            if self._logs:
+                log.wait()
+            self._logs.append(log)
+
+    def _let_go(self) -> Iterator[bytes]:
+        """All that were read make room for those that wait; of half a line the rest may come yet."""
+        yield from super()._let_go()
+        half = self._clock() - int(LINGER * 1e6)
+        for log in list(self._logs) if self._waiting else ():
+            if not log.tail or self._seen.get(log.file, (0, 0))[1] // 1000 < half:
+                yield from self._finish(log)
 
     def _files(self) -> list[tuple[str, os.stat_result]]:
         """What there is to read, oldest first."""
@@ -361,9 +492,10 @@ def rotated(path: str) -> list[str]:
 
 
 def streams_of(paths: Iterable[str]) -> Iterator[str]:
-    """Paths that patterns stand for now; a path without wildcards stands for itself."""
+    """Paths that patterns stand for now, rotated files left to the path they come from; without wildcards it is itself."""
     for path in paths:
         if any(sign in path for sign in "*?[") and not Path(path).exists():
-            yield from sorted(found for found in glob.glob(path) if Path(found).is_file())  # noqa: PTH207 - a pattern may be absolute
+            found = [name for name in glob.glob(path) if Path(name).is_file()]  # noqa: PTH207 - a pattern may be absolute
+            yield from sorted(set(found).difference(*(rotated(name) for name in found)))
         else:
             yield path

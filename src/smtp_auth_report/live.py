@@ -29,6 +29,7 @@ from smtp_auth_report.changes import Applied, Changes, Commit, Intake
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
 from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, feed, recalled
+from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.sources import Source
 from smtp_auth_report.store.interface import Store
@@ -74,8 +75,8 @@ class Following:
         self._say = say
         self.store = open_store()
         self.names = Names(self.store, key)
-        self.known = Known(p for p in self.store.positions() if p.options == reading.text)
-        self._before = {state.stream for state in self.store.streams()}
+        self.known = Known(self.store.positions())
+        self._before = {state.stream for state in self.store.streams() if state.lines}
         self._tails: dict[str, Tail] = {}
         self.stop = Event()
 
@@ -132,7 +133,7 @@ class Following:
         return any(more)
 
     def _stream(self, name: str) -> Stream:
-        if name == "-":
+        if name == STDIN:
             return PipeStream(self.clock)
         if name.startswith(JOURNAL):
             return JournalStream(name, self.store.positions(), self.clock)
@@ -143,7 +144,8 @@ class Following:
     def _wakes(self) -> Iterator[object]:
         """Each time something may have come."""
         while not self.stop.is_set():
-            folders = {str(folder) for folder in map(_folder, self._paths) if folder.is_dir()}
+            paths = [path for path in self._paths if path != STDIN and not path.startswith(JOURNAL)]
+            folders = {str(folder) for folder in map(_folder, paths) if folder.is_dir()}
             yield None
             if not folders:
                 self.stop.wait(LOOK)

@@ -74,12 +74,18 @@ class Log:
         self._looked = (0, 0)  # size and time of change when `rewritten` was last asked
         self._overlong = False  # what comes up to the next line's end is passed over
         self._before = b""  # the last bytes before `offset`
+        self._damage: Exception | None = None  # raised when what was unpacked before it has been given
         self._now = now
         self._raw = self._open()
         self._once = path == STDIN or not self._raw.seekable()  # a pipe can be read but once
+        self.file = self._identity()
         self.packed = self._magic()
         self._stream = self._unpack()
-        self.head = self._read_head()
+        try:
+            self.head = self._read_head()
+        except InputError:
+            self.close()
+            raise
         self.reference = self._reference()
 
     def __enter__(self) -> Self:
@@ -123,7 +129,23 @@ class Log:
         return b"" if self._overlong else self._rest
 
     @property
-    def file(self) -> tuple[int, int]:
+    def begun(self) -> bool:
+        """Whether its first line is whole, before which it cannot be told from others."""
+        return bool(self.packed) or b"\n" in self._start or len(self._start) >= BLOCK
+
+    def wait(self) -> None:
+        """Hold nothing of it in memory until it is read: back to the place where reading goes on."""
+        if not self.packed:
+            self._raw.seek(self.offset)
+        elif not self.offset:
+            self._raw.seek(0)
+            self._damage = None
+            self._stream = self._unpack()
+        else:
+            return
+        self._start = b""
+
+    def _identity(self) -> tuple[int, int]:
         """Device and inode: the same after it is renamed."""
         status = os.fstat(self._raw.fileno())
         return status.st_dev, status.st_ino
@@ -182,16 +204,10 @@ class Log:
         return self._raw
 
     def _read_head(self) -> bytes:
-        head = b""
         try:
-            while len(head) < BLOCK:
-                more = self._stream.read(BLOCK - len(head))
-                if not more:
-                    break
-                head += more
+            head = self._unpacked(BLOCK)
         except _DAMAGE as error:
-            if not head:
-                raise InputError(f"{self.name}: damaged {self.packed or 'file'}: {error}") from None
+            raise InputError(f"{self.name}: damaged {self.packed or 'file'}: {error}") from None
         if not head:
             raise InputError(f"{self.name}: is empty; is this the log your mail server writes to?")
         self._start = head
@@ -272,7 +288,7 @@ class Log:
             passed += len(content)
             before = (before + content)[-TAIL:]
             try:
-                content = self._stream.read(BLOCK)
+                content = self._unpacked(BLOCK)
             except _DAMAGE:
                 content = b""
             if not content:
@@ -286,6 +302,7 @@ class Log:
 
     def _rewind(self) -> bool:
         self._raw.seek(0)
+        self._damage = None
         self._stream = self._unpack()
         self._read_head()
         return False
@@ -313,18 +330,18 @@ class Log:
 
     def _chunks(self, size: int) -> Iterator[bytes]:
         more, self._start = self._start, b""
-        while more := more or self._whole(partial(self._stream.read, size)):
+        while more := more or self._whole(partial(self._unpacked, size)):
             yield more
             more = b""
 
     def _chunks_ahead(self, size: int) -> Iterator[bytes]:
         more, self._start = self._start, b""
         with ThreadPoolExecutor(1, "read") as thread:
-            coming = thread.submit(self._stream.read, size)
+            coming = thread.submit(self._unpacked, size)
             if more:
                 yield more
             while more := self._whole(coming.result):
-                coming = thread.submit(self._stream.read, size)
+                coming = thread.submit(self._unpacked, size)
                 yield more
 
     def _whole(self, read: Callable[[], bytes]) -> bytes:
@@ -335,6 +352,24 @@ class Log:
                 f"{self.name}: damaged {self.packed or 'file'} after {self.offset} bytes: {error}; what came before was read"
             ) from None
 
+    def _unpacked(self, size: int) -> bytes:
+        """So many bytes, fewer at the end. A damaged archive gives what can be unpacked before the error is raised."""
+        if self._damage is not None:
+            raise self._damage
+        parts: list[bytes] = []
+        wanted = size
+        try:
+            while wanted and (more := cast("BufferedReader", self._stream).read1(wanted)):
+                parts.append(more)
+                wanted -= len(more)
+        except _DAMAGE as error:
+            if not parts:
+                raise
+            self._damage = error
+        return b"".join(parts) if len(parts) != 1 else parts[0]
+
     def _advance(self, batch: bytes) -> None:
+        if len(self.head) < HEAD:  # it was short when it was opened
+            self.head += batch[len(self.head) - self.offset :][: HEAD - len(self.head)]
         self.offset += len(batch)
         self._before = (self._before + batch[-TAIL:])[-TAIL:]

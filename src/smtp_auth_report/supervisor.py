@@ -9,7 +9,8 @@ Reading in a process of its own, beside the one that serves.
         ...
 
 Pages stay quick while a backlog is read: the reader has an interpreter of its own, and hands what it read to the
-process that holds the database. A reader that ends is started again, after a pause that grows to half a minute.
+process that holds the database. A reader that ends is started again, after a pause that grows to half a minute; one
+that has read standard input to its end is not.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import subprocess
 import sys
 import time as clocks
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 from smtp_auth_report.errors import StoreError
+from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Store
 
@@ -33,6 +35,8 @@ STEADY = 60.0
 
 STOPPING = 10.0
 TIDY_EVERY = 3600.0
+TIDY_SOON = 5.0
+"""Seconds after the start, for a program that seldom runs for an hour."""
 
 
 @contextmanager
@@ -53,11 +57,15 @@ def _keep_reading(arguments: list[str], settings: Settings, say: Callable[[str],
     pause = 1.0
     while not stop.is_set():
         began = clocks.monotonic()
-        reader = subprocess.Popen(command, env=os.environ | settings.environment, stdin=subprocess.DEVNULL)  # noqa: S603 - ourselves
+        given = None if STDIN in arguments else subprocess.DEVNULL
+        reader = subprocess.Popen(command, env=os.environ | settings.environment, stdin=given)  # noqa: S603 - ourselves
         while reader.poll() is None and not stop.wait(0.2):
             pass
         if stop.is_set():
             _end(reader)
+            return
+        if reader.returncode == 0 and arguments[-1:] == [STDIN]:
+            say("standard input has ended; what was read is served")
             return
         pause = 1.0 if clocks.monotonic() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
         say(f"reading ended with status {reader.returncode}; it starts again in {pause:.0f} seconds")
@@ -109,14 +117,13 @@ def tidying(store: Store, days: int, clock: Callable[[], int]) -> Iterator[None]
     stop = Event()
 
     def work() -> None:
-        while not stop.is_set():
-            try:
+        pause = TIDY_SOON
+        while not stop.wait(pause):
+            pause = TIDY_EVERY
+            with suppress(StoreError):  # a full disk, say: what writes new rows tells of it
                 if days:
                     store.expire(clock() - days * 86_400_000_000)
                 store.seal()
-            except StoreError:
-                pass  # a full disk, say: what writes new rows tells of it
-            stop.wait(TIDY_EVERY)
 
     Thread(target=work, daemon=True).start()
     try:

@@ -43,11 +43,14 @@ def socket_of(database: str) -> Path:
 @contextmanager
 def sharing(store: Store, path: Path) -> Iterator[None]:
     """Answer other processes until the block ends. The caller holds the database, so a socket left over is dead."""
-    path.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     mask = os.umask(0o177)
     try:
+        path.unlink(missing_ok=True)
         listener = Listener(_address(path, folder), family="AF_UNIX")
+    except OSError as error:
+        os.close(folder)
+        raise StoreError(f"{path}: cannot be made: {error.strerror}; the database's folder must be one to write in") from None
     finally:
         os.umask(mask)
     Thread(target=_listen, args=(listener, store), daemon=True).start()
