@@ -192,3 +192,14 @@ def test_discarded_keywords_do_not_end_a_session(monkeypatch: pytest.MonkeyPatch
     for sieve in (True, False):
         rows = outcome(log(*lines), [], monkeypatch, sieve=sieve)[0][0][0]
         assert [row.tls_version for row in rows.values()] == ["TLSv1.2"]
+
+
+def test_what_syslogd_says_was_repeated_is_the_line_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = "warning: unknown[192.0.2.7]: SASL LOGIN authentication failed: x, sasl_username=eve"
+    smtpd = "postfix/smtpd[701]"
+    passed_over = ["postfix/qmgr[91]: 4F1A0220001: removed", "syslogd: last message repeated 3 times"]
+    text = log(*session(), f"{smtpd}: connect from unknown[192.0.2.7]", f"{smtpd}: {failure}", *passed_over)
+    cuts = [text.index(b": removed\n") + len(b": removed\n")]
+    with_it = outcome(text, cuts, monkeypatch, sieve=True)
+    without = outcome(text, cuts, monkeypatch, sieve=False)
+    assert with_it[:2] == without[:2]

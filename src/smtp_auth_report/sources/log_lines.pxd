@@ -67,3 +67,4 @@ cdef class LogLines:
     cdef bint _seconds(self, Line *line) noexcept nogil
     cdef bint _same_minute(self, Line *line, Line *before) noexcept nogil
     cdef void _mark_bound(self) noexcept nogil
+    cdef bint _looks_back(self, Line *line) noexcept nogil

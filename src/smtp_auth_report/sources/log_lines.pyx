@@ -298,11 +298,17 @@ cdef class LogLines:
         for number in range(self.total):
             line = &self._lines[number]
             line.bound = line.kind == KEPT or before == NULL or memcmp(self._bytes + line.start, self._bytes + before.start, 3) != 0
-            if line.prefix == NOWHERE and before != NULL:
-                before.bound = True  # of "last message repeated 3 times" it is the line before that counts
+            if before != NULL and (line.prefix == NOWHERE or self._looks_back(line)):
+                before.bound = True
             before = line
         for number in range(self.total):
             self._lines[number].keep = self._lines[number].bound
+
+    cdef bint _looks_back(self, Line *line) noexcept nogil:
+        """Whether it is the line before that counts: syslogd: last message repeated 3 times"""
+        cdef const char *at = self._bytes + line.text
+        cdef const char *end = self._bytes + line.end
+        return begins(at, end, "last", 4) or begins(at, end, "[ID ", 4)
 
     # What is left
 

@@ -67,7 +67,7 @@ cdef class Columns:
     cdef object message_id(self, const char *at, const char *end)
     cdef int64_t code_of_client(self, tuple client) except -1
     cdef Numbers *add(self, Door door, bytes queue_id, account, sender, mechanism, tuple tls, message_id) except NULL
-    cdef int keep(self, Door door, Py_ssize_t begin, bint encrypted) except -1
+    cdef int keep(self, Door door, Py_ssize_t begin, bint encrypted, int64_t ended) except -1
     cdef int drop(self, Door door, Py_ssize_t begin) except -1
 
 

@@ -209,10 +209,11 @@ cdef class Columns:
         self.count += 1
         return numbers
 
-    cdef int keep(self, Door door, Py_ssize_t begin, bint encrypted) except -1:
+    cdef int keep(self, Door door, Py_ssize_t begin, bint encrypted, int64_t ended) except -1:
         """The messages since `begin` are those of one session."""
+        door.newest = max(door.newest, ended)
         for place in range(begin, self.count):
-            door.newest = max(door.newest, self._numbers[place].time)
+            door.newest = max(door.newest, self._numbers[place].opened, self._numbers[place].time)
         door.sessions += 1
         door.encrypted += encrypted
         return 0

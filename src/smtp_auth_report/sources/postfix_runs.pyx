@@ -151,7 +151,7 @@ cdef class Runs(LogLines):
     cdef Process *_process(self, Line *line) noexcept nogil:
         cdef Prefix *prefix = &self._prefixes[line.prefix]
         cdef const char *at = self._bytes + line.start + line.blank + 1 + prefix.size
-        cdef uint64_t pid = 0
+        cdef uint64_t pid = 1   # so that 07 is not 7
         while digit(at[0]):
             pid = pid * 10 + <uint64_t>(at[0] - 48)
             at += 1
@@ -331,7 +331,7 @@ cdef class Runs(LogLines):
                 run.first_signed = number
         elif line.says == ENDS:
             if not shown[run.group] and has(at, end, " starttls=", 10):
-                run.says = run.more = True
+                run.says = run.more = run.unusual = True
             elif has(at, end, " auth=", 6):
                 run.says = True
         elif line.says == QUIET and at[0] != 100:

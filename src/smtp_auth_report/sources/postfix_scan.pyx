@@ -69,7 +69,7 @@ cdef class Scan(Runs):
                 columns.drop(door, begin)
                 return 0
             number = self._lines[number].next
-        columns.keep(door, begin, encrypted)
+        columns.keep(door, begin, encrypted, <int64_t>times[last.minute] + last.micros)
         self._leave(run)
         return 0
 

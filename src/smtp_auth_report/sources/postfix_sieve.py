@@ -114,7 +114,9 @@ class Sieve:
             return ODD if b"postfix" in line else STRANGE
         stamp, raw, _ = parts
         where = origin(raw)
-        tag = lines.tag(where.tag) if where else None
+        if where is None:
+            return STRANGE  # postfix/smtpd[x]: with another pid, what begins so may be a program's
+        tag = lines.tag(where.tag)
         pid = b"[" in raw
         text = raw[: raw.rindex(b"[") + 1] if pid else raw + b": "
         blank = len(stamp)
@@ -123,7 +125,7 @@ class Sieve:
             return STRANGE if tag is None else ODD  # known, and yet not recognised: it is not plain
         known.add((blank, text))
         self.recognised += tag is not None
-        name = (where.host, where.tag) if where else (None, "")
+        name = where.host, where.tag
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
         host = self._hosts.setdefault(name[0], len(self._hosts))

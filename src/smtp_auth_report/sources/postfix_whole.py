@@ -53,8 +53,9 @@ class WholeSessions:
             if door is not None:
                 door.begin()
         scan.sessions(self._columns, doors, times)
-        if self._columns.count:
-            numbers, *common = self._columns.hand_over()
+        messages = self._columns.count
+        numbers, *common = self._columns.hand_over()  # where there are none, too: so that what was met is forgotten in time
+        if messages:
             self._join.changes.messages.append(Messages(np.frombuffer(numbers, NUMBERS), *common))
         for door in doors:
             if door is not None and door.sessions:
@@ -120,7 +121,7 @@ class WholeSessions:
                 lines.mechanism(mechanism), version, cipher, None, None, None, None, None, Outcome.AUTH_FAILED.value, reason,
             )  # fmt: skip
             join.changes.put(row)
-        server.newest = max(server.newest, ended, failures[-1][0])
+        server.newest = max(server.newest, ended, *(failure[0] for failure in failures))
         encrypted = cipher is not None
         join.about += len(failures) + 1 + encrypted
         join.tls_lines += encrypted
