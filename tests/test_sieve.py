@@ -60,7 +60,7 @@ def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *
         rows = changes.rows | {row.identity: row for messages in changes.messages for row in messages.rows()}
         brought.append((rows, changes.withdrawn, changes.unread, changes.gaps, changes.lines, changes.other, newest))
         begin = end
-    kept = [(entry._replace(sessions=""), comparable(entry.sessions)) for entry in source.remember() if entry.newest]
+    kept = {entry._replace(sessions=""): comparable(entry.sessions) for entry in source.remember() if entry.newest}
     return brought, kept, source.read
 
 

@@ -76,7 +76,7 @@ cdef class LogLines:
                 return False
             if found == STRANGE:
                 strange += 1
-                if strange > 1000 and strange > self.total // 4:
+                if strange > MANY and strange > self.total // 4:
                     return False
                 number += 1
         if strange > self.total // 4:
@@ -100,6 +100,7 @@ cdef class LogLines:
                 self._room = max(4096, 2 * self._room)
                 self._lines = <Line *>PyMem_RawRealloc(self._lines, self._room * sizeof(Line))
                 if not self._lines:
+                    self._room = 0
                     with gil:
                         raise MemoryError
             line = &self._lines[self.total]

@@ -193,6 +193,7 @@ cdef class Columns:
             self._room = max(1024, 2 * self._room)
             self._numbers = <Numbers *>PyMem_Realloc(self._numbers, self._room * sizeof(Numbers))
             if not self._numbers:
+                self._room = 0
                 raise MemoryError
         manner = (mechanism, tls)
         number = door.manners.get(manner)

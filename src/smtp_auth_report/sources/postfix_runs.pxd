@@ -23,9 +23,10 @@ cdef enum:
 
 
 cdef struct Run:
+    uint64_t pid            # as the table of processes has it
     int32_t first
     int32_t last
-    int32_t process         # its place in the table
+    int32_t host
     int32_t group
     int32_t instance
     int32_t ends

@@ -144,6 +144,8 @@ cdef class Runs(LogLines):
                 if process.run == NOWHERE or line.says == BEGINS:
                     self._begin(process, line, number)
                 self._add(&self._runs[process.run], process, line, number)
+            elif line.kind == KEPT and line.text:
+                self._say(line)  # a tag that was cut may be smtpd's
             elif line.kind == QUEUE:
                 self._find_id(line)
         return True
@@ -164,12 +166,14 @@ cdef class Runs(LogLines):
             self._run_room = max(1024, 2 * self._run_room)
             self._runs = <Run *>PyMem_RawRealloc(self._runs, self._run_room * sizeof(Run))
             if not self._runs:
+                self._run_room = 0
                 with gil:
                     raise MemoryError
         run = &self._runs[self._run_count]
         run.first = run.last = number
         run.group, run.instance = prefix.group, prefix.instance
-        run.process = <int32_t>(process - self._processes.places)
+        run.pid = process.key & ((1ULL << 40) - 1)
+        run.host = prefix.host
         run.ends = run.tls_lines = run.signed = run.failed = 0
         run.tls = run.first_signed = run.first_failed = NOWHERE
         run.begins = line.says == BEGINS
@@ -280,6 +284,7 @@ cdef class Runs(LogLines):
             if line.says == SIGNED:
                 mail = self._new_mail(line.key)
                 mail.under_way = True
+                mail.odd = mail.odd or line.kind == KEPT
                 mail.clients += 1
         for number in range(self.total):
             line = &self._lines[number]

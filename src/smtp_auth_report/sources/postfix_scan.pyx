@@ -172,13 +172,13 @@ cdef class Scan(Runs):
         return taken
 
     cdef list _seconds_of(self, Run *run, list times):
-        """In which seconds its process wrote the lines of a session."""
+        """In which seconds a process of this number wrote the lines of a session."""
         cdef int32_t number = run.first
         cdef Line *line
         cdef list found = []
         while number != NOWHERE:
             line = &self._lines[number]
-            found.append((run.process, (<int64_t>times[line.minute] + line.micros) // 1000000))
+            found.append((run.host, run.pid, (<int64_t>times[line.minute] + line.micros) // 1000000))
             number = line.next
         return found
 
