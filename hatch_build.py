@@ -82,8 +82,8 @@ def _digest() -> str:
 
 def _compile() -> bool:
     from Cython.Build import cythonize  # noqa: PLC0415 - only where something is to be compiled
-    from setuptools import Distribution, Extension  # noqa: PLC0415
-    from setuptools.errors import CCompilerError, ExecError, PlatformError  # noqa: PLC0415
+    from setuptools import Distribution, Extension  # noqa: PLC0415 - as above
+    from setuptools.errors import CCompilerError, ExecError, PlatformError  # noqa: PLC0415 - as above
 
     extensions = [Extension(f"{PACKAGE}.{path.stem}", [str(path)]) for path in sorted(SOURCES.glob("*.pyx"))]
     with tempfile.TemporaryDirectory() as folder:

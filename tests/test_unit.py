@@ -23,7 +23,7 @@ EXPOSURE = 20
 @pytest.fixture
 def unit() -> configparser.ConfigParser:
     parsed = configparser.ConfigParser(interpolation=None, strict=False, delimiters="=")
-    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]  # configparser's own way to keep case
     parsed.read(UNIT)
     return parsed
 
