@@ -3,7 +3,7 @@ A source as tests use it: log text in, rows out, without a store.
 
     rows = read(log("postfix/smtpd[1]: connect from ..."))      lines of one log, a second apart
     rows = read(text, feeds=[100, 200])                          the same bytes in three batches
-    source, changes = run(text)                                  what else a log brings about
+    reader, changes = run(text)                                  what else a log brings about
 
 Names of the parts of a session: `session()` gives the lines of one message sent after signing in, each part stated.
 """
@@ -16,8 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from smtp_auth_report.changes import Changes
-from smtp_auth_report.sources import Options
-from smtp_auth_report.sources.postfix import PostfixSource
+from smtp_auth_report.sources import SOURCES, LogReader, Options
 from smtp_auth_report.submission import Submission
 
 START = datetime(2026, 11, 23, 16, 6, 5, tzinfo=UTC)
@@ -65,9 +64,14 @@ def options(**stated: Any) -> Options:
     return Options(**{"zone": ZoneInfo("UTC"), "zone_given": True, "year": 2026, "now": NOW, "reference": NOW} | stated)
 
 
-def run(text: bytes, feeds: Iterable[int] = (), source: PostfixSource | None = None, **stated: Any) -> tuple[PostfixSource, Changes]:
+def reader(**stated: Any) -> LogReader:
+    """For one log, of any kind."""
+    return LogReader(SOURCES, options(**stated))
+
+
+def run(text: bytes, feeds: Iterable[int] = (), source: LogReader | None = None, **stated: Any) -> tuple[LogReader, Changes]:
     """Read a whole text, cut into batches at these bytes."""
-    source = source or PostfixSource(options(**stated))
+    source = source or reader(**stated)
     changes = Changes()
     begin = 0
     for end in (*feeds, len(text)):

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reading import START, log, options, read, session
+from reading import START, log, read, reader, session
 from smtp_auth_report.sources.envelope import Envelope, origin
-from smtp_auth_report.sources.postfix import PostfixSource
 from smtp_auth_report.submission import Submission
 
 LINE = re.compile(rb"(\w{3} \d\d \d\d:\d\d:\d\d) (\S+) ([^\[]+)\[(\d+)\]: (.*)")
@@ -133,7 +132,7 @@ def test_a_line_break_in_another_programs_line_is_no_line_of_ours() -> None:
     ],
 )
 def test_other_lines_bring_nothing_about(line: str) -> None:
-    source = PostfixSource(options())
+    source = reader()
     changes = source.feed(line.encode() + b"\n")
     assert (changes.rows, changes.unread) == ({}, [])
 
@@ -153,7 +152,7 @@ def test_any_bytes_are_split_or_passed_over(line: bytes) -> None:
 
 @given(st.lists(st.binary(max_size=200), max_size=30), st.sampled_from([b"", b"Nov 23 16:06:05 mail postfix/smtpd[1]: ", b'{"MESSAGE":']))
 def test_any_bytes_are_read_or_reported(lines: list[bytes], before: bytes) -> None:
-    source = PostfixSource(options())
+    source = reader()
     changes = source.feed(b"\n".join(before + line for line in lines) + b"\n")
     source.finish()
     assert changes.lines == len(b"\n".join(before + line for line in lines).split(b"\n"))

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reading import ANNA, CIPHER, PC, START, line_ends, log, options, read, run, session
+from reading import ANNA, CIPHER, PC, START, line_ends, log, read, reader, run, session
 from smtp_auth_report.sources import postfix_lines
-from smtp_auth_report.sources.postfix import PostfixSource
 from smtp_auth_report.submission import Submission
 
 SMTPD = "postfix/submission/smtpd[701]"
@@ -96,7 +95,7 @@ def test_cleartext_is_proven_when_the_door_shows_starttls_later_even_in_another_
     assert [row.tls_version for row in read(log(*clear, *proof))] == ["none"]
     first, changes = run(log(*clear))
     assert [row.tls_version for row in changes.rows.values()] == ["unknown"]
-    second = PostfixSource(options())
+    second = reader()
     second.recall(first.remember())
     _, later = run(log(*proof, start=START + timedelta(minutes=1)), source=second)
     assert [row.tls_version for row in later.rows.values()] == ["none"]
@@ -358,7 +357,7 @@ def test_open_sessions_go_on_in_the_next_file_wherever_it_is_cut() -> None:
         first, early = run(text[:cut])
         remembered = first.remember()
         assert "hunter2" not in json.dumps(remembered)
-        second = PostfixSource(options())
+        second = reader()
         second.recall(remembered)
         _, late = run(text[cut:], source=second)
         early.take(late)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reading import log, options, session
-from smtp_auth_report.sources import postfix
+from smtp_auth_report.sources import LogReader, postfix
 from smtp_auth_report.sources.postfix import PostfixSource
 
 LOGS = Path(__file__).parent / "logs"
@@ -41,17 +41,19 @@ NOISE = [
 class Counting(PostfixSource):
     """Counts the lines that were read one by one."""
 
-    read = 0
+    count = 0
 
-    def _read(self, found: Any) -> None:
-        self.read += len(found)
-        super()._read(found)
+    def read(self, found: Any) -> None:
+        self.count += len(found)
+        super().read(found)
 
 
 def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *, sieve: bool) -> tuple[list[Any], Any, int]:
     """What reading brings about, batch by batch; what it leaves; how many lines were read one by one."""
     monkeypatch.setattr(postfix, "WORTH_SIFTING", 1 if sieve else 1 << 60)
-    source = Counting(options())
+    source = LogReader([Counting], options())
+    [counting] = source.sources
+    assert isinstance(counting, Counting)
     brought = []
     begin = 0
     for end in (*cuts, len(text)):
@@ -61,7 +63,7 @@ def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *
         brought.append((rows, changes.withdrawn, changes.unread, changes.gaps, changes.lines, changes.other, newest))
         begin = end
     kept = {entry._replace(sessions=""): comparable(entry.sessions) for entry in source.remember() if entry.newest}
-    return brought, kept, source.read
+    return brought, kept, counting.count
 
 
 def comparable(sessions: str) -> Any:

@@ -30,7 +30,7 @@ from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.site_key import account_key, seal, unseal
-from smtp_auth_report.sources import NOT_LOOKED, SOURCES, Options, Source
+from smtp_auth_report.sources import NOT_LOOKED, SOURCES, LogReader, Options, Source
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
 
@@ -62,14 +62,13 @@ class Reading:
         """The kinds of log that it may be."""
         return [kind for kind in SOURCES if self.source in {"auto", kind.name}]
 
-    def sources(self, reference: int, now: int, year: int | None = None) -> list[Source]:
-        """One reader for each kind, for a log last written at `reference`; `year` is the one that reading had got to."""
-        options = Options(self.zone, self.zone_given, year or self.year, reference, now, self.server)
-        return [kind(options) for kind in self.kinds]
+    def reader(self, reference: int, now: int, year: int | None = None) -> LogReader:
+        """Of a log last written at `reference`; `year` is the one that reading had got to."""
+        return LogReader(self.kinds, Options(self.zone, self.zone_given, year or self.year, reference, now, self.server))
 
-    def evidence(self, source: Source) -> str:
+    def evidence(self, reader: LogReader) -> str:
         """Where the year of the stamps came from, to go on with."""
-        return f"{source.year} {'stated' if self.year else 'found'}"
+        return f"{reader.year} {'stated' if self.year else 'found'}"
 
 
 @dataclass(slots=True)
@@ -88,26 +87,13 @@ class Summary:
     problems: list[str] = field(default_factory=list)
 
 
-def recalled(remembered: list[Remembered], stream: str = "") -> list[Remembered]:
-    """Open sessions of each server for a stream to go on with: its own, else the newest there are."""
-    found: dict[str, Remembered] = {}
+def recalled(store: Store, kinds: Iterable[type[Source]], stream: str = "") -> list[Remembered]:
+    """Open sessions of each kind and server for a stream to go on with: its own, else the newest there are."""
+    remembered = [entry for kind in kinds for entry in store.remembered(kind.name)]
+    found: dict[tuple[str, str], Remembered] = {}
     for entry in sorted(remembered, key=lambda entry: (entry.stream == stream, entry.newest)):
-        found[entry.server] = entry
+        found[entry.source, entry.server] = entry
     return list(found.values())
-
-
-def feed(sources: list[Source], batch: bytes, changes: Changes, looked: list[object] | None = None) -> tuple[int, int]:
-    """Give a batch to every source; how many lines it had, and how many of them were about submission to none."""
-    lines = about = 0
-    for source, ahead in zip(sources, looked or [NOT_LOOKED] * len(sources), strict=True):
-        found = source.feed(batch, ahead)
-        lines, about = found.lines, about + found.lines - found.other
-        found.lines = found.other = 0
-        changes.take(found)
-    other = max(0, lines - about)
-    changes.lines += lines
-    changes.other += other
-    return lines, other
 
 
 class Names:
@@ -223,7 +209,7 @@ class Ingest:
                     self.summary.problems.append(str(error))
                     continue
                 sample = log.sample()
-                begins = min(source.settle(sample, log.start) for source in self._sources(log))
+                begins = self._reader(log).settle(sample, log.start)
                 opened.append((begins, log, sample))
             for _, log, sample in sorted(opened, key=lambda entry: entry[0]):
                 try:
@@ -237,8 +223,8 @@ class Ingest:
             raise InputError("; ".join(self.summary.problems))
         return self.summary
 
-    def _sources(self, log: Log, year: int | None = None) -> list[Source]:
-        return self._reading.sources(log.reference, self._now, year)
+    def _reader(self, log: Log, year: int | None = None) -> LogReader:
+        return self._reading.reader(log.reference, self._now, year)
 
     def _file(self, log: Log, sample: list[bytes]) -> None:
         known = candidates(self._store.positions(), log.head)
@@ -248,11 +234,10 @@ class Ingest:
                 f"{log.name}: was read before with {found.options}; "
                 f"with {self._reading.text} its rows would be kept twice: use another --database"
             )
-        sources = self._sources(log, int(found.evidence.split()[0]) if found else None)
-        for source in sources:
-            source.settle(sample, log.start)
-            source.recall(recalled(self._store.remembered(source.name)))
-        run = _Run(log, sources, self)
+        reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
+        reader.settle(sample, log.start)
+        reader.recall(recalled(self._store, self._reading.kinds))
+        run = _Run(log, reader, self)
         damage = run.batches()
         self.summary.files += 1
         if damage is not None:
@@ -261,12 +246,11 @@ class Ingest:
             if run.lines == 0:
                 self.summary.notes.append(f"{log.name}: nothing new since it was last read")
             return
-        recognised = [source for source in sources if source.recognised]
-        if not recognised:
+        if not reader.recognised:
             raise InputError(self._not_recognised(log))
-        years = dict.fromkeys(source.year_evidence for source in recognised if source.year_evidence)
-        self.summary.notes += [f"{log.name}: its stamps have no year; the last was taken for {year}" for year in years]
-        self.summary.notes += [f"{log.name}: {advice}" for source in recognised for advice in source.advice()]
+        if reader.year_evidence:
+            self.summary.notes.append(f"{log.name}: its stamps have no year; the last was taken for {reader.year_evidence}")
+        self.summary.notes += [f"{log.name}: {advice}" for advice in reader.advice()]
 
     def _not_recognised(self, log: Log) -> str:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)
@@ -274,14 +258,14 @@ class Ingest:
             return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
         return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
 
-    def commit(self, changes: Changes, log: Log, sources: list[Source], place: Place | None) -> None:
+    def commit(self, changes: Changes, log: Log, reader: LogReader, place: Place | None) -> None:
         """Apply what was read, with the place where reading stopped, in one transaction; without a place it has not."""
         commit = self._names.apply(changes)
         if place is not None:
-            evidence = self._reading.evidence(sources[0])
+            evidence = self._reading.evidence(reader)
             if place.offset:
                 commit.positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))
-            commit.remembered += [entry for source in sources for entry in source.remember()]
+            commit.remembered += reader.remember()
         self._committing.submit(commit)
         self.summary.unread.update(entry.reason for entry in changes.unread)
         self.summary.future += changes.after(self._now + DAY)
@@ -309,9 +293,9 @@ class Ingest:
 class _Run:
     """One file on its way through the sources."""
 
-    def __init__(self, log: Log, sources: list[Source], ingest: Ingest) -> None:
+    def __init__(self, log: Log, reader: LogReader, ingest: Ingest) -> None:
         self._log = log
-        self._sources = sources
+        self._reader = reader
         self._ingest = ingest
         self._changes = Changes()
         self._bytes = 0
@@ -336,20 +320,19 @@ class _Run:
         self._commit()
         if log.tail and log.live:
             self._feed(log.tail)
-        for source in self._sources:
-            self._changes.take(source.finish())
-        ingest.commit(self._changes, log, self._sources, None)
+        self._changes.take(self._reader.finish())
+        ingest.commit(self._changes, log, self._reader, None)
         ingest.settle()
         ingest.show(log)
         return damage
 
-    def _looked_at(self) -> Iterator[tuple[bytes, Place, Future[list[object]]]]:
+    def _looked_at(self) -> Iterator[tuple[bytes, Place, Future[object]]]:
         """Each batch and where it ends; the next is looked at while one is read."""
         log, waiting, damage = self._log, None, None
         with ThreadPoolExecutor(1, "look") as thread:
             try:
                 for batch in log.batches(ahead=True):
-                    coming = batch, log.place, thread.submit(self._look, batch)
+                    coming = batch, log.place, thread.submit(self._reader.look, batch)
                     if waiting:
                         yield waiting
                     waiting = coming
@@ -360,20 +343,18 @@ class _Run:
             if damage:
                 raise damage
 
-    def _look(self, batch: bytes) -> list[object]:
-        return [source.look(batch) for source in self._sources]
-
-    def _feed(self, batch: bytes, looked: list[object] | None = None) -> None:
+    def _feed(self, batch: bytes, looked: object = NOT_LOOKED) -> None:
         self._bytes += len(batch)
-        lines, other = feed(self._sources, batch, self._changes, looked)
-        self.lines += lines
-        self._ingest.count(lines, other)
+        found = self._reader.feed(batch, looked)
+        self._changes.take(found)
+        self.lines += found.lines
+        self._ingest.count(found.lines, found.other)
         if clocks.monotonic() - self._shown > 0.1:
             self._shown = clocks.monotonic()
             self._ingest.show(self._log)
 
     def _commit(self) -> None:
         if self._changes.lines or self._changes.size:
-            self._ingest.commit(self._changes, self._log, self._sources, self._place)
+            self._ingest.commit(self._changes, self._log, self._reader, self._place)
         self._changes = Changes()
         self._bytes = 0

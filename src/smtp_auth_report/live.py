@@ -28,10 +28,10 @@ from watchfiles import watch
 from smtp_auth_report.changes import Applied, Changes, Commit, Intake
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, feed, recalled
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
-from smtp_auth_report.sources import Source
+from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store.interface import Store
 
 EVERY = 0.25
@@ -166,7 +166,7 @@ class Tail:
     def __init__(self, stream: Stream, following: Following) -> None:
         self._stream = stream
         self._following = following
-        self._sources: list[Source] = []
+        self._reader: LogReader | None = None
         self._changes = Changes()
         self._bytes = 0
         self._read = 0
@@ -188,57 +188,58 @@ class Tail:
         """Why nothing comes of this log, "" where all is well."""
         if self._stream.problem:
             return self._stream.problem
-        if self._read >= STRANGE and not any(source.recognised for source in self._sources):
-            kinds = ", ".join(source.title for source in self._sources)
+        if self._reader is not None and self._read >= STRANGE and not self._reader.recognised:
+            kinds = ", ".join(kind.title for kind in self._following.reading.kinds)
             return f"{self.name}: no line of a known kind of log ({kinds}); name the mail server's log"
         return ""
 
     def turn(self) -> bool:
         """Read what has come, for a while; whether there is more."""
-        if not self._sources and not self._begun():
+        reader = self._reader = self._reader or self._begun()
+        if reader is None:
             self._tell()
             return False
         until = clocks.monotonic() + SLICE
         for batch in self._stream.read():
-            self._feed(batch)
+            self._feed(batch, reader)
             if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
-                self._commit()
+                self._commit(reader)
             if clocks.monotonic() > until:
                 return True
         if self._changes.lines and clocks.monotonic() - self._committed >= EVERY:
-            for source in self._sources:
-                self._changes.take(source.finish())
-            self._commit()
+            self._changes.take(reader.finish())
+            self._commit(reader)
         self._tell()
         return False
 
     def close(self) -> None:
         """Keep what was read, if the store takes it at once: of a pipe it cannot be read again."""
-        if self._changes.lines:
-            self._commit()
+        if self._reader is not None and self._changes.lines:
+            self._commit(self._reader)
         self._stream.close()
 
-    def _begun(self) -> bool:
+    def _begun(self) -> LogReader | None:
         start = self._stream.begin()
         if start is None:
-            return False
+            return None
         following = self._following
-        self._sources = following.reading.sources(start.reference, following.clock(), start.year)
-        for source in self._sources:
-            source.settle(start.sample, start.start)
-            source.recall(recalled(following.store.remembered(source.name), self.name))
-        return True
+        reader = following.reading.reader(start.reference, following.clock(), start.year)
+        reader.settle(start.sample, start.start)
+        reader.recall(recalled(following.store, following.reading.kinds, self.name))
+        return reader
 
-    def _feed(self, batch: bytes) -> None:
+    def _feed(self, batch: bytes, reader: LogReader) -> None:
         self._bytes += len(batch)
-        self._read += feed(self._sources, batch, self._changes)[0]
+        found = reader.feed(batch)
+        self._read += found.lines
+        self._changes.take(found)
 
-    def _commit(self) -> None:
+    def _commit(self, reader: LogReader) -> None:
         following, changes = self._following, self._changes
         changes.gaps += self._stream.gaps()
         commit = following.names.apply(changes)
-        commit.positions += self._stream.positions(following.reading.text, following.reading.evidence(self._sources[0]))
-        commit.remembered += [entry._replace(stream=self.name) for source in self._sources for entry in source.remember()]
+        commit.positions += self._stream.positions(following.reading.text, following.reading.evidence(reader))
+        commit.remembered += [entry._replace(stream=self.name) for entry in reader.remember()]
         commit.intake = self._intake()
         following.commit(commit)
         self._changes = Changes()

@@ -1,12 +1,13 @@
 """
-The kinds of log this program reads, in the order they are asked.
+The kinds of mail server whose logs this program reads.
 
-A new mail server is one new file and one line here.
+A new one is one new file and one line here.
 """
 
-from smtp_auth_report.sources.interface import NOT_LOOKED, Options, Source
+from smtp_auth_report.sources.interface import Options, Source
+from smtp_auth_report.sources.log_reader import NOT_LOOKED, LogReader
 from smtp_auth_report.sources.postfix import PostfixSource
 
 SOURCES: tuple[type[Source], ...] = (PostfixSource,)
 
-__all__ = ["NOT_LOOKED", "SOURCES", "Options", "Source"]
+__all__ = ["NOT_LOOKED", "SOURCES", "LogReader", "Options", "Source"]

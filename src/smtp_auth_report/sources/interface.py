@@ -1,31 +1,33 @@
 """
 What a mail server's log must be able to do to be a source.
 
-    source = PostfixSource(options)                 one for each log file
-    source.settle(sample, start)                    year and zone of its stamps, from its own evidence
+    source = PostfixSource(logbook)                 one for each log and kind of server
     source.recall(remembered)                       sessions that an older file left open
-    looked = source.look(lines)                     what can be told of them by themselves, ahead of reading
-    changes = source.feed(lines, looked)            whole lines, as many as there are; they need not have been looked at
-    changes = source.finish()                       at the end of the file
+    source.read(lines)                              lines of a syslog that its server's programs wrote
+    source.feed(batch)                              whole lines of a file in a form of its server's own
+    source.finish()                                 at the end of the file
     remembered = source.remember()                  sessions that are still open
 
-A source never raises because of what a log says: a line is read, not about submission, or `Unread`.
-`feed` takes whole lines as bytes and keeps what it must between calls, so that another implementation may
-split the work over vectors or processes.
+A server logs to syslog, to files in a form of its own, or to either. `owns` tells its programs' tags in the one, and
+`forms` knows the other. What reading brings about goes into the logbook (see logbook.py). A source never raises because of
+what a log says: a line is read, not about submission, or unread.
+
+See also
+    log_reader.py for who calls these
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Changes, Remembered
+from smtp_auth_report.changes import Remembered
+from smtp_auth_report.sources.envelope import Parts
 
-NOT_LOOKED = object()
-"""Instead of what `look` gives: nobody has looked at these lines yet."""
-
+if TYPE_CHECKING:
+    from smtp_auth_report.sources.logbook import Logbook
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -40,40 +42,53 @@ class Options:
 
 
 class Source(Protocol):
-    """One reader of one kind of log, for one file."""
+    """One reader of one kind of server, for one log."""
 
     name: ClassVar[str]
     title: ClassVar[str]  # as people write it
+    reasons: ClassVar[tuple[str, ...]]  # every value of `Submission.reason` that it gives
 
     recognised: int
-    """Lines so far that this source knows as its server's own, about submission or not."""
+    """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
 
-    def __init__(self, options: Options) -> None: ...
+    def __init__(self, log: Logbook) -> None: ...
 
-    def settle(self, sample: list[bytes], start: bytes) -> int:
-        """Fix what the stamps leave out, from lines all over the file and its first block; returns the time of its first line, or 0."""
+    @staticmethod
+    def owns(tag: str) -> bool:
+        """Whether a program of this name, in a syslog, is its server's."""
 
-    @property
-    def year(self) -> int:
-        """Year of the next stamp that lacks one, to go on with later."""
-
-    @property
-    def year_evidence(self) -> str:
-        """Year of stamps that have none, and what told it; "" where the log or the administrator states it."""
+    @staticmethod
+    def forms(_lines: Sequence[bytes], /) -> bool:
+        """Whether these first lines of a file are in a form of its server's own, and not a syslog's."""
+        return False
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open. Lines older than their newest do not enter them."""
 
-    def look(self, batch: bytes) -> object:
-        """
-        Look at whole lines before they are read. It may be done in another thread, batch by batch in their order, while the
-        batch before is read; what comes of it goes to `feed` with the batch.
-        """
+    def read(self, lines: Sequence[Parts]) -> None:
+        """Read lines of a syslog that its server's programs wrote."""
 
-    def feed(self, batch: bytes, looked: object = NOT_LOOKED) -> Changes:
-        """Read whole lines."""
+    def repeat(self, line: Parts, times: int) -> None:
+        """The syslog daemon says that this line of its server came so many times more."""
 
-    def finish(self) -> Changes:
+    def settle(self, sample: list[bytes], first: list[bytes]) -> int:
+        """
+        Of a file in its server's own form: fix what its stamps leave out, from lines all over it and its first ones; returns
+        the time of the first, or 0.
+        """
+        raise NotImplementedError
+
+    def feed(self, batch: bytes) -> None:
+        """Read whole lines of a file in its server's own form."""
+        raise NotImplementedError
+
+    def passed(self, host: str, stamp: bytes) -> None:
+        """A line of its server, logged then, was the last of a batch; it need not have been read."""
+
+    def sweep(self, now: int) -> None:
+        """Log time has come to `now`, microseconds UTC: give up what has waited for a day."""
+
+    def finish(self) -> None:
         """Give the rows of sessions that have not ended; they stay open in `remember`."""
 
     def remember(self) -> list[Remembered]:
@@ -81,3 +96,4 @@ class Source(Protocol):
 
     def advice(self) -> list[str]:
         """Why this log had nothing, or not all, to report: the setting that is missing, one sentence each."""
+

@@ -26,16 +26,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from smtp_auth_report.changes import Changes, Gap, Remembered, Unread
-from smtp_auth_report.moments import DAY
+from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import postfix_lines as lines
-from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, SOLARIS, Envelope, Parts, origin
-from smtp_auth_report.sources.interface import NOT_LOOKED, Options
-from smtp_auth_report.sources.masking import masked
+from smtp_auth_report.sources.envelope import SOLARIS, Parts, origin
+from smtp_auth_report.sources.interface import Source
+from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
-from smtp_auth_report.sources.postfix_sieve import Sieve
-from smtp_auth_report.sources.stamps import Clock
+from smtp_auth_report.sources.postfix_sieve import Sieve, Sifted
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.postfix_scan import Scan
@@ -49,23 +47,10 @@ STRAGGLER = 2_000_000
 _CLIENT = re.compile(rb"\[([0-9A-Fa-f.:]+)\]")
 # unknown[192.0.2.1]: SASL LOGIN authentication failed: …     where the envelope keeps "warning" elsewhere
 _BARE_FAILURE = re.compile(rb"[^\s\[\]]*\[[0-9A-Za-z.:%]+\](?::(?:\d+|unknown))?: SASL ")
-# Nov 23 16:06:09 mail last message repeated 3 times
-LAST_REPEATED = re.compile(rb"(?:<\d+>)?(?:[A-Z][a-z]{2} +\d+ [\d:.]+|\d{4}-\d\d-\S+) \S+ last message repeated (\d{1,6}) times?\s*$")
-# Nov 23 16:06:09 mail syslogd: last message repeated 3 times
-SAYS_REPEATED = re.compile(rb"last message repeated (\d{1,6}) times?\s*$")
-# imuxsock lost 120 messages from pid 81 due to rate-limiting
-# imuxsock[pid 81]: begin to drop messages due to rate-limiting
-# Suppressed 120 messages from postfix@-.service
-LOST = re.compile(
-    rb"imuxsock.* lost (\d{1,12}) messages from pid \d+ due to rate-limiting|Suppressed (\d{1,12}) messages from \S*postfix|"
-    rb"imuxsock.*begin to drop messages due to rate-limiting"
-)
-# Nov 23 16:06:06 mail postfix/smtpd[643]: 4fXyzb3nQkz1J0N: client=…
-LONG_CLIENT = re.compile(rb"^[^\n]{10,200}: [0-9A-Za-z]{10}z[0-9A-Za-z]+: client=", re.MULTILINE)
 
 _TLS_WORDS = (b"Anon", b"Untr", b"Trus", b"Veri", b"TLS ")
 _ACTION_WORDS = (b"reje", b"milt", b"info", b"disc", b"hold", b"perm", b"filt", b"redi", b"warn", b"prep", b"repl")
-_RARE_WORDS = (b"imux", b"Supp", b"[ID ", b"last")
+_SOLARIS_WORD = b"[ID "
 
 NO_SESSION = (
     "no authenticated session: Postfix logs the account (sasl_username=) when a client signs in on a service with "
@@ -74,25 +59,22 @@ NO_SESSION = (
 NO_TLS = "no TLS version: set smtpd_tls_loglevel = 1 in main.cf and reload Postfix; sessions from then on will show theirs"
 
 
-class PostfixSource:
+class PostfixSource(Source):
     """Reads one log, of one or more hosts."""
 
     name: ClassVar[str] = "postfix"
     title: ClassVar[str] = "Postfix"
+    reasons: ClassVar[tuple[str, ...]] = lines.REASONS
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, log: Logbook) -> None:
         self.recognised = 0
-        self._options = options
-        self._envelope = Envelope()
-        self._join = join = Join(Clock(options), self.name)
-        self._processes: dict[bytes, Process | None] = {}  # by how the envelope writes it; facilities make several of one
+        self._log = log
+        self._join = join = Join(log, self.name)
+        self._processes: dict[bytes, Process] = {}  # by how the envelope writes it; facilities make several of one
         self._by_key: dict[tuple[str, str], Process] = {}
         self._sieve = Sieve(self._shows_starttls, join, self._known_server)
-        self._previous: Parts | None = None  # of the last line that has them
-        self._month = b""  # first letters of its stamp: every month is told to the clock, so that no year is missed
         self._servers: dict[str, Server] = {}
         self._recalled: dict[str, Remembered] = {}
-        self._swept = 0
         self._heads: dict[bytes, Callable[[Process, bytes, bytes], None]] = {
             b"conn": join.connect,
             b"disc": join.disconnect,
@@ -105,7 +87,6 @@ class PostfixSource:
             b"lost": join.lost,
             b"time": join.lost,
             **dict.fromkeys(_TLS_WORDS, join.tls),
-            **dict.fromkeys(_RARE_WORDS, join.nothing),
         }
         self._actions: dict[bytes, Callable[[Process, bytes, bytes, bytes], None]] = {
             b"clie": join.client,
@@ -115,27 +96,10 @@ class PostfixSource:
             **dict.fromkeys(_ACTION_WORDS, join.action),
         }
 
-    @property
-    def year(self) -> int:
-        """Year of the next stamp that lacks one."""
-        return self._join.clock.year
-
-    @property
-    def year_evidence(self) -> str:
-        """Of the clock."""
-        return self._join.clock.year_evidence
-
-    def settle(self, sample: list[bytes], start: bytes) -> int:
-        """A long queue id in the first block tells year and zone, else the sample does."""
-        clock, split = self._join.clock, Envelope().split
-        clock.settle(sample, self._options.reference or self._options.now)
-        for found in LONG_CLIENT.finditer(start):
-            parts = split(found[0])
-            if parts:
-                clock.evidence(parts[0], parts[2].partition(b":")[0])
-                break
-        first = next((parts for parts in map(split, [*start[:LONGEST].split(b"\n"), *sample]) if parts), None)
-        return (clock.at(first[0]) or 0) if first else 0
+    @staticmethod
+    def owns(tag: str) -> bool:
+        """Whether a program of this name is Postfix's."""
+        return lines.tag(tag) is not None
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Sessions of older files, by host; taken over when the first line of the host is not older."""
@@ -143,100 +107,69 @@ class PostfixSource:
         for entry in self._recalled.values():
             self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
 
-    def look(self, batch: bytes) -> Scan | None:
-        """What can be told of a batch by its bytes."""
+    def look(self, batch: bytes, owned: Callable[[str], bool]) -> Scan | None:
+        """What can be told of a batch by its bytes. Lines of programs that are `owned` by another source are kept for it."""
         if len(batch) >= WORTH_SIFTING:
-            return self._sieve.look(batch)
+            return self._sieve.look(batch, owned)
         self._sieve.forget()
         return None
 
-    def feed(self, batch: bytes, looked: object = NOT_LOOKED) -> Changes:
-        """Read whole lines."""
+    def sift(self, looked: object) -> Sifted:
+        """Those lines of a batch that are to be read; what the others bring about is done."""
         join = self._join
-        changes = join.changes = Changes()
-        about = join.about
-        scan = self.look(batch) if looked is NOT_LOOKED else cast("Scan | None", looked)
         self.recognised = max(self.recognised, self._sieve.recognised)
-        sifted = self._sieve.sift(scan, join.pending, filtered=join.filtered) if scan else None
-        if sifted:
-            changes.lines = sifted.total
-            self._read(sifted.lines)
-            join.about += sifted.tls
-            join.tls_lines += sifted.tls
-            self._end_of_batch(sifted.end)
-        else:
-            found = self._split(batch)
-            changes.lines = len(found)
-            if found and len(max(found, key=len)) > LONGEST_MESSAGE:
-                found = self._without_long(found)
-            self._read(found)
-            self._end_of_batch(found[-50:])
-        changes.other = changes.lines - (join.about - about) - len(changes.unread)
-        return changes
-
-    @staticmethod
-    def _split(batch: bytes) -> list[bytes]:
-        found = batch.split(b"\n")
-        if found[-1] == b"":
-            found.pop()
-        return found
+        sifted = self._sieve.sift(cast("Scan", looked), join.pending, filtered=join.filtered)
+        join.log.about += sifted.tls
+        join.tls_lines += sifted.tls
+        return sifted
 
     def _known_server(self, host: str | None) -> Server | None:
-        return self._servers.get(host or self._options.server)
+        return self._servers.get(host or self._log.options.server)
 
     def _shows_starttls(self, host: str | None, tag: str) -> bool:
         server = self._known_server(host)
         door = server.doors.get(tag) if server else None
         return door is not None and door.starttls
 
-    def _read(self, found: Sequence[bytes | Parts]) -> None:
-        split, heads, actions, processes = self._envelope.split, self._heads, self._actions, self._processes
+    def read(self, found: Sequence[Parts]) -> None:
+        """Read lines of Postfix's programs."""
+        heads, actions, processes = self._heads, self._actions, self._processes
         join, pending = self._join, self._join.pending
-        previous, month = self._previous, self._month
-        for line in found:
-            parts = line if isinstance(line, tuple) else split(line)
-            if parts is None:
-                assert isinstance(line, bytes)
-                self._no_envelope(line, previous)
-                continue
-            stamp, raw, message = parts
-            if stamp[:3] != month:
-                month = stamp[:3]
-                join.clock.at(stamp)
+        self.recognised = self.recognised or len(found)
+        for stamp, raw, message in found:
             handle = heads.get(message[:4])
             if handle is not None:
                 process = processes.get(raw) or self._process(raw, stamp)
-                if process is None or message[:4] in _RARE_WORDS:
-                    self._rare(stamp, raw, message, previous)
-                else:
-                    handle(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
-            else:
-                colon = message.find(b": ", 5, 32)
-                act = actions.get(message[colon + 2 : colon + 6]) if colon > 0 else None
-                if act is not None:
-                    queue_id = message[:colon]
-                    if queue_id in pending or b"sasl_" in message or queue_id == b"NOQUEUE" or join.filtered:
-                        process = processes.get(raw) or self._process(raw, stamp)
-                        if process is not None:
-                            act(process if process.pid else self._by_client(process, message), stamp, message.rstrip(), queue_id)
-                elif b": SASL " in message and _BARE_FAILURE.match(message):
+                handle(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
+                continue
+            colon = message.find(b": ", 5, 32)
+            act = actions.get(message[colon + 2 : colon + 6]) if colon > 0 else None
+            if act is not None:
+                queue_id = message[:colon]
+                if queue_id in pending or b"sasl_" in message or queue_id == b"NOQUEUE" or join.filtered:
                     process = processes.get(raw) or self._process(raw, stamp)
-                    if process is not None:
-                        join.failure(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
-                if not self.recognised:
-                    self._process(raw, stamp)
-            previous = parts
-        self._previous, self._month = previous, month
+                    act(process if process.pid else self._by_client(process, message), stamp, message.rstrip(), queue_id)
+            elif b": SASL " in message and _BARE_FAILURE.match(message):
+                process = processes.get(raw) or self._process(raw, stamp)
+                join.failure(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
+            elif message.startswith(_SOLARIS_WORD):
+                self.read([(stamp, raw, rest)] if (rest := SOLARIS.sub(b"", message, count=1)) != message else [])
 
-    def finish(self) -> Changes:
+    def repeat(self, line: Parts, times: int) -> None:
+        """A failed sign-in came so many times more."""
+        stamp, raw, message = line
+        if b": SASL " in message:
+            process = self._processes.get(raw) or self._process(raw, stamp)
+            process = process if process.pid else self._by_client(process, message)
+            self._join.repeat(process, stamp, SOLARIS.sub(b"", message.rstrip(), count=1), times)
+
+    def finish(self) -> None:
         """Rows of sessions that have not ended; what may still follow keeps them open."""
-        changes = self._join.changes = Changes()
         for process, session in self._serving():
             self._join.give_open(process.server, session)
         for server in self._servers.values():
             for session in server.open.values():
                 self._join.give_open(server, session)
-        return changes
 
     def remember(self) -> list[Remembered]:
         """Open sessions of each host. A host that older lines only were read of keeps what was remembered before."""
@@ -257,17 +190,13 @@ class PostfixSource:
             return [NO_SESSION]
         return [] if self._join.tls_lines else [NO_TLS]
 
-    def _process(self, raw: bytes, stamp: bytes) -> Process | None:
-        """The process behind an origin; None for another program."""
-        if raw in self._processes:
-            return None
+    def _process(self, raw: bytes, stamp: bytes) -> Process:
+        """The process behind an origin."""
         where = origin(raw)
         tag = lines.tag(where.tag) if where else None
-        if where is None or tag is None:
-            self._processes[raw] = None
-            return None
-        self.recognised += 1
-        server = self._server(where.host or self._options.server, stamp)
+        assert where is not None
+        assert tag is not None, "a line is given to the source that owns its tag"
+        server = self._server(where.host or self._log.options.server, stamp)
         key = f"{where.tag}[{where.pid or ''}"
         process = self._by_key.get((server.host, key))
         if process is None:
@@ -290,7 +219,7 @@ class PostfixSource:
         server = self._servers.get(host)
         if server is None:
             recalled = self._recalled.get(host)
-            time = self._join.clock.at(stamp)
+            time = self._log.clock.at(stamp)
             if recalled is not None and time is not None and time >= recalled.newest - STRAGGLER:
                 server = Server.load(host, recalled.newest, json.loads(recalled.sessions))
                 self._join.pending.update(list(server.pending))
@@ -300,72 +229,20 @@ class PostfixSource:
             self._servers[host] = server
         return server
 
-    def _rare(self, stamp: bytes, raw: bytes, message: bytes, previous: Parts | None) -> None:
-        """Solaris puts an id between tag and text; other programs say when lines were lost or repeated."""
-        rest = SOLARIS.sub(b"", message, count=1) if message.startswith(b"[ID ") else message
-        if rest != message:
-            self._read([(stamp, raw, rest)])
-            return
-        repeated = SAYS_REPEATED.match(message)
-        if repeated:
-            self._repeat(previous, int(repeated[1]))
-            return
-        lost = LOST.match(message)
-        if lost:
-            where = origin(raw)
-            number = lost[1] or lost[2]
-            host = (where.host if where else None) or self._options.server
-            self._join.changes.gaps.append(Gap(host, self._join.clock.at(stamp) or 0, "rate_limit", int(number) if number else None))
-
-    def _without_long(self, found: list[bytes]) -> list[bytes]:
-        """Lines that fit: containers may pack much around a message, and may split it."""
-        kept = []
-        for line in found:
-            parts = Envelope().split(line) if LONGEST_MESSAGE < len(line) <= LONGEST else None
-            if len(line) <= LONGEST and (parts is None or len(parts[2]) <= LONGEST_MESSAGE):
-                kept.append(line)
-        entry = Unread(self.name, self._options.server, "line longer than 8 KiB", self._newest(), "")
-        self._join.changes.unread += [entry] * (len(found) - len(kept))
-        return kept
-
-    def _no_envelope(self, line: bytes, previous: Parts | None) -> None:
-        repeated = LAST_REPEATED.match(line)
-        if repeated:
-            self._repeat(previous, int(repeated[1]))
-        elif b"sasl_username=" in line or (b": SASL " in line and b"authentication failed" in line):
-            reason = "stamp, host or program not understood"
-            before = self._join.clock.at(previous[0]) if previous else None
-            self._join.changes.unread.append(Unread(self.name, self._options.server, reason, before or self._newest(), masked(line)))
-
-    def _repeat(self, parts: Parts | None, times: int) -> None:
-        process = self._processes.get(parts[1]) if parts else None
-        if parts and process is not None and b": SASL " in parts[2]:
-            process = process if process.pid else self._by_client(process, parts[2])
-            self._join.repeat(process, parts[0], SOLARIS.sub(b"", parts[2].rstrip(), count=1), times)
-
-    def _newest(self) -> int:
-        return max((server.newest for server in self._servers.values()), default=self._options.now)
-
-    def _end_of_batch(self, end: list[bytes]) -> None:
-        """The time of the newest line; then what has grown old goes."""
-        last = list(filter(None, map(Envelope().split, reversed(end))))
-        if last:
-            self._previous = last[0]
-        for stamp, raw, _ in last:
-            process = self._processes.get(raw) or self._process(raw, stamp)
-            if process is not None:
-                self._join.time(process.server, stamp)
-                break
+    def passed(self, host: str, stamp: bytes) -> None:
+        """The time of the newest line."""
+        self._join.time(self._server(host, stamp), stamp)
         for server in self._servers.values():
-            self._join.changes.newest[server.host] = server.newest
+            self._log.changes.newest[server.host] = server.newest
         if len(self._processes) > PROCESSES:
             serving = {(process.server.host, process.key): process for process, _ in self._serving()}
             self._processes.clear()
             self._by_key.clear()
             self._by_key.update(serving)
-        if self._newest() - self._swept > DAY // 24:
-            self._swept = self._newest()
-            for process, _ in self._serving():
-                self._join.sweep_process(process)
-            for server in self._servers.values():
-                self._join.sweep(server)
+
+    def sweep(self, _now: int) -> None:
+        """Give up what has been open for a day of its host's time."""
+        for process, _ in self._serving():
+            self._join.sweep_process(process)
+        for server in self._servers.values():
+            self._join.sweep(server)

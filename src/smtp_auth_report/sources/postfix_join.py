@@ -1,8 +1,7 @@
 """
 Postfix: what each line does to its session, and when that gives a row.
 
-    join = Join(clock, source_name)
-    join.changes = Changes()
+    join = Join(logbook, source_name)
     join.connect(process, stamp, message)         one method for each kind of line
     join.sweep(server)                            what has been open for a day of log time is given up
 
@@ -18,13 +17,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from smtp_auth_report.changes import Changes, Unread
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources import postfix_rows as rows
-from smtp_auth_report.sources.masking import masked
+from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_sessions import WAITING, Door, Message, Process, Server, Session
-from smtp_auth_report.sources.stamps import Clock
 from smtp_auth_report.submission import Submission
 
 REPEATS = 10_000
@@ -38,18 +35,14 @@ TOO_LARGE = re.compile(rb"warning: (?P<qid>[0-9A-Za-z]{5,}): queue file size lim
 class Join:
     """Joins the lines of one file."""
 
-    def __init__(self, clock: Clock, source: str) -> None:
-        self.clock = clock
-        self.changes = Changes()
+    def __init__(self, log: Logbook, source: str) -> None:
+        self.log = log
+        self.clock = log.clock
         self.pending: Counter[bytes] = Counter()  # queue ids under way on any server: most lines fail this one test
         self.filtered = False  # a before-queue filter is in use somewhere
-        self.about = 0  # lines that were about submission
         self.signed_in = 0  # client= lines with an account
         self.tls_lines = 0
         self._source = source
-
-    def nothing(self, _process: Process, _stamp: bytes, _message: bytes) -> None:
-        """A line that says nothing about a session."""
 
     def time(self, server: Server, stamp: bytes) -> int:
         time = self.clock.at(stamp)
@@ -60,8 +53,7 @@ class Join:
         return time
 
     def unread(self, process: Process, stamp: bytes, reason: str, message: bytes) -> None:
-        time = self.time(process.server, stamp)
-        self.changes.unread.append(Unread(self._source, process.server.host, reason, time, masked(message)))
+        self.log.unread(self._source, process.server.host, self.time(process.server, stamp), reason, message)
 
     # Lines about a connection
 
@@ -80,7 +72,7 @@ class Join:
             return
         session = self._session(process)
         session.tls = message
-        self.about += 1
+        self.log.about += 1
         self.tls_lines += 1
 
     def disconnect(self, process: Process, stamp: bytes, message: bytes) -> None:
@@ -98,7 +90,7 @@ class Join:
                 self.end(process.server, session)
             self.unread(process, stamp, "end of a session not understood", message)
             return
-        self.about += 1
+        self.log.about += 1
         session = session or Session(door, process.pid)
         session.last = self.time(process.server, stamp)
         session.ended = session.last
@@ -118,7 +110,7 @@ class Join:
         identity = process.server.line_identity("tls_failed", process.pid, session.last, found["ip"])
         session.handshake = session.last, found["reason"], identity
         session.interesting = True
-        self.about += 1
+        self.log.about += 1
 
     def warning(self, process: Process, stamp: bytes, message: bytes) -> None:
         if b"]: SASL " in message or (b": SASL " in message and not message.startswith(b"warning: SASL ")):
@@ -154,7 +146,7 @@ class Join:
         server_side = b"%s %s" % (found["ip"], found["mechanism"])
         identity = process.server.line_identity("auth_failed", process.pid, session.last, server_side)
         session.failures.append((session.last, message, identity))
-        self.about += 1
+        self.log.about += 1
 
     def repeated(self, process: Process, stamp: bytes, message: bytes) -> None:
         found = REPEATED.fullmatch(message)
@@ -162,10 +154,10 @@ class Join:
             self.repeat(process, stamp, found[2], int(found[1]))
 
     def repeat(self, process: Process, stamp: bytes, message: bytes, times: int) -> None:
-        about = self.about
+        about = self.log.about
         for _ in range(min(times, REPEATS)):
             self.failure(process, stamp, message)
-        self.about = about + 1
+        self.log.about = about + 1
 
     # Lines about a transaction
 
@@ -178,7 +170,7 @@ class Join:
         if found is None:
             self.unread(process, stamp, "client of a message not understood", message)
             return
-        self.about += 1
+        self.log.about += 1
         if found["original"] is not None and found["original"] in server.recent:
             return
         if found["mechanism"] is None and found["user"] is None:
@@ -231,7 +223,7 @@ class Join:
             if b"(queue active" in message:
                 self.unread(process, stamp, "queue manager's line not understood", message)
             return
-        self.about += 1
+        self.log.about += 1
         self._sized(server, mail, found)
         if mail.accepted is None:
             mail.accepted = self.time(process.server, stamp)
@@ -256,7 +248,7 @@ class Join:
         session = mail.session
         if session.no_mail is not None:
             if session.no_mail != server.message_identity(mail.queue_id, mail.opened):
-                self.changes.withdraw(session.no_mail)
+                self.log.changes.withdraw(session.no_mail)
             session.no_mail = None
         self._put(mail, rows.accepted(server, mail))
         if session.ended is not None:
@@ -275,7 +267,7 @@ class Join:
         mail = process.server.pending.get(queue_id)
         if mail is None:
             return
-        self.about += 1
+        self.log.about += 1
         found = lines.HEADER.fullmatch(message)
         if found and mail.helo is None:
             mail.helo = mail.session.helo = found["helo"]
@@ -358,7 +350,7 @@ class Join:
         if found is None:
             self.unread(process, stamp, "answer of a before-queue filter not understood", message)
             return
-        self.about += 1
+        self.log.about += 1
         server, mail = process.server, open_message
         mail.accepted = session.last = self.time(server, stamp)
         envelope = lines.ENVELOPE.fullmatch(message)
@@ -416,7 +408,7 @@ class Join:
     def _put(self, mail: Message, row: Submission) -> None:
         if row != mail.given:
             mail.given = row
-            self.changes.put(row)
+            self.log.changes.put(row)
 
     def end(self, server: Server, session: Session) -> None:
         """The connection is over."""
@@ -454,7 +446,7 @@ class Join:
         if session.authenticated and not self._something_happened(session, undecided):
             row = rows.no_mail(server, session)
             session.no_mail = row.identity
-            self.changes.put(row)
+            self.log.changes.put(row)
 
     def _still_possible(self, server: Server, session: Session) -> list[Message]:
         """Messages the queue manager may still take; none when the counters say that no more content was taken."""
@@ -486,12 +478,12 @@ class Join:
         refused = rows.rejected(server, session)
         handshake = rows.handshake_failed(server, session)
         for row in (*rows.failed(server, session), *refused, *([handshake] if handshake else [])):
-            self.changes.put(row)
+            self.log.changes.put(row)
         if session.given_early:
             given = {row.identity for row in refused}
             for _, _, identity, _ in session.refused:
                 if identity not in given:
-                    self.changes.withdraw(identity)
+                    self.log.changes.withdraw(identity)
 
     def give_open(self, server: Server, session: Session) -> None:
         """What is known of a session that has not ended."""

@@ -10,12 +10,12 @@ See also
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from smtp_auth_report.sources import addresses
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Service, Tls
 
 #                mail.contoso.example[192.0.2.10]:51234
@@ -153,7 +153,6 @@ REASONS = tuple(
 _VERSIONS: dict[bytes, Tls] = {b"TLSv1": Tls.TLS_1_0, b"SSLv2": Tls.SSLV3} | {
     tls.value.encode(): tls for tls in Tls if tls.value[:3] in {"TLS", "SSL"}
 }
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 
 
@@ -204,16 +203,11 @@ def mechanism(raw: bytes | None) -> str:
 
 @lru_cache(maxsize=65_536)
 def address(raw: bytes) -> str | None:
-    """Client address; IPv4-mapped IPv6 unwrapped, zone left out; None for "unknown"."""
+    """Client address; None for "unknown"."""
     try:
-        written = raw.decode("ascii")
-        if _IPV4.fullmatch(written):
-            return written
-        ip = ipaddress.ip_address(written.partition("%")[0])
+        return addresses.address(raw.decode("ascii"))
     except ValueError:
         return None
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return str(mapped or ip)
 
 
 def client_name(raw: bytes) -> str | None:

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import blake2b
 from typing import Any
 
-from smtp_auth_report.moments import SECOND
 from smtp_auth_report.sources import postfix_lines as lines
+from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.submission import Identity, Service, Submission, Tls
 
 REMEMBERED_IDS = 5_000
@@ -140,15 +139,11 @@ class Session:
         return [m for m in self.messages if m.accepted is None and m.refused is None]
 
 
-class Server:
+class Server(Identities):
     """What one host has under way."""
 
     def __init__(self, host: str) -> None:
-        self.host = host
-        self.label = host.lower() if lines.address(host.encode()) else host.partition(".")[0].lower()
-        label = self.label.encode("utf-8", "surrogateescape")
-        self.prefix = b"%b\0postfix\0" % label  # what the key of a message is made of, before its queue id
-        self._smtpd = b"%b\0smtpd\0" % label  # the same of lines without one
+        super().__init__(host, b"postfix", b"smtpd")
         self.newest = 0
         self.doors: dict[str, Door] = {}
         self.open: dict[str, Session] = {}  # "tag[pid" -> session
@@ -158,26 +153,12 @@ class Server:
         self.filtered = False  # a before-queue filter is in use
         self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's
         self.lingering: dict[int, Session] = {}  # ended, with messages undecided
-        self._seen: dict[bytes, int] = {}  # identity texts of the newest seconds -> how often
 
     def door(self, tag: str, parts: lines.Tag) -> Door:
         door = self.doors.get(tag)
         if door is None:
             door = self.doors[tag] = Door(parts)
         return door
-
-    def message_identity(self, queue_id: bytes, opened: int) -> Identity:
-        return Identity(int.from_bytes(blake2b(self.prefix + queue_id, digest_size=8).digest(), "big"), opened)
-
-    def line_identity(self, kind: str, pid: str, time: int, text: bytes) -> Identity:
-        """Identity of a row without queue id: its line, and the how-manieth such line in its second."""
-        second = time // SECOND
-        base = f"{kind} {pid} {second} ".encode() + text[:500]
-        if len(self._seen) > REMEMBERED_IDS:
-            self._seen = {seen: number for seen, number in self._seen.items() if int(seen.split(b" ", 3)[2]) >= second - 60}
-        number = self._seen[base] = self._seen.get(base, 0) + 1
-        digest = blake2b(b"%b%b %d" % (self._smtpd, base, number), digest_size=8).digest()
-        return Identity(int.from_bytes(digest, "big"), second * SECOND)
 
     def own(self, queue_id: bytes) -> None:
         self.own_all((queue_id,))
@@ -199,14 +180,13 @@ class Server:
         """Everything as JSON can hold it; `serving` are the sessions of processes, by key."""
         tags = {id(door): tag for tag, door in self.doors.items()}
         waiting = {id(session) for door in self.doors.values() for session in door.waiting}
-        edge = max((int(seen.split(b" ", 3)[2]) for seen in self._seen), default=0) - 2
         return {
             "doors": {tag: [door.starttls, door.sasl] for tag, door in self.doors.items()},
             "queues": sorted(self.queues),
             "filtered": self.filtered,
             "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-ACTIVE_REMEMBERED:]],
             "recent": [_to_json(queue_id) for queue_id in list(self.recent)[-REMEMBERED_IDS:]],
-            "seen": {_to_json(seen)[1]: number for seen, number in self._seen.items() if int(seen.split(b" ", 3)[2]) >= edge},
+            "seen": self.seen(),
             "sessions": [
                 {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session)}
                 for key, session in self._live(serving)
@@ -226,7 +206,7 @@ class Server:
         server.filtered = content["filtered"]
         server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
         server.recent = dict.fromkeys(_from_json(queue_id) for queue_id in content["recent"])
-        server._seen = {_from_json(["b", seen]): number for seen, number in content["seen"].items()}
+        server.recall(content["seen"].items())
         for entry in content["sessions"]:
             session = _load(server.doors[entry["tag"]], entry)
             if entry["key"]:

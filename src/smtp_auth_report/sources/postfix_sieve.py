@@ -73,6 +73,7 @@ class Sieve:
     ) -> None:
         self._shows_starttls = shows_starttls  # whether this host's tag is known not to be wrapper mode
         self.recognised = 0  # beginnings of lines that are Postfix's
+        self._owned: Callable[[str], bool] = lambda _tag: False
         self._scans: list[Scan] = []  # that looks next, and that looked last
         self._groups: dict[tuple[str | None, str], int] = {}
         self._hosts: dict[str | None, int] = {}
@@ -87,10 +88,11 @@ class Sieve:
         if self._scans:
             self._processes.forget()
 
-    def look(self, content: bytes) -> Scan | None:
-        """Find the lines and sessions of a batch."""
+    def look(self, content: bytes, owned: Callable[[str], bool]) -> Scan | None:
+        """Find the lines and sessions of a batch; those of programs that are `owned` by another source are kept."""
         if not self._scans:
             return None
+        self._owned = owned
         self._scans.reverse()
         found = self._scans[1]
         if found.read(content):
@@ -129,7 +131,8 @@ class Sieve:
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
         host = self._hosts.setdefault(name[0], len(self._hosts))
-        return blank, text, pid, _kind(tag, pid=pid), group, instance, host
+        kind = KEPT if tag is None and self._owned(where.tag) else _kind(tag, pid=pid)
+        return blank, text, pid, kind, group, instance, host
 
 
 def _kind(tag: lines.Tag | None, *, pid: bool) -> int:

@@ -56,7 +56,7 @@ class WholeSessions:
         messages = self._columns.count
         numbers, *common = self._columns.hand_over()  # where there are none, too: so that what was met is forgotten in time
         if messages:
-            self._join.changes.messages.append(Messages(np.frombuffer(numbers, NUMBERS), *common))
+            self._join.log.changes.messages.append(Messages(np.frombuffer(numbers, NUMBERS), *common))
         for door in doors:
             if door is not None and door.sessions:
                 self._leave_behind(door)
@@ -96,7 +96,7 @@ class WholeSessions:
         server.newest = max(server.newest, brought.newest)
         server.queues.add(door.tag.instance)
         join.signed_in += messages
-        join.about += 2 * messages + brought.sessions + brought.encrypted
+        join.log.about += 2 * messages + brought.sessions + brought.encrypted
         join.tls_lines += brought.encrypted
 
     def _give_failures(
@@ -120,10 +120,10 @@ class WholeSessions:
                 identity.key, identity.opened, ended, server.host, door.tag.service.value, SOURCE, ip, name, None, account, None,
                 lines.mechanism(mechanism), version, cipher, None, None, None, None, None, Outcome.AUTH_FAILED.value, reason,
             )  # fmt: skip
-            join.changes.put(row)
+            join.log.changes.put(row)
         server.newest = max(server.newest, ended, *(failure[0] for failure in failures))
         encrypted = cipher is not None
-        join.about += len(failures) + 1 + encrypted
+        join.log.about += len(failures) + 1 + encrypted
         join.tls_lines += encrypted
 
 

@@ -1,0 +1,297 @@
+"""
+One log on its way through the sources.
+
+    reader = LogReader(SOURCES, options)
+    reader.settle(sample, start)                    its form; year and zone of its stamps, from its own evidence
+    reader.recall(remembered)                       sessions that an older file left open
+    looked = reader.look(batch)                     what can be told of a batch by itself, ahead of reading
+    changes = reader.feed(batch, looked)            whole lines, as many as there are; they need not have been looked at
+    changes = reader.finish()                       at the end of the file
+    remembered = reader.remember()
+
+A file in a form of one server's own goes to that source as it is. Of a syslog each line goes to the source whose program
+wrote it, by its tag; so servers may share a log, and so may hosts. What no server's program wrote goes to none, except
+what the logging daemons themselves say: that a line was repeated, that lines were dropped.
+
+Lines of most logs are Postfix's. Its source looks at whole batches by compiled code and leaves few of them to be read.
+
+What goes wrong
+    A line longer than 8 KiB is Unread. A line of no known shape is Unread if it looks like a sign-in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from smtp_auth_report.changes import Changes, Remembered
+from smtp_auth_report.moments import HOUR
+from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, Envelope, Origin, Parts, origin
+from smtp_auth_report.sources.interface import Options, Source
+from smtp_auth_report.sources.logbook import Logbook
+from smtp_auth_report.sources.postfix import PostfixSource
+
+NOT_LOOKED = object()
+"""Instead of what `look` gives: nobody has looked at these lines yet."""
+
+FIRST_LINES = 50
+ORIGINS = 200_000
+
+# Nov 23 16:06:09 mail last message repeated 3 times
+LAST_REPEATED = re.compile(rb"(?:<\d+>)?(?:[A-Z][a-z]{2} +\d+ [\d:.]+|\d{4}-\d\d-\S+) \S+ last message repeated (\d{1,6}) times?\s*$")
+# Nov 23 16:06:09 mail syslogd: last message repeated 3 times
+SAYS_REPEATED = re.compile(rb"last message repeated (\d{1,6}) times?\s*$")
+# imuxsock lost 120 messages from pid 81 due to rate-limiting
+# imuxsock[pid 81]: begin to drop messages due to rate-limiting
+# Suppressed 120 messages from postfix@-.service
+LOST = re.compile(
+    rb"imuxsock.* lost (\d{1,12}) messages from pid \d+ due to rate-limiting|Suppressed (\d{1,12}) messages from |"
+    rb"imuxsock.*begin to drop messages due to rate-limiting"
+)
+# Nov 23 16:06:06 mail postfix/smtpd[643]: 4fXyzb3nQkz1J0N: client=…
+LONG_CLIENT = re.compile(rb"^[^\n]{10,200}: [0-9A-Za-z]{10}z[0-9A-Za-z]+: client=", re.MULTILINE)
+SIGN_IN = re.compile(rb"sasl_username=|: SASL .*authentication failed|AUTH=server|AUTH failure|submission-login: ")
+
+
+class LogReader:
+    """Reads one log, by those of the sources that it turns out to be of."""
+
+    def __init__(self, kinds: Sequence[type[Source]], options: Options) -> None:
+        self.log = Logbook(options)
+        self.sources = [kind(self.log) for kind in kinds]
+        self._sifting = next((source for source in self.sources if isinstance(source, PostfixSource)), None)
+        self._form: Source | None = None  # whose files alone have this form
+        self._formed = False  # its form is known
+        self._envelope = Envelope()
+        self._owners: dict[bytes, Source | None] = {}  # by how the envelope writes the origin
+        self._previous: Parts | None = None  # the line before
+        self._month = b""  # first letters of its stamp: every month is told to the clock, so that no year is missed
+        self._swept = 0
+
+    @property
+    def year(self) -> int:
+        """Year of the next stamp that lacks one, to go on with later."""
+        return self.log.clock.year
+
+    @property
+    def year_evidence(self) -> str:
+        """Year of stamps that have none, and what told it; "" where the log or the administrator states it."""
+        return self.log.clock.year_evidence
+
+    @property
+    def recognised(self) -> list[Source]:
+        """Sources that lines of this log are of."""
+        return [source for source in self.sources if source.recognised]
+
+    def settle(self, sample: list[bytes], start: bytes) -> int:
+        """
+        Fix the form of the log, and what its stamps leave out, from lines all over it and its first block; returns the time
+        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does.
+        """
+        first = start[:LONGEST].split(b"\n")
+        self._find_form(first)
+        if self._form is not None:
+            return self._form.settle(sample, first)
+        clock, split = self.log.clock, Envelope().split
+        clock.settle(sample, self.log.options.reference or self.log.options.now)
+        for found in LONG_CLIENT.finditer(start):
+            parts = split(found[0])
+            if parts:
+                clock.evidence(parts[0], parts[2].partition(b":")[0])
+                break
+        known = next((parts for parts in map(split, [*first, *sample]) if parts), None)
+        return (clock.at(known[0]) or 0) if known else 0
+
+    def _find_form(self, first: list[bytes]) -> None:
+        lines = [line for line in first[:FIRST_LINES] if line.strip()]
+        if lines:
+            self._formed = True
+            self._form = next((source for source in self.sources if source.forms(lines)), None)
+
+    def recall(self, remembered: Iterable[Remembered]) -> None:
+        """Take over the sessions that earlier files left open, of all sources."""
+        entries = list(remembered)
+        for source in self.sources:
+            source.recall(entry for entry in entries if entry.source == source.name)
+
+    def look(self, batch: bytes) -> object:
+        """
+        Look at whole lines before they are read. It may be done in another thread, batch by batch in their order, while the
+        batch before is read; what comes of it goes to `feed` with the batch.
+        """
+        if self._form is not None or self._sifting is None:
+            return None
+        return self._sifting.look(batch, self._owned_elsewhere)
+
+    def feed(self, batch: bytes, looked: object = NOT_LOOKED) -> Changes:
+        """Read whole lines."""
+        changes = self.log.changes = Changes()
+        about = self.log.about
+        if not self._formed:
+            self._find_form(batch[:LONGEST].split(b"\n"))
+        if self._form is not None:
+            changes.lines = batch.count(b"\n") + (not batch.endswith(b"\n"))
+            self._form.feed(batch)
+        else:
+            self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked)
+        changes.newest |= {host: max(time, changes.newest.get(host, 0)) for host, time in self.log.newest.items()}
+        changes.other = changes.lines - (self.log.about - about) - len(changes.unread)
+        latest = max(changes.newest.values(), default=0)
+        if latest - self._swept > HOUR:
+            self._swept = latest
+            for source in self.sources:
+                source.sweep(latest)
+        return changes
+
+    def finish(self) -> Changes:
+        """Give the rows of sessions that have not ended; what may still follow keeps them open."""
+        changes = self.log.changes = Changes()
+        for source in self.sources:
+            source.finish()
+        return changes
+
+    def remember(self) -> list[Remembered]:
+        """What the next file needs to know."""
+        return [entry for source in self.sources for entry in source.remember()]
+
+    def advice(self) -> list[str]:
+        """Why this log had nothing, or not all, to report: the setting that is missing, one sentence each."""
+        return [advice for source in self.recognised for advice in source.advice()]
+
+    # A syslog
+
+    def _read_syslog(self, batch: bytes, looked: object) -> None:
+        sifted = self._sifting.sift(looked) if self._sifting is not None and looked is not None else None
+        lines: Sequence[bytes | Parts]
+        if sifted is not None:
+            self.log.changes.lines = sifted.total
+            lines, end = sifted.lines, sifted.end
+        else:
+            lines = found = self._split(batch)
+            self.log.changes.lines = len(found)
+            if found and len(max(found, key=len)) > LONGEST_MESSAGE:
+                lines = self._without_long(found)
+            end = list(lines[-FIRST_LINES:])
+        if self._all_of_postfix(lines):
+            assert self._sifting is not None
+            self._sifting.read(cast("Sequence[Parts]", lines))
+        else:
+            self._hand_out(lines)
+        self._end_of_batch(end)
+        if len(self._owners) > ORIGINS:
+            self._owners.clear()
+
+    @staticmethod
+    def _split(batch: bytes) -> list[bytes]:
+        found = batch.split(b"\n")
+        if found[-1] == b"":
+            found.pop()
+        return found
+
+    def _without_long(self, found: list[bytes]) -> list[bytes]:
+        """Lines that fit: containers may pack much around a message, and may split it."""
+        kept = []
+        for line in found:
+            parts = Envelope().split(line) if LONGEST_MESSAGE < len(line) <= LONGEST else None
+            if len(line) <= LONGEST and (parts is None or len(parts[2]) <= LONGEST_MESSAGE):
+                kept.append(line)
+        for _ in range(len(found) - len(kept)):
+            self._unread("line longer than 8 KiB", b"")
+        return kept
+
+    def _all_of_postfix(self, lines: Sequence[bytes | Parts]) -> bool:
+        """Whether lines that were sifted are all in parts, all written by Postfix, and all of one month."""
+        if not lines or self._sifting is None or not isinstance(lines[0], tuple) or not isinstance(lines[-1], tuple):
+            return not lines
+        if not lines[0][0][:3] == lines[-1][0][:3] == self._month:
+            return False
+        owners, source = self._owners, self._sifting
+        return all(isinstance(raw, tuple) and owners.get(raw[0]) is source for raw in {line[1:2] for line in lines})
+
+    def _hand_out(self, lines: Sequence[bytes | Parts]) -> None:
+        """Give each line to the source whose program wrote it; each source reads its own in their order."""
+        split, owners = self._envelope.split, self._owners
+        waiting: dict[Source, list[Parts]] = {source: [] for source in self.sources}
+        for line in lines:
+            parts = line if isinstance(line, tuple) else split(line)
+            if parts is None:
+                assert isinstance(line, bytes)
+                self._strange(line, waiting)
+                continue
+            stamp, raw, _ = parts
+            if stamp[:3] != self._month:
+                self._flush(waiting)
+                self._month = stamp[:3]
+                self.log.clock.at(stamp)
+            owner = owners[raw] if raw in owners else self._owner(raw)
+            if owner is not None:
+                waiting[owner].append(parts)
+            elif self._says(parts, waiting):
+                continue
+            self._previous = parts
+        self._flush(waiting)
+
+    @staticmethod
+    def _flush(waiting: dict[Source, list[Parts]]) -> None:
+        for source, lines in waiting.items():
+            if lines:
+                source.read(lines)
+                lines.clear()
+
+    def _owner(self, raw: bytes) -> Source | None:
+        where = origin(raw)
+        found = next((source for source in self.sources if where and source.owns(where.tag)), None)
+        self._owners[raw] = found
+        return found
+
+    def _owned_elsewhere(self, tag: str) -> bool:
+        """Whether a program is of a server, and not of Postfix."""
+        return any(source is not self._sifting and source.owns(tag) for source in self.sources)
+
+    def _says(self, parts: Parts, waiting: dict[Source, list[Parts]]) -> bool:
+        """What the logging daemons say of lines: that one was repeated (then True), or that some were dropped."""
+        stamp, raw, message = parts
+        repeated = SAYS_REPEATED.match(message)
+        if repeated:
+            self._repeat(int(repeated[1]), waiting)
+            return True
+        lost = LOST.match(message)
+        if lost:
+            number = lost[1] or lost[2]
+            self.log.gap(self._host(origin(raw)), self.log.clock.at(stamp) or 0, int(number) if number else None)
+        return False
+
+    def _host(self, where: Origin | None) -> str:
+        return (where.host if where else None) or self.log.options.server
+
+    def _strange(self, line: bytes, waiting: dict[Source, list[Parts]]) -> None:
+        repeated = LAST_REPEATED.match(line)
+        if repeated:
+            self._repeat(int(repeated[1]), waiting)
+        elif SIGN_IN.search(line):
+            self._unread("stamp, host or program not understood", line)
+
+    def _unread(self, reason: str, line: bytes) -> None:
+        before = self.log.clock.at(self._previous[0]) if self._previous else None
+        kind = next(iter(self.recognised or self.sources)).name
+        self.log.unread(kind, self.log.options.server, before or self.log.latest(), reason, line)
+
+    def _repeat(self, times: int, waiting: dict[Source, list[Parts]]) -> None:
+        owner = self._owners.get(self._previous[1]) if self._previous else None
+        if owner is not None and self._previous is not None:
+            self._flush(waiting)
+            owner.repeat(self._previous, times)
+
+    def _end_of_batch(self, end: Sequence[bytes | Parts]) -> None:
+        """Time has come as far as the last line of a server that is known."""
+        split = Envelope().split
+        last = [parts for parts in (line if isinstance(line, tuple) else split(line) for line in reversed(end)) if parts]
+        self._previous = last[0] if last else self._previous
+        for stamp, raw, _ in last:
+            owner = self._owners[raw] if raw in self._owners else self._owner(raw)
+            if owner is not None:
+                host = self._host(origin(raw))
+                self.log.time(host, stamp)
+                owner.passed(host, stamp)
+                return

@@ -1,0 +1,50 @@
+"""
+What the sources of one log share: its clock, what reading it has brought about, how far time has come on each host.
+
+    log = Logbook(options)
+    time = log.time("mail", b"Nov 23 16:06:06")      microseconds UTC; the newest of this host where a stamp is unreadable
+    log.changes.put(row)
+    log.unread("exim", "mail", time, "end of a session not understood", line)
+
+Sources read one and the same log in turns, so time that one of them saw pass has passed for all.
+"""
+
+from __future__ import annotations
+
+from smtp_auth_report.changes import Changes, Gap, Unread
+from smtp_auth_report.sources.interface import Options
+from smtp_auth_report.sources.masking import masked
+from smtp_auth_report.sources.stamps import Clock
+
+
+class Logbook:
+    """Of one log, of one or more hosts."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.clock = Clock(options)
+        self.changes = Changes()
+        self.about = 0  # lines so far that were about submission
+        self.newest: dict[str, int] = {}  # host -> time of its newest line that was about submission
+
+    def time(self, host: str, stamp: bytes) -> int:
+        """Time of a line, microseconds UTC."""
+        newest = self.newest.get(host, 0)
+        time = self.clock.at(stamp)
+        if time is None:
+            return newest or self.options.now
+        if time > newest:
+            self.newest[host] = time
+        return time
+
+    def latest(self) -> int:
+        """Time of the newest line of all hosts."""
+        return max(self.newest.values(), default=self.options.now)
+
+    def unread(self, source: str, host: str, time: int, reason: str, line: bytes) -> None:
+        """Report a line that looks like a source's own and was not understood; its secrets are masked."""
+        self.changes.unread.append(Unread(source, host, reason, time, masked(line)))
+
+    def gap(self, host: str, time: int, lost: int | None) -> None:
+        """Report lines that the log itself says were dropped."""
+        self.changes.gaps.append(Gap(host, time, "rate_limit", lost))
