@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from smtp_auth_report.moments import SECOND
-from smtp_auth_report.sources.addresses import address
+from smtp_auth_report.sources.values import address
 from smtp_auth_report.submission import Identity
 
 REMEMBERED_LINES = 5_000

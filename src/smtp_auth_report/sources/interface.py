@@ -29,6 +29,7 @@ from smtp_auth_report.sources.envelope import Parts
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
 
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How stamps and hosts that a log leaves open are to be read."""
@@ -96,4 +97,3 @@ class Source(Protocol):
 
     def advice(self) -> list[str]:
         """Why this log had nothing, or not all, to report: the setting that is missing, one sentence each."""
-

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from smtp_auth_report.sources import addresses
+from smtp_auth_report.sources import values
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Service, Tls
 
 #                mail.contoso.example[192.0.2.10]:51234
@@ -205,7 +205,7 @@ def mechanism(raw: bytes | None) -> str:
 def address(raw: bytes) -> str | None:
     """Client address; None for "unknown"."""
     try:
-        return addresses.address(raw.decode("ascii"))
+        return values.address(raw.decode("ascii"))
     except ValueError:
         return None
 
