@@ -213,7 +213,14 @@ class SessionSource(Source):
         return message
 
     def decide(self, session: Session, message: Message, outcome: Outcome, time: int, reason: str | None = None) -> None:
-        """The server took the message, or refused it; rows of sessions that have not signed in are none."""
+        """
+        The server took the message, or refused it; rows of sessions that have not signed in are none. One that was given
+        as accepted, and is refused after all, is withdrawn: a row once accepted stays so.
+        """
+        if message.outcome == Outcome.ACCEPTED and outcome != Outcome.ACCEPTED:
+            self.log.changes.withdraw(self._identity(session, message))
+            server_side = f"{session.client_ip} {message.queue_id}".encode()
+            message.identity = self.host(session.host, time).line_identity("refused", session.key, time, server_side)
         message.outcome, message.time, message.reason = outcome.value, time, reason
         session.last = max(session.last, time)
         if session.authenticated:
@@ -227,6 +234,12 @@ class SessionSource(Source):
         session.failures.append(failure)
         session.last = max(session.last, line.time)
         self._put(self._failure_row(session, failure, line.time))
+
+    def fail_handshake(self, session: Session, line: Line, reason: str) -> None:
+        """TLS could not be agreed on, at a door that takes AUTH."""
+        identity = self.host(line.host, line.time).line_identity("tls_failed", session.key, line.time, str(session.client_ip).encode())
+        row = self._row(session, identity, Outcome.TLS_FAILED.value, line.time, reason)
+        self._put(row._replace(account=None, mechanism=UNKNOWN_MECHANISM, tls_version=Tls.UNKNOWN.value, tls_cipher=None))
 
     def end(self, session: Session) -> None:
         """The connection is over: its rows are given as it was known in the end."""
