@@ -20,8 +20,10 @@ import pytest
 from ingesting import PROGRAM, Site
 from reading import log, session
 from smtp_auth_report.settings import load
+from smtp_auth_report.sources import SOURCES
 
 TEXT = log(*session(), *session("bob", queue_id="5B1A022C8A9", version="TLSv1"))
+KINDS = ", ".join(source.title for source in SOURCES)
 NGINX = b'192.0.2.1 - - [23/Nov/2026:16:06:05 +0000] "GET / HTTP/1.1" 200 12\n' * 50
 SSHD = log(*["sshd[12]: Failed password for root from 192.0.2.1 port 22 ssh2"] * 20)
 DOVECOT = log(*["dovecot: imap-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, TLS, session=<x>"] * 20)
@@ -77,14 +79,14 @@ def test_an_empty_file(site: Site, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mail.log"
     path.write_bytes(content)
     line = refused(site, "ingest", path)
-    assert "is empty" in line or "no line of a known kind of log (Postfix)" in line
+    assert "is empty" in line or f"no line of a known kind of log ({KINDS})" in line
 
 
 @pytest.mark.parametrize("content", [NGINX, SSHD, DOVECOT, b"hello\n"])
 def test_a_log_of_another_program(site: Site, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.log"
     path.write_bytes(content)
-    assert "no line of a known kind of log (Postfix); name the mail server's log" in refused(site, "ingest", path)
+    assert f"no line of a known kind of log ({KINDS}); name the mail server's log" in refused(site, "ingest", path)
 
 
 def test_a_binary_file(site: Site, tmp_path: Path) -> None:

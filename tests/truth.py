@@ -74,8 +74,10 @@ def _differences(entry: Entry, row: Entry) -> list[str]:
 
 
 def _same_name(given: str, logged: str) -> bool:
+    """Servers cut a long name at its end, or put dots for its middle."""
     wanted, got = _visible(given), _visible(logged)
-    return wanted == got or (len(got) >= 40 and wanted.startswith(got))
+    begins, _, ends = got.partition("...")
+    return wanted == got or (len(got) >= 40 and wanted.startswith(begins) and wanted.endswith(ends))
 
 
 def _visible(name: str) -> str:

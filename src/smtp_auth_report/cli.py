@@ -79,7 +79,7 @@ def commands() -> None:
 
 @commands.command()
 @with_database
-@click.option("--source", default="auto", metavar="NAME", help="Kind of log: postfix, or auto to recognise it.", show_default=True)
+@click.option("--source", default="auto", metavar="NAME", help="Kind of log (see docs/sources.md), or auto.", show_default=True)
 @click.option("--timezone", metavar="TZ", help="Zone of stamps that carry none; default the machine's.")
 @click.option("--year", type=click.IntRange(1990, 2100), metavar="YYYY", help="Year of the first stamp that lacks one; default: found.")
 @click.option("--server", metavar="NAME", help="Host name for logs that carry none.")

@@ -26,6 +26,8 @@ from smtp_auth_report.sources import values
 from smtp_auth_report.sources.joining import Line, Message, Session, SessionSource
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Service, Tls
 
+LONGEST = 8192
+
 ADVICE_AUTH = (
     "no authenticated session: Sendmail logs AUTH=server when a client signs in, at LogLevel 9 and above; "
     "set define(`confLOG_LEVEL', `9')dnl in sendmail.mc (10 before 8.16 for failed sign-ins)"
@@ -53,7 +55,10 @@ class SendmailSource(SessionSource):
     def line(self, line: Line) -> None:
         """What a line does to its session."""
         text = line.text
-        if text.startswith(b"STARTTLS=server, "):
+        part = lines.SPLIT.fullmatch(text) if b"]: " in text[:36] else None
+        if part:
+            self._join_parts(line, part)
+        elif text.startswith(b"STARTTLS=server, "):
             self._tls(line)
         elif text.startswith(b"AUTH=server, "):
             self._auth(line)
@@ -67,8 +72,6 @@ class SendmailSource(SessionSource):
             self._refusal(line)
         elif b" did not issue MAIL" in text:
             self._no_mail(line)
-        else:
-            self._split(line)
 
     def repeatable(self, text: bytes) -> bool:
         """A failed sign-in."""
@@ -235,19 +238,14 @@ class SendmailSource(SessionSource):
         session.last = max(session.last, line.time)
         self.end(session)
 
-    def _split(self, line: Line) -> None:
+    def _join_parts(self, line: Line, part: re.Match[bytes]) -> None:
         """A line that was cut for syslog is read when its last part has come."""
-        found = lines.SPLIT.fullmatch(line.text)
-        if found is None:
-            return
         session = self.session(line, f"{line.pid}/parts")
-        before = session.notes.get("text", "") if found["number"] != b"1" else ""
-        whole = f"{before} {values.text(found['text'])}".strip()
-        if found["more"]:
-            session.notes["text"] = whole[:4096]
-        else:
+        before = session.notes.get("text", "") if part["number"] != b"1" else ""
+        session.notes["text"] = f"{before} {values.text(part['text'])}".strip()[:LONGEST]
+        if not part["more"]:
             del self.sessions[line.host, session.key]
-            self.line(line._replace(text=found["qid"] + b": " + whole.encode("utf-8", "surrogateescape")))
+            self.line(line._replace(text=part["qid"] + b": " + session.notes["text"].encode()))
 
     def advice(self) -> list[str]:
         """Settings whose lack shows in this log."""
