@@ -95,9 +95,7 @@ class WholeSessions:
         server.own_all(brought.queue_ids)
         server.newest = max(server.newest, brought.newest)
         server.queues.add(door.tag.instance)
-        join.signed_in += messages
         join.log.about += 2 * messages + brought.sessions + brought.encrypted
-        join.tls_lines += brought.encrypted
 
     def _give_failures(
         self,
@@ -124,7 +122,6 @@ class WholeSessions:
         server.newest = max(server.newest, ended, *(failure[0] for failure in failures))
         encrypted = cipher is not None
         join.log.about += len(failures) + 1 + encrypted
-        join.tls_lines += encrypted
 
 
 class _Endings:

@@ -18,7 +18,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from smtp_auth_report.reports import REPORTS, ask
+from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.interface import Table
+from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store.interface import Progress, Selection, StreamState, Value, View
 from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
@@ -116,6 +118,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
         "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.store.progress()],
         "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.store.streams()],
         "unread": site.store.unread(),
+        "findings": findings(site.store, SOURCES, recent(site.store, site.settings.display_timezone)),
         "gaps": site.store.gaps(selection.start, selection.end),
         "period": spans.in_words(selection),
         "span": site.store.span(),
