@@ -55,9 +55,7 @@ def doubts(table: Table) -> list[str]:
 def tls_doubt(unknown: int, messages: int) -> str:
     """How much is unknown of TLS, and how to have it logged."""
     if unknown == messages:
-        return gettext(
-            "The log has no TLS lines. Set smtpd_tls_loglevel = 1 in Postfix and reload it; TLS versions are known from then on."
-        )
+        return gettext("The log has no TLS lines; the ingest page says which setting of the mail server brings them.")
     return gettext("TLS is unknown for %(share)s of the messages: the log does not tell.") % {"share": wording.share(unknown / messages)}
 
 
