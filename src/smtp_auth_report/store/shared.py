@@ -292,6 +292,6 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
     )
 
 
-def _messages_in(numbers: str, manners: Any, clients: Any, parties: Any, queue_ids: list[str], message_ids: list[str | None]) -> Messages:
+def _messages_in(numbers: str, manners: Any, clients: Any, parties: Any, queue_ids: str, message_ids: str) -> Messages:
     manners, clients, parties = ([tuple(entry) for entry in entries] for entries in (manners, clients, parties))
     return Messages(np.frombuffer(b64decode(numbers), NUMBERS), manners, clients, parties, queue_ids, message_ids)
