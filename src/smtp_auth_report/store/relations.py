@@ -131,7 +131,7 @@ def needs(question: Question) -> list[Need]:
     for relation in (relation for relation in RELATIONS if relation in named):
         dimensions = (each for each in DIMENSIONS if _columns(each, named) and (each is not CLIENTS or relation == "events"))
         slots = "slot" in named and relation in ("facts", "events")
-        found.append(Need(relation, slots, tuple(dimensions), measures, question.outcomes))
+        found.append(Need(relation, slots, tuple(dimensions), measures, tuple(sorted(question.outcomes))))
     return found
 
 
@@ -143,7 +143,7 @@ def in_common(questions: Sequence[Question]) -> list[Need]:
 
 
 def _together(some: Sequence[Need]) -> Need:
-    outcomes = {frozenset(need.outcomes) for need in some}
+    outcomes = {need.outcomes for need in some}
     dimensions = {each for need in some for each in need.dimensions} | ({MANNERS} if len(outcomes) > 1 else set())
     return Need(
         relation=some[0].relation,

@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 def freshness(site: Site) -> Freshness:
     """Of the server that was read last."""
-    newest = max((progress.newest for progress in site.store.progress()), default=None)
+    newest = max((progress.newest for progress in site.seen.progress()), default=None)
     return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
 
 
