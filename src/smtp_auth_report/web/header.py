@@ -40,9 +40,9 @@ class Place(NamedTuple):
 
 def freshness(site: Site) -> Freshness:
     """Of the server that was read last; of a store that was written without reading a log, its last row."""
-    newest = max((progress.newest for progress in site.store.progress()), default=None)
+    newest = max((progress.newest for progress in site.seen.progress()), default=None)
     if newest is None:
-        _, newest = site.store.span() or (None, None)
+        _, newest = site.seen.span() or (None, None)
     return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
 
 
