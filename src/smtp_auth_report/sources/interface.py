@@ -79,5 +79,9 @@ class Source(Protocol):
     def remember(self) -> list[Remembered]:
         """What the next file needs to know."""
 
+    @staticmethod
+    def without(remembered: Remembered, account: str) -> Remembered:
+        """What was remembered, but for sessions in which this account signed in, or was named."""
+
     def advice(self) -> list[str]:
         """Why this log had nothing, or not all, to report: the setting that is missing, one sentence each."""

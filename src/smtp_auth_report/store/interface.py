@@ -24,7 +24,7 @@ that a question names are told apart. `slot` is the start of the local hour, day
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -142,8 +142,11 @@ class Store(Protocol):
     def expire(self, before: int) -> int:
         """Keep rows of the days before this one by the hour only; how many. They do not come back when a log is read again."""
 
-    def erase(self, account: str, key: str) -> int:
-        """Delete an account from rows and sums; how many rows. Of the time until now it does not come back."""
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
+        """
+        Delete an account from rows and sums; how many rows. Of the time until now it does not come back. `remembered` replaces
+        open sessions that are remembered, where nobody reads a log meanwhile.
+        """
 
     def seal(self) -> None:
         """Make the sums of days that are over. Answers are the same without, and slower."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Client, Connection, Listener
@@ -111,8 +111,8 @@ class SharedStore:
     def expire(self, before: int) -> int:
         return int(self._call("expire", before))
 
-    def erase(self, account: str, key: str) -> int:
-        return int(self._call("erase", account, key))
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
+        return int(self._call("erase", account, key, remembered))
 
     def seal(self) -> None:
         self._call("seal")
@@ -222,7 +222,7 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "remembered": lambda store, source: store.remembered(source),
     "withheld": lambda store: store.withheld(),
     "expire": lambda store, before: store.expire(before),
-    "erase": lambda store, account, key: store.erase(account, key),
+    "erase": lambda store, account, key, remembered: store.erase(account, key, [Remembered(*entry) for entry in remembered]),
     "seal": lambda store: store.seal(),
     "names": lambda store: _sets(store.names()),
     "ask": lambda store, question, selection, view: store.ask(Question(**question), _selection_in(selection), View(**view)),
