@@ -15,7 +15,7 @@ straddles two files goes on in the next.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from smtp_auth_report.sources import postfix_lines as lines
@@ -192,6 +192,14 @@ class Server(Identities):
                 for key, session in self._live(serving)
             ],
         }
+
+    def forget(self, gone: Callable[[Session], bool], gone_line: Callable[[bytes], bool]) -> None:
+        """Of a server that was just loaded, keep nothing of these sessions, and of these lines of the queue manager."""
+        self.active = {queue_id: line for queue_id, line in self.active.items() if not gone_line(line)}
+        self.open = {key: session for key, session in self.open.items() if not gone(session)}
+        self.lingering = {key: session for key, session in self.lingering.items() if not gone(session)}
+        for door in self.doors.values():
+            door.waiting = [session for session in door.waiting if not gone(session)]
 
     @classmethod
     def load(cls, host: str, newest: int, content: dict[str, Any]) -> Server:
