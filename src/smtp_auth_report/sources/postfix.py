@@ -138,8 +138,8 @@ class PostfixSource(Source):
         for entry in self._recalled.values():
             self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
 
-    def look(self, batch: bytes, owned: Callable[[str], bool]) -> Scan | None:
-        """What can be told of a batch by its bytes. Lines of programs that are `owned` by another source are kept for it."""
+    def look(self, batch: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+        """What can be told of a batch by its bytes. Lines of programs that are another source's are kept for it (see sieve)."""
         if len(batch) >= WORTH_SIFTING:
             return self._sieve.look(batch, owned)
         self._sieve.forget()

@@ -184,7 +184,7 @@ def _message_row(server: Server, message: Message, outcome: Outcome, time: int, 
     session = message.session
     version, cipher = session.version_for(message.client)
     identity = message.identity or server.message_identity(message.queue_id, message.opened)
-    helo = None if session.proxied else message.helo or session.helo
+    helo = None if session.speaks_for_another(message.client) else message.helo or session.helo
     return Submission(
         key=identity.key,
         opened=identity.opened,
@@ -193,7 +193,7 @@ def _message_row(server: Server, message: Message, outcome: Outcome, time: int, 
         service=session.door.tag.service.value,
         source=SOURCE,
         client_ip=lines.address(message.client),
-        client_name=lines.client_name(message.name),
+        client_name=lines.client_name(session.name_of(message.client, message.name)),
         helo=lines.text(helo),
         account=lines.text(message.account),
         account_key=None,
@@ -220,8 +220,8 @@ def _session_row(server: Server, session: Session, identity: Identity, outcome: 
         service=session.door.tag.service.value,
         source=SOURCE,
         client_ip=lines.address(session.client),
-        client_name=lines.client_name(session.name),
-        helo=None if session.proxied else lines.text(session.helo),
+        client_name=lines.client_name(session.name_of(session.client, session.name)),
+        helo=None if session.speaks_for_another(session.client) else lines.text(session.helo),
         account=lines.text(session.account),
         account_key=None,
         mechanism=lines.mechanism(session.mechanism),

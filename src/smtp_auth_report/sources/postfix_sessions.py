@@ -56,7 +56,7 @@ class Message:
     sized: bool = False  # the queue manager's line was seen
     message_id: bytes | None = None
     given: Submission | None = None  # the row as it was last given
-    identity: Identity | None = None  # where the filter's answer told no queue id
+    identity: Identity | None = None  # where a filter's answer told no queue id, or a server in front tells of it too
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -94,7 +94,7 @@ class Session:
 
     def version_for(self, client: bytes) -> tuple[Tls, str | None]:
         """Version and cipher of TLS between this client and the server, as far as it is known now."""
-        if self.proxied or self._speaks_for_another(client):
+        if self.speaks_for_another(client):
             return Tls.UNKNOWN, None
         found = lines.tls(self.tls) if self.tls is not None else None
         if found:
@@ -105,14 +105,19 @@ class Session:
             return Tls.UNVERSIONED, None
         return (Tls.NONE, None) if self.proves_cleartext and self.door.starttls else (Tls.UNKNOWN, None)
 
-    def _speaks_for_another(self, client: bytes) -> bool:
+    def speaks_for_another(self, client: bytes) -> bool:
         """A proxy gave another address than its own (XCLIENT): what the client itself spoke is not in this log."""
-        if (self.counts or {}).get(b"xclient", (0, 0))[0]:
+        if self.proxied or (self.counts or {}).get(b"xclient", (0, 0))[0]:
             return True
         if self.opening.endswith(b"[%b]" % client):
             return False
         found = lines.CONNECT.fullmatch(self.opening)
         return found is not None and lines.address(found["ip"]) != lines.address(client)
+
+    def name_of(self, client: bytes, name: bytes) -> bytes:
+        """Reverse name of a client; a proxy that gives an address alone leaves its own name standing."""
+        proxys_own = self.opening.startswith(b"connect from %b[" % name) and not self.opening.endswith(b"[%b]" % client)
+        return b"" if proxys_own and self.speaks_for_another(client) else name
 
     @property
     def starttls_worked(self) -> bool:
@@ -257,7 +262,8 @@ def _dump(session: Session, pending: Mapping[bytes, Message]) -> dict[str, Any]:
         "refusals": [[_to_json(stamp), _to_json(line), before] for stamp, line, before in session.refusals],
         "refused": [[time, _to_json(line), identity, before] for time, line, identity, before in session.refused],
         "messages": [
-            [*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused, pending.get(m.queue_id) is m] for m in session.messages
+            [*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused, pending.get(m.queue_id) is m, m.identity]
+            for m in session.messages
         ],
     }
 
@@ -287,8 +293,8 @@ def _load(door: Door, entry: dict[str, Any]) -> tuple[Session, list[Message]]:
         message = Message(session)
         for name, value in zip(_MESSAGE, values, strict=False):
             setattr(message, name, _from_json(value))
-        refused, is_awaited = (*values[len(_MESSAGE) :], True)[:2]  # an earlier version kept only the first
-        message.refused = refused and tuple(refused)
+        refused, is_awaited, identity = (*values[len(_MESSAGE) :], True, None)[:3]  # an earlier version kept only the first
+        message.refused, message.identity = refused and tuple(refused), identity and Identity(*identity)
         session.messages.append(message)
         if is_awaited:
             awaited.append(message)
