@@ -30,6 +30,7 @@ from smtp_auth_report.sources import dovecot_lines as lines
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.envelope import LONGEST_MESSAGE, Parts
 from smtp_auth_report.sources.identities import Identities, relayed_identity
+from smtp_auth_report.sources.interface import Remedy
 from smtp_auth_report.sources.joining import Line, Message, Session, SessionSource
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, Tls
@@ -38,9 +39,10 @@ CLEAR_KEPT = 500
 RELAYED_KEPT = 200
 MOST = 1000  # failed sign-ins of one session
 
-ADVICE_VERSION = (
-    "no TLS version: add %k to login_log_format_elements in dovecot.conf, or %{ssl_security} in Dovecot 2.4, and reload Dovecot; "
-    "sessions from then on will show theirs"
+ELEMENTS = "login_log_format_elements = user=<%u> method=%m rip=%r lip=%l lport=%a mpid=%e %c %k session=<%{session}>"
+IN_FORCE = (
+    "dovecot.conf, then doveadm reload; in 2.4 user=<%{user}> method=%{mechanism} rip=%{remote_ip} lip=%{local_ip} lport=%{local_port} "
+    "mpid=%{mail_pid} %{secured} %{ssl_security} session=<%{session}>"
 )
 
 
@@ -49,13 +51,29 @@ class DovecotSource(SessionSource):
 
     name: ClassVar[str] = "dovecot"
     title: ClassVar[str] = "Dovecot submission"
+    versions: ClassVar[str] = "2.3 and 2.4"
+    sample: ClassVar[str] = (
+        "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, TLS, session=<1EsQ0vNg>"
+    )
+    tells: ClassVar[frozenset[str]] = frozenset(Submission._fields) - {"client_name", "helo", "message_id"}
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    remedies: ClassVar[tuple[Remedy, ...]] = (
+        Remedy(
+            "sessions",
+            "protocols = $protocols submission",
+            "dovecot.conf; then doveadm reload",
+            "clients can sign in here; if they do already, another log is theirs",
+        ),
+        Remedy("tls_version", ELEMENTS, IN_FORCE, "the TLS version and cipher of every session, by %k"),
+        Remedy("service", ELEMENTS, IN_FORCE, "which port a client uses, by lport="),
+        Remedy("client_ip", ELEMENTS, IN_FORCE, "the address of every client, by rip="),
+        Remedy("mechanism", ELEMENTS, IN_FORCE, "the mechanism of every session, by method="),
+    )
     worth: ClassVar[re.Pattern[bytes]] = re.compile(rb"\Asubmission")
 
     def __init__(self, log: Logbook) -> None:
         super().__init__(log)
         log.vouched = self._vouched
-        self.encrypted = self.versions = 0  # clients with TLS, and those whose version was told
         self._clients: dict[tuple[str | None, str | None], Session] = {}  # by account and address, of open sessions
         self._telling: set[str] = set()  # hosts whose lines have told of TLS, so that one that does not means none
         self._clear: dict[str, list[Session]] = {}  # ended ones without TLS, as long as their host has told of none
@@ -146,8 +164,6 @@ class DovecotSource(SessionSource):
     def _learn_tls(self, session: Session, told: lines.Login) -> None:
         """The elements say "TLS", or "secured", or nothing at all: that means clear where they are known to say it."""
         if told.encrypted:
-            self.encrypted += 1
-            self.versions += told.version is not Tls.UNVERSIONED
             session.tls_version, session.tls_cipher = told.version.value, told.cipher
         elif told.secured:
             session.tls_version = Tls.NONE.value if told.from_here else Tls.UNKNOWN.value
@@ -299,10 +315,6 @@ class DovecotSource(SessionSource):
     def passed(self, host: str, stamp: bytes) -> None:
         """Time has come so far, by a line of whatever service."""
         self.log.changes.newest[host] = max(self.log.time(host, stamp), self.log.changes.newest.get(host, 0))
-
-    def advice(self) -> list[str]:
-        """Settings whose lack shows in this log."""
-        return [ADVICE_VERSION] if self.encrypted and not self.versions else []
 
 
 def _beside(begun: Identity | list[int]) -> Identity:

@@ -27,15 +27,11 @@ from typing import ClassVar
 
 from smtp_auth_report.sources import opensmtpd_lines as lines
 from smtp_auth_report.sources import values
+from smtp_auth_report.sources.interface import Remedy
 from smtp_auth_report.sources.joining import Line, Session, SessionSource
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.opensmtpd_lines import Event
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Tls
-
-ADVICE = (
-    "no authenticated session: OpenSMTPD logs authentication when a client signs in at a listener with auth or auth-optional "
-    "in smtpd.conf; check that this is the log of such a server"
-)
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Submission, Tls
 
 
 class OpenSmtpdSource(SessionSource):
@@ -43,7 +39,18 @@ class OpenSmtpdSource(SessionSource):
 
     name: ClassVar[str] = "opensmtpd"
     title: ClassVar[str] = "OpenSMTPD"
+    versions: ClassVar[str] = "5.4 to 7.8"
+    sample: ClassVar[str] = "smtpd[9547]: 532b651f0dab36c9 smtp authentication user=anna@contoso.example result=ok"
+    tells: ClassVar[frozenset[str]] = frozenset(Submission._fields) - {"service", "helo", "message_id"}
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    remedies: ClassVar[tuple[Remedy, ...]] = (
+        Remedy(
+            "sessions",
+            "listen on all port submission tls-require pki mail auth",
+            "smtpd.conf; then restart smtpd",
+            "clients can sign in here; if they do already, another log is theirs",
+        ),
+    )
     worth: ClassVar[re.Pattern[bytes]] = re.compile(rb"\A(?:[0-9a-f]{16} smtp |smtp-in: |message repeated )")
 
     def __init__(self, log: Logbook) -> None:
@@ -193,7 +200,3 @@ class OpenSmtpdSource(SessionSource):
         message = self.message(session, line, None)
         message.sender = sender
         self.decide(session, message, Outcome.REJECTED, line.time, reason)
-
-    def advice(self) -> list[str]:
-        """Why this log has nothing to report."""
-        return [] if self.signed_in else [ADVICE]

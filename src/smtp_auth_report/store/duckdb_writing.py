@@ -190,7 +190,7 @@ class Writer:
         parts = [self._arrays_of_rows(rows)] if rows else []
         if commit.changes.messages:
             messages = forgotten.kept_messages(Messages.joined(commit.changes.messages), keys)
-            parts += [self._arrays_of_messages(messages, keys)] if messages.queue_ids else []
+            parts += [self._arrays_of_messages(messages, keys)] if len(messages.numbers) else []
         return joined(parts) if parts else None
 
     def _arrays_of_rows(self, rows: list[Submission]) -> Arrays:
