@@ -112,3 +112,7 @@ class Source(Protocol):
 
     def remember(self) -> list[Remembered]:
         """What the next file needs to know."""
+
+    @staticmethod
+    def without(remembered: Remembered, account: str) -> Remembered:
+        """What was remembered, but for sessions in which this account signed in, or was named."""

@@ -158,6 +158,14 @@ def _standalone(session: Session, transactions: list[_Transaction]) -> list[_Tra
     return sorted(at_mail + chosen, key=lambda t: t.time)
 
 
+def accounts(session: Session) -> set[str]:
+    """Case-folded names that signed in, or that a refusal names."""
+    said = [*(line for _, line, _ in session.refusals), *(line for _, line, _, _ in session.refused)]
+    named = (refused_user(refusal["text"]) for refusal in map(lines.REFUSAL.fullmatch, said) if refusal)
+    found = map(lines.text, (session.account, *(message.account for message in session.messages), *named))
+    return {name.casefold() for name in found if name is not None}
+
+
 def refused_user(text: bytes) -> bytes | None:
     """The account that Postfix names in a refusal, where no other text can be mistaken for it."""
     owner = lines.NOT_OWNED.fullmatch(text)

@@ -15,7 +15,7 @@ straddles two files goes on in the next.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from smtp_auth_report.sources import postfix_lines as lines
@@ -193,10 +193,18 @@ class Server(Identities):
             "recent": [_to_json(queue_id) for queue_id in list(self.recent)[-REMEMBERED_IDS:]],
             "seen": self.seen(),
             "sessions": [
-                {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session)}
+                {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session, self.pending)}
                 for key, session in self._live(serving)
             ],
         }
+
+    def forget(self, gone: Callable[[Session], bool], gone_line: Callable[[bytes], bool]) -> None:
+        """Of a server that was just loaded, keep nothing of these sessions, and of these lines of the queue manager."""
+        self.active = {queue_id: line for queue_id, line in self.active.items() if not gone_line(line)}
+        self.open = {key: session for key, session in self.open.items() if not gone(session)}
+        self.lingering = {key: session for key, session in self.lingering.items() if not gone(session)}
+        for door in self.doors.values():
+            door.waiting = [session for session in door.waiting if not gone(session)]
 
     @classmethod
     def load(cls, host: str, newest: int, content: dict[str, Any]) -> Server:
@@ -213,14 +221,14 @@ class Server(Identities):
         server.recent = dict.fromkeys(_from_json(queue_id) for queue_id in content["recent"])
         server.recall(content["seen"].items())
         for entry in content["sessions"]:
-            session = _load(server.doors[entry["tag"]], entry)
+            session, awaited = _load(server.doors[entry["tag"]], entry)
             if entry["key"]:
                 server.open[entry["key"]] = session
             else:
                 server.lingering[id(session)] = session
             if entry["waiting"]:
                 session.door.waiting.append(session)
-            server.pending |= {m.queue_id: m for m in session.messages if m.queue_id and m.refused is None and not m.sized}
+            server.pending |= {message.queue_id: message for message in awaited}
         return server
 
 
@@ -243,7 +251,7 @@ _SESSION = tuple("whole opening ended last client name account mechanism authent
 _MESSAGE = tuple("queue_id opened client name account mechanism sender size recipients helo accepted held sized message_id".split())
 
 
-def _dump(session: Session) -> dict[str, Any]:
+def _dump(session: Session, pending: Mapping[bytes, Message]) -> dict[str, Any]:
     return {
         "pid": session.pid,
         "session": [_to_json(getattr(session, name)) for name in _SESSION],
@@ -253,7 +261,10 @@ def _dump(session: Session) -> dict[str, Any]:
         "failures": [[time, _to_json(_nameless(line)), identity] for time, line, identity in session.failures],
         "refusals": [[_to_json(stamp), _to_json(line), before] for stamp, line, before in session.refusals],
         "refused": [[time, _to_json(line), identity, before] for time, line, identity, before in session.refused],
-        "messages": [[*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused, m.identity] for m in session.messages],
+        "messages": [
+            [*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused, pending.get(m.queue_id) is m, m.identity]
+            for m in session.messages
+        ],
     }
 
 
@@ -262,7 +273,8 @@ def _nameless(line: bytes) -> bytes:
     return line.partition(b", sasl_username=")[0]
 
 
-def _load(door: Door, entry: dict[str, Any]) -> Session:
+def _load(door: Door, entry: dict[str, Any]) -> tuple[Session, list[Message]]:
+    """A session, and those of its messages that the queue manager may still take."""
     session = Session(door, entry["pid"])
     session.given_early = True
     for name, value in zip(_SESSION, entry["session"], strict=True):
@@ -276,14 +288,18 @@ def _load(door: Door, entry: dict[str, Any]) -> Session:
     session.failures = [(time, _from_json(line), Identity(*identity)) for time, line, identity in entry["failures"]]
     session.refusals = [(_from_json(stamp), _from_json(line), before) for stamp, line, before in entry["refusals"]]
     session.refused = [(time, _from_json(line), Identity(*identity), before) for time, line, identity, before in entry["refused"]]
+    awaited = []
     for values in entry["messages"]:
         message = Message(session)
         for name, value in zip(_MESSAGE, values, strict=False):
             setattr(message, name, _from_json(value))
-        refused, identity = values[len(_MESSAGE) :]
+        more: list[Any] = values[len(_MESSAGE) :]
+        refused, is_awaited, identity = more + [None, True, None][len(more) :]  # earlier versions kept fewer
         message.refused, message.identity = refused and tuple(refused), identity and Identity(*identity)
         session.messages.append(message)
-    return session
+        if is_awaited:
+            awaited.append(message)
+    return session, awaited
 
 
 def _to_json(value: Any) -> Any:

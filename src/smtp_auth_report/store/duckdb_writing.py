@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from smtp_auth_report.changes import Applied, Commit, Messages
+from smtp_auth_report.changes import Applied, Commit, Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_forgetting as forgetting
 from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled
@@ -101,9 +101,9 @@ class Writer:
         self._forget()
         return rows
 
-    def erase(self, account: str, key: str) -> int:
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered]) -> int:
         """See `Store`."""
-        rows = self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock()))
+        rows = self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock(), remembered))
         self._forget()
         return rows
 
