@@ -39,6 +39,12 @@ CLEAR_KEPT = 500
 RELAYED_KEPT = 200
 MOST = 1000  # failed sign-ins of one session
 
+ELEMENTS = "login_log_format_elements = user=<%u> method=%m rip=%r lip=%l lport=%a mpid=%e %c %k session=<%{session}>"
+IN_FORCE = (
+    "dovecot.conf, then doveadm reload; in 2.4 user=<%{user}> method=%{mechanism} rip=%{remote_ip} lip=%{local_ip} lport=%{local_port} "
+    "mpid=%{mail_pid} %{secured} %{ssl_security} session=<%{session}>"
+)
+
 
 class DovecotSource(SessionSource):
     """Reads one log, of one or more hosts."""
@@ -47,30 +53,21 @@ class DovecotSource(SessionSource):
     title: ClassVar[str] = "Dovecot submission"
     versions: ClassVar[str] = "2.3 and 2.4"
     sample: ClassVar[str] = (
-        "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, mpid=7, TLS, session=<x>"
+        "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, TLS, session=<1EsQ0vNg>"
     )
     tells: ClassVar[frozenset[str]] = frozenset(Submission._fields) - {"client_name", "helo", "message_id"}
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
     remedies: ClassVar[tuple[Remedy, ...]] = (
         Remedy(
-            "tls_version",
-            "login_log_format_elements = user=<%u> method=%m rip=%r lip=%l mpid=%e %c %k session=<%{session}>",
-            "dovecot.conf of Dovecot 2.3; then doveadm reload",
-            "the TLS version and cipher of every session, where the default only says TLS",
+            "sessions",
+            "protocols = $protocols submission",
+            "dovecot.conf; then doveadm reload",
+            "clients can sign in here; if they do already, another log is theirs",
         ),
-        Remedy(
-            "tls_version",
-            "login_log_format_elements = user=<%{user}> method=%{mechanism} rip=%{remote_ip} lip=%{local_ip} mpid=%{mail_pid} "
-            "%{secured} %{ssl_security} session=<%{session}>",
-            "dovecot.conf of Dovecot 2.4; then doveadm reload",
-            "the TLS version and cipher of every session, where the default only says TLS",
-        ),
-        Remedy(
-            "service",
-            "lport=%a",
-            "login_log_format_elements in dovecot.conf of 2.3, lport=%{local_port} in 2.4; then doveadm reload",
-            "which port a client uses",
-        ),
+        Remedy("tls_version", ELEMENTS, IN_FORCE, "the TLS version and cipher of every session, by %k"),
+        Remedy("service", ELEMENTS, IN_FORCE, "which port a client uses, by lport="),
+        Remedy("client_ip", ELEMENTS, IN_FORCE, "the address of every client, by rip="),
+        Remedy("mechanism", ELEMENTS, IN_FORCE, "the mechanism of every session, by method="),
     )
     worth: ClassVar[re.Pattern[bytes]] = re.compile(rb"\Asubmission")
 

@@ -357,7 +357,9 @@ class SessionSource(Source):
     def without(remembered: Remembered, account: str) -> Remembered:
         """See `Source`."""
         content, name = json.loads(remembered.sessions), account.casefold()
-        content["sessions"] = [session for session in content["sessions"] if name not in _texts(session)]
+        for each, kept in content.items():
+            if isinstance(kept, list):  # of sessions, open or ended
+                content[each] = [session for session in kept if name not in _texts(session)]
         return remembered._replace(sessions=json.dumps(content, separators=(",", ":")))
 
     def _load(self, host: Identities, content: dict[str, Any]) -> None:

@@ -293,7 +293,8 @@ def _load(door: Door, entry: dict[str, Any]) -> tuple[Session, list[Message]]:
         message = Message(session)
         for name, value in zip(_MESSAGE, values, strict=False):
             setattr(message, name, _from_json(value))
-        refused, is_awaited, identity = (*values[len(_MESSAGE) :], True, None)[:3]  # an earlier version kept only the first
+        more: list[Any] = values[len(_MESSAGE) :]
+        refused, is_awaited, identity = more + [None, True, None][len(more) :]  # earlier versions kept fewer
         message.refused, message.identity = refused and tuple(refused), identity and Identity(*identity)
         session.messages.append(message)
         if is_awaited:
