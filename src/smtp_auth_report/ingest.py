@@ -111,7 +111,7 @@ class Names:
         """Learn who signed in, take names from failures that may not keep them, name those that now may; key every account."""
         commit = Commit(changes)
         failures = []
-        signed_in: dict[str, None] = {}
+        signed_in = dict.fromkeys(row.account for row in changes.told.values() if row.account)
         for identity, row in changes.rows.items():
             if row.account and row.outcome == Outcome.AUTH_FAILED:
                 failures.append((identity, row))
