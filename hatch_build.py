@@ -60,8 +60,8 @@ class BuildHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is there
 def compiled() -> bool:
     """Compile what has changed; whether it is there now."""
     if not is_current():
-        for old in SOURCES.glob(f"*{SUFFIX}"):
-            old.unlink()
+        for old in (MARK, *SOURCES.glob(f"*{SUFFIX}")):
+            old.unlink(missing_ok=True)
         if not _compile():
             return False
         MARK.write_text(_digest(), encoding="ascii")

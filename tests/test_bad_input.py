@@ -150,8 +150,9 @@ def test_a_log_without_tls_lines_says_which_setting_is_missing(site: Site, tmp_p
     path = tmp_path / "mail.log"
     path.write_bytes(log(*session(version=None)))
     assert "set smtpd_tls_loglevel = 1" in site.ingest("--year", "2026", path)
-    path.write_bytes(log("postfix/smtpd[1]: connect from x[192.0.2.1]", "postfix/smtpd[1]: disconnect from x[192.0.2.1] ehlo=1 quit=1"))
-    assert "no authenticated session" in site.ingest("--year", "2026", path)
+    stranger = ("postfix/smtpd[1]: connect from x[192.0.2.1]", "postfix/smtpd[1]: disconnect from x[192.0.2.1] ehlo=1 quit=1")
+    path.write_bytes(log(*stranger, host="relay"))
+    assert "Postfix on relay: no sign-in is in the log; set smtpd_sasl_auth_enable = yes" in site.ingest("--year", "2026", path)
 
 
 def test_the_same_log_in_another_zone_is_refused(site: Site, tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ HEAVY = {"duckdb", "django", "numpy", "smtp_auth_report.sources", "smtp_auth_rep
     "arguments",
     [
         *(("--help",), ("--version",), ("nonsense",), ("report", "nonsense"), ("ingest",), ("export", "--format", "none")),
-        *((command, "--help") for command in ("ingest", "serve", "report", "export", "erase")),
+        *((command, "--help") for command in ("ingest", "doctor", "serve", "report", "export", "erase")),
         *((command, "--config", "missing.toml") for command in ("serve", "export")),
         *(
             ("ingest", "--timezone", "nowhere", "mail.log"),

@@ -27,12 +27,13 @@ from smtp_auth_report.cli import commands
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import FIELDS
 from smtp_auth_report.reports import REPORTS, ask
+from smtp_auth_report.reports.findings import LACKS
 from smtp_auth_report.reports.interface import Column, Report
 from smtp_auth_report.settings import PREFIX, SETTINGS, load
-from smtp_auth_report.sources import SOURCES
+from smtp_auth_report.sources import SOURCES, Source
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import FILTERS, Selection
-from smtp_auth_report.submission import LEGACY_TLS, AuthClass, Outcome, Service, Tls
+from smtp_auth_report.submission import LEGACY_TLS, AuthClass, Outcome, Service, Submission, Tls
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -178,11 +179,35 @@ def test_settings_file_can_be_used(tmp_path: Path) -> None:
 
 # Sources
 
+DERIVED = {"source", "account_key", "account_domain", "auth_class", "sender_domain"}
+
+
+def code(text: str) -> str:
+    return f"``{text}``" if "`" in text else f"`{text}`"
+
+
+def source_row(source: type[Source]) -> list[str]:
+    """A source as the table of docs/sources.md has it."""
+    fields = [field.name for field in FIELDS if field.name not in DERIVED]
+    needed = "; ".join(code(setting) for setting in dict.fromkeys(remedy.setting for remedy in source.remedies))
+    told, untold = (", ".join(f"`{name}`" for name in fields if (name in source.tells) is wanted) or "nothing" for wanted in (True, False))
+    return [f"`{source.name}`", source.title, source.versions, needed or "nothing", code(source.sample), told, untold]
+
+
+def test_table_of_sources_is_that_of_the_code() -> None:
+    rows = table(page("sources.md"), "Name")
+    assert rows == [source_row(source) for source in SOURCES], "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in source_row(source))} |" for source in SOURCES
+    )
+
+
+def test_remedies_are_for_something_that_can_be_missing() -> None:
+    assert {remedy.lacks for source in SOURCES for remedy in source.remedies} <= LACKS.keys()
+    assert all(source.tells <= set(Submission._fields) for source in SOURCES)
+
 
 def test_sources_and_their_reasons() -> None:
     text = page("sources.md")
-    rows = table(text, "Name")
-    assert [[*names(row[0]), row[1]] for row in rows] == [[source.name, source.title] for source in SOURCES]
     for source in SOURCES:
         chapter = section(text, source.title)
         documented = table(section(chapter, "Reasons"), "Reason")
@@ -191,8 +216,7 @@ def test_sources_and_their_reasons() -> None:
 
 
 def test_each_source_says_where_fields_come_from() -> None:
-    derived = {"source", "account_key", "account_domain", "auth_class", "sender_domain"}
-    wanted = {field.name for field in FIELDS} - derived
+    wanted = {field.name for field in FIELDS} - DERIVED
     for source in SOURCES:
         assert set(first_cells(table(section(page("sources.md"), source.title), "Field"))) == wanted
 

@@ -30,7 +30,10 @@ class Golden(NamedTuple):
         return self.folder.partition("/")[0]
 
 
-GOLDEN = (Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),)
+GOLDEN = (
+    Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),
+    Golden("opensmtpd/default", ("mail.log",), {"mechanism": 0}),
+)
 every_log = pytest.mark.parametrize("golden", GOLDEN, ids=str)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +29,9 @@ class Messages(NamedTuple):
     manners: list[tuple[Any, ...]]  # server, service, source, mechanism, tls_version, tls_cipher, outcome, reason
     clients: list[tuple[str | None, str | None, str | None]]  # client_ip, client_name, helo
     parties: list[tuple[str, str]]  # account, sender
-    queue_ids: list[str]
-    message_ids: list[str | None]
+    # A line of text for each message, empty where there is none; see `each`
+    queue_ids: str
+    message_ids: str
 
     def accounts(self) -> dict[str, int]:
         """Accounts that sent one of them, with the time of the first; `parties` may name others."""
@@ -45,9 +46,10 @@ class Messages(NamedTuple):
 
     def where(self, chosen: np.ndarray[Any, Any]) -> Messages:
         """Those that are chosen."""
-        places = np.flatnonzero(chosen).tolist()
-        queue_ids = [self.queue_ids[place] for place in places]
-        return self._replace(numbers=self.numbers[chosen], queue_ids=queue_ids, message_ids=[self.message_ids[place] for place in places])
+        queue_ids, message_ids = (
+            "".join(f"{text}\n" for text in compress(each(texts), chosen)) for texts in (self.queue_ids, self.message_ids)
+        )
+        return self._replace(numbers=self.numbers[chosen], queue_ids=queue_ids, message_ids=message_ids)
 
     @classmethod
     def joined(cls, parts: Sequence[Messages]) -> Messages:
@@ -56,25 +58,30 @@ class Messages(NamedTuple):
         lengths = [len(part.numbers) for part in parts]
         values: list[Any] = []
         for code, lists in zip(("manner", "client", "party"), zip(*(part[1:4] for part in parts), strict=True), strict=True):
-            distinct = {id(each): each for each in lists}
+            distinct = {id(known): known for known in lists}
             places = dict(zip(distinct, accumulate(map(len, distinct.values()), initial=0), strict=False))
-            numbers[code] += np.repeat([places[id(each)] for each in lists], lengths)
-            values.append([value for each in distinct.values() for value in each] if len(distinct) > 1 else lists[0])
+            numbers[code] += np.repeat([places[id(known)] for known in lists], lengths)
+            values.append([value for known in distinct.values() for value in known] if len(distinct) > 1 else lists[0])
         manners, clients, parties = values
-        queue_ids = [queue_id for part in parts for queue_id in part.queue_ids]
-        return cls(numbers, manners, clients, parties, queue_ids, [message_id for part in parts for message_id in part.message_ids])
+        queue_ids, message_ids = "".join(part.queue_ids for part in parts), "".join(part.message_ids for part in parts)
+        return cls(numbers, manners, clients, parties, queue_ids, message_ids)
 
     def rows(self) -> Iterator[Submission]:
         """The same as rows."""
-        for numbers, queue_id, message_id in zip(self.numbers.tolist(), self.queue_ids, self.message_ids, strict=True):
+        for numbers, queue_id, message_id in zip(self.numbers.tolist(), each(self.queue_ids), each(self.message_ids), strict=True):
             key, opened, time, size, recipients, manner, client, party = numbers
             server, service, source, mechanism, tls_version, tls_cipher, outcome, reason = self.manners[manner]
             account, sender = self.parties[party]
             client_ip, client_name, helo = self.clients[client]
             yield Submission(
                 key, opened, time, server, service, source, client_ip, client_name, helo, account, None, mechanism, tls_version,
-                tls_cipher, sender, recipients, size, queue_id, message_id, outcome, reason,
+                tls_cipher, sender, recipients, size, queue_id or None, message_id or None, outcome, reason,
             )  # fmt: skip
+
+
+def each(texts: str) -> list[str]:
+    """The texts of a column."""
+    return texts.split("\n")[:-1]
 
 
 class Unread(NamedTuple):
@@ -118,7 +125,7 @@ class Changes:
     @property
     def size(self) -> int:
         """How many rows there are."""
-        return len(self.rows) + sum(len(messages.queue_ids) for messages in self.messages)
+        return len(self.rows) + sum(len(messages.numbers) for messages in self.messages)
 
     def after(self, time: int) -> int:
         """How many rows are of a later time."""

@@ -2,6 +2,7 @@
 The command line: one function per command, each building its objects in reading order.
 
     smtp-auth-report ingest /var/log/mail.log
+    smtp-auth-report doctor /var/log/mail.log
     smtp-auth-report serve
     smtp-auth-report report sending-volume --from 2026-11-01 --format csv
     smtp-auth-report export --format xlsx --output submissions.xlsx
@@ -33,6 +34,7 @@ from smtp_auth_report.settings import Settings, load
 
 if TYPE_CHECKING:
     from smtp_auth_report.ingest import Reading, Summary
+    from smtp_auth_report.reports.findings import Finding
     from smtp_auth_report.store.interface import Selection, Store
 
 REPORT_NAMES = ("summary", "sending-volume", "tls-usage", "auth-methods", "clients", "failures")
@@ -77,12 +79,20 @@ def commands() -> None:
     """Who still submits mail with SMTP AUTH: which account, from which device, how much, with which TLS version."""
 
 
+def with_reading(command: Command) -> Command:
+    """How logs are to be read."""
+    years = click.IntRange(1990, 2100)
+    command = click.option("--server", metavar="NAME", help="Host name for logs that carry none.")(command)
+    command = click.option("--year", type=years, metavar="YYYY", help="Year of the first stamp that lacks one; default: found.")(command)
+    command = click.option("--timezone", metavar="TZ", help="Zone of stamps that carry none; default the machine's.")(command)
+    return click.option("--source", default="auto", metavar="NAME", help="Kind of log (see docs/sources.md), or auto.", show_default=True)(
+        command
+    )
+
+
 @commands.command()
 @with_database
-@click.option("--source", default="auto", metavar="NAME", help="Kind of log (see docs/sources.md), or auto.", show_default=True)
-@click.option("--timezone", metavar="TZ", help="Zone of stamps that carry none; default the machine's.")
-@click.option("--year", type=click.IntRange(1990, 2100), metavar="YYYY", help="Year of the first stamp that lacks one; default: found.")
-@click.option("--server", metavar="NAME", help="Host name for logs that carry none.")
+@with_reading
 @click.option("--follow", is_flag=True, help="Go on with what is written to them, until stopped; also directories and journal:.")
 @click.option("--child-of", type=int, hidden=True, help="End when the process with this id, which started this one, has ended.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -91,13 +101,10 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     os.umask(0o077)
     settings = load(flags)
 
-    from smtp_auth_report.ingest import Ingest, Reading
+    from smtp_auth_report.ingest import Ingest
     from smtp_auth_report.site_key import site_key
-    from smtp_auth_report.sources import SOURCES
 
-    if source not in {"auto", *(kind.name for kind in SOURCES)}:
-        raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
-    reading = Reading(settings.log_zone, settings.timezone_given, year, settings.server, source)
+    reading = reading_of(settings, source, year)
     if follow:
         follow_logs(settings, reading, files, child_of)
         return
@@ -108,6 +115,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
         try:
             run.run(files)
             store.seal()
+            found = missing_from(store, settings)
         except InputError:
             if run.summary.files:
                 print_summary(run.summary)
@@ -115,6 +123,58 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
         finally:
             store.close()
     print_summary(run.summary)
+    for finding in (finding for finding in found if finding.remedy.lacks in {"sessions", "tls_version"}):
+        remedy = finding.remedy
+        click.echo(f"Note: {finding.title} on {finding.server}: {finding.missing}; set {remedy.setting} in {remedy.where}.", err=True)
+
+
+@commands.command()
+@click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")
+@with_reading
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str | None) -> None:
+    """Say what a report cannot know from these logs, and which setting of the mail server changes it. Keeps nothing."""
+    from tempfile import TemporaryDirectory
+
+    from smtp_auth_report.ingest import Ingest
+    from smtp_auth_report.site_key import site_key
+
+    os.umask(0o077)
+    with TemporaryDirectory(prefix="smtp-auth-report-") as folder:
+        settings = load(flags | {"database": f"{folder}/doctor.duckdb"})
+        store = open_for(settings, memory_limit=INGEST_MEMORY)
+        try:
+            with progress_bar("Reading") as show:
+                run = Ingest(store, site_key(Path(folder, "state.sqlite3")), reading_of(settings, source, year), now(), show)
+                run.run(files)
+            found = missing_from(store, settings)
+        finally:
+            store.close()
+    print_summary(run.summary)
+    for finding in found:
+        remedy = finding.remedy
+        click.echo(f"{finding.title} on {finding.server}: {finding.missing}.")
+        click.echo(f"    {remedy.setting}\n  in {remedy.where}.\n  Gain: {remedy.gain}.")
+    if not found:
+        click.echo("Nothing is missing that a setting would bring.")
+
+
+def reading_of(settings: Settings, source: str, year: int | None) -> Reading:
+    """How logs are to be read, as the options say."""
+    from smtp_auth_report.ingest import Reading
+    from smtp_auth_report.sources import SOURCES
+
+    if source not in {"auto", *(kind.name for kind in SOURCES)}:
+        raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
+    return Reading(settings.log_zone, settings.timezone_given, year, settings.server, source)
+
+
+def missing_from(store: Store, settings: Settings) -> list[Finding]:
+    """What the last days' logs do not tell."""
+    from smtp_auth_report.reports.findings import findings, recent
+    from smtp_auth_report.sources import SOURCES
+
+    return findings(store, SOURCES, recent(store, settings.display_timezone))
 
 
 def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], parent: int | None) -> None:

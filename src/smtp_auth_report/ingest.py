@@ -250,7 +250,6 @@ class Ingest:
             raise InputError(f"{log.name}: {reader.refusal}" if reader.refusal else self._not_recognised(log))
         if reader.year_evidence:
             self.summary.notes.append(f"{log.name}: its stamps have no year; the last was taken for {reader.year_evidence}")
-        self.summary.notes += [f"{log.name}: {advice}" for advice in reader.advice()]
 
     def _not_recognised(self, log: Log) -> str:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)

@@ -35,7 +35,8 @@ from smtp_auth_report.sources.csv_log import BOM, LONGEST_RECORD, Columns, Recor
 from smtp_auth_report.sources.exchange_lines import Kind, Row
 from smtp_auth_report.sources.exchange_sessions import Sessions, server_of
 from smtp_auth_report.sources.exchange_tracking import RECEIVED, told
-from smtp_auth_report.sources.interface import Source
+from smtp_auth_report.sources.interface import Remedy, Source
+from smtp_auth_report.submission import Submission
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
@@ -50,14 +51,9 @@ except ImportError:  # installed without a compiler: every row is read
 WORTH_SIFTING = 1 << 14
 """Bytes of a batch from which on compiled code pays."""
 
-NO_SIGN_IN = (
-    "nobody signed in: clients do on the receive connector “Client Frontend”; log it with Set-ReceiveConnector "
-    "“SERVER\\Client Frontend SERVER” -ProtocolLoggingLevel Verbose, and “SERVER\\Client Proxy SERVER” for their messages"
-)
-TRACKING_ALONE = (
-    "message tracking does not tell who signed in: sizes and recipients are used where an SMTP Receive protocol log has the "
-    "session; set -ProtocolLoggingLevel Verbose on the receive connectors"
-)
+SHELL = "the Exchange Management Shell, for each connector on which clients sign in; it is in force at once"
+FRONT_END = 'Set-ReceiveConnector "SERVER\\Client Frontend SERVER" -ProtocolLoggingLevel Verbose'
+BEHIND_IT = 'Set-ReceiveConnector "SERVER\\Client Proxy SERVER" -ProtocolLoggingLevel Verbose'
 
 
 class ExchangeSource(Source):
@@ -65,7 +61,30 @@ class ExchangeSource(Source):
 
     name: ClassVar[str] = "exchange"
     title: ClassVar[str] = "Microsoft Exchange Server"
+    versions: ClassVar[str] = "2010 to SE"
+    sample: ClassVar[str] = (
+        "2026-11-23T16:06:05.377Z,EX1\\Client Frontend EX1,08DE2A7B4C5D6E7F,16,10.0.0.5:587,192.0.2.10:50100,*,CONTOSO\\anna,authenticated"
+    )
+    tells: ClassVar[frozenset[str]] = frozenset(Submission._fields) - {"client_name"}
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    remedies: ClassVar[tuple[Remedy, ...]] = (
+        Remedy("sessions", FRONT_END, SHELL, "who signs in, with which TLS version and mechanism, and from which address"),
+        Remedy(
+            "messages",
+            BEHIND_IT,
+            "the Exchange Management Shell; then read Hub\\ProtocolLog\\SmtpReceive too",
+            "what signed-in clients send",
+        ),
+        Remedy(
+            "account", FRONT_END, "the Exchange Management Shell; then read FrontEnd\\ProtocolLog\\SmtpReceive too", "who sent each message"
+        ),
+        Remedy(
+            "tls_version",
+            FRONT_END,
+            "the Exchange Management Shell; then read FrontEnd\\ProtocolLog\\SmtpReceive too",
+            "TLS of each client",
+        ),
+    )
 
     def __init__(self, log: Logbook) -> None:
         self.recognised = 0
@@ -223,12 +242,6 @@ class ExchangeSource(Source):
             content = kept.get(server, {"open": [], "parts": []}) | {"rest": rest}
             entries.append(Remembered(self.name, server, newest, json.dumps(content, separators=(",", ":"))))
         return entries
-
-    def advice(self) -> list[str]:
-        """Why this log had nothing to report."""
-        if self.kind is Kind.TRACKING:
-            return [TRACKING_ALONE]
-        return [] if self._sessions.signed_in else [NO_SIGN_IN]
 
 
 @lru_cache(maxsize=4096)

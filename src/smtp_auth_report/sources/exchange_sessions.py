@@ -130,7 +130,6 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._parts: dict[str, dict[Row, None]] = {}  # rows of sessions whose beginning was not read
         self._carried: set[Identity] = set()  # rows of front ends that have become those of messages
-        self.signed_in = 0
 
     def ids(self) -> set[str]:
         """Sessions that may go on."""
@@ -249,7 +248,6 @@ class Sessions:
             return
         session.signed_in, session.between_servers = True, False
         session.account, session.mechanism = attempt.name, attempt.mechanism
-        self.signed_in += 1
         if session.origin:
             return  # the front end signs in for its client
         session.signed_tls, session.signed_cipher = session.encryption, session.tls_cipher
@@ -310,7 +308,6 @@ class Sessions:
         session.service, session.between_servers, session.signed_in = Service.UNKNOWN.value, False, True
         session.account, session.mechanism = None, UNKNOWN_MECHANISM
         session.signed_tls, session.signed_cipher = Tls.UNKNOWN.value, None
-        self.signed_in += 1
 
     # What the server noted
 

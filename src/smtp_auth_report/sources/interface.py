@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from smtp_auth_report.changes import Remembered
@@ -42,12 +42,25 @@ class Options:
     server: str = "localhost"  # name of the host, where the log tells none
 
 
+class Remedy(NamedTuple):
+    """A setting of the mail server that makes its log tell more."""
+
+    lacks: str  # what is missing without it: a key of LACKS in reports/findings.py
+    setting: str  # the line of configuration, as it is written
+    where: str  # which file or command it belongs to, and what puts it in force
+    gain: str  # what the report shows from then on
+
+
 class Source(Protocol):
     """One reader of one kind of server, for one log."""
 
     name: ClassVar[str]
     title: ClassVar[str]  # as people write it
+    versions: ClassVar[str]  # of its server that it can read
+    sample: ClassVar[str]  # a line it reads, for people
+    tells: ClassVar[frozenset[str]]  # fields of `Submission` that its log can tell; all others it never tells
     reasons: ClassVar[tuple[str, ...]]  # every value of `Submission.reason` that it gives
+    remedies: ClassVar[tuple[Remedy, ...]]  # most useful first
 
     recognised: int
     """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
@@ -97,6 +110,3 @@ class Source(Protocol):
 
     def remember(self) -> list[Remembered]:
         """What the next file needs to know."""
-
-    def advice(self) -> list[str]:
-        """Why this log had nothing, or not all, to report: the setting that is missing, one sentence each."""

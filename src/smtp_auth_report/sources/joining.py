@@ -111,7 +111,6 @@ class SessionSource(Source):
     def __init__(self, log: Logbook) -> None:
         self.recognised = 0
         self.log = log
-        self.signed_in = 0
         self.sessions: dict[tuple[str, str], Session] = {}  # by host and key
         self._hosts: dict[str, Identities] = {}
         self._recalled: dict[str, Remembered] = {}
@@ -135,6 +134,8 @@ class SessionSource(Source):
                     self._repeat(line._replace(text=repeated[2]), int(repeated[1]))
                 else:
                     self.line(line)
+        last = self._line(lines[-1])
+        self.host(last.host, last.time)
 
     def _line(self, parts: Parts) -> Line:
         stamp, raw, message = parts
@@ -201,7 +202,6 @@ class SessionSource(Source):
         """The credentials were accepted."""
         session.authenticated = True
         session.account, session.mechanism = account, mechanism
-        self.signed_in += 1
 
     def message(self, session: Session, line: Line, queue_id: str | None) -> Message:
         """A transaction that begins with this line, or was never heard of before."""

@@ -33,7 +33,12 @@ cdef inline bint space(char byte) noexcept nogil:
 
 cdef inline uint64_t hashed(const char *at, Py_ssize_t size) noexcept nogil:
     """A number that few other texts have."""
-    cdef uint64_t value = 0x9E3779B97F4A7C15ULL ^ <uint64_t>size
+    return hashed_from(0x9E3779B97F4A7C15ULL, at, size)
+
+
+cdef inline uint64_t hashed_from(uint64_t seed, const char *at, Py_ssize_t size) noexcept nogil:
+    """Another one for each seed."""
+    cdef uint64_t value = seed ^ <uint64_t>size
     cdef uint64_t part
     while size >= 8:
         memcpy(&part, at, 8)

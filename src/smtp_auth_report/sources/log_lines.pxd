@@ -4,6 +4,7 @@ from libc.stdint cimport int8_t, int32_t, uint64_t
 
 cdef enum:
     NOWHERE = -1
+    LONGEST_ID = 24
 
 cpdef enum:
     KEPT = 0                # the kind of lines that are all to be read; other kinds are a source's own

@@ -162,10 +162,6 @@ class LogReader:
         """What the next file needs to know."""
         return [entry for source in self.sources for entry in source.remember()]
 
-    def advice(self) -> list[str]:
-        """Why this log had nothing, or not all, to report: the setting that is missing, one sentence each."""
-        return [advice for source in self.recognised for advice in source.advice()]
-
     # A syslog
 
     def _read_syslog(self, batch: bytes, looked: object) -> None:

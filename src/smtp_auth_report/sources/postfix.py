@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import SOLARIS, Parts, origin
-from smtp_auth_report.sources.interface import Source
+from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Sieve, Sifted
+from smtp_auth_report.submission import Submission
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.postfix_scan import Scan
@@ -52,19 +53,48 @@ _TLS_WORDS = (b"Anon", b"Untr", b"Trus", b"Veri", b"TLS ")
 _ACTION_WORDS = (b"reje", b"milt", b"info", b"disc", b"hold", b"perm", b"filt", b"redi", b"warn", b"prep", b"repl")
 _SOLARIS_WORD = b"[ID "
 
-NO_SESSION = (
-    "no authenticated session: Postfix logs the account (sasl_username=) when a client signs in on a service with "
-    "smtpd_sasl_auth_enable = yes; check that this is the log of such a service"
-)
-NO_TLS = "no TLS version: set smtpd_tls_loglevel = 1 in main.cf and reload Postfix; sessions from then on will show theirs"
-
 
 class PostfixSource(Source):
     """Reads one log, of one or more hosts."""
 
     name: ClassVar[str] = "postfix"
     title: ClassVar[str] = "Postfix"
+    versions: ClassVar[str] = "2.2 to 3.11"
+    sample: ClassVar[str] = "postfix/smtpd[643]: 1493522C8A9: client=pc.example[192.0.2.10], sasl_method=PLAIN, sasl_username=anna"
+    tells: ClassVar[frozenset[str]] = frozenset(Submission._fields)
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    remedies: ClassVar[tuple[Remedy, ...]] = (
+        Remedy(
+            "sessions",
+            "smtpd_sasl_auth_enable = yes",
+            "main.cf, or -o in master.cf for the submission services; then postfix reload",
+            "clients can sign in here; if they do already, another log is theirs",
+        ),
+        Remedy(
+            "tls_version",
+            "smtpd_tls_loglevel = 1",
+            "main.cf; then postfix reload",
+            "the TLS version and cipher of every session",
+        ),
+        Remedy(
+            "service",
+            "-o syslog_name=postfix/submission",
+            "master.cf, for the service submission, and postfix/submissions for submissions or smtps; then postfix reload",
+            "which port a client uses",
+        ),
+        Remedy(
+            "helo",
+            "smtpd_log_access_permit_actions = permit_sasl_authenticated",
+            "main.cf (2.10 and newer); then postfix reload",
+            "the name a device gives of itself, by one more line for each recipient",
+        ),
+        Remedy(
+            "failed_account",
+            "Postfix 3.9 or newer",
+            "an upgrade: older versions do not log the name",
+            "which accounts are attacked",
+        ),
+    )
 
     def __init__(self, log: Logbook) -> None:
         self.recognised = 0
@@ -120,7 +150,6 @@ class PostfixSource(Source):
         self.recognised = max(self.recognised, self._sieve.recognised)
         sifted = self._sieve.sift(cast("Scan", looked), join.pending, filtered=join.filtered)
         join.log.about += sifted.tls
-        join.tls_lines += sifted.tls
         return sifted
 
     def _known_server(self, host: str | None) -> Server | None:
@@ -183,12 +212,6 @@ class PostfixSource(Source):
 
     def _serving(self) -> list[tuple[Process, Session]]:
         return [(process, process.session) for process in self._by_key.values() if process.session is not None]
-
-    def advice(self) -> list[str]:
-        """Settings whose lack shows in this log."""
-        if not self._join.signed_in:
-            return [NO_SESSION]
-        return [] if self._join.tls_lines else [NO_TLS]
 
     def _process(self, raw: bytes, stamp: bytes) -> Process:
         """The process behind an origin."""

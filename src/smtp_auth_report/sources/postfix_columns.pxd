@@ -1,6 +1,9 @@
 # What postfix_scan.pyx calls of postfix_columns.pyx.
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from smtp_auth_report.sources.blake2 cimport BLOCK
+from smtp_auth_report.sources.text_codes cimport Buffer, Codes, Meanings
 
 cdef struct Numbers:
     uint64_t key
@@ -13,62 +16,74 @@ cdef struct Numbers:
     int64_t party
 
 
-cdef class Codes:
-    cdef dict _numbers
-    cdef list values
-
-    cdef object of(self, tuple value)
+cdef enum:
+    LONGEST_COUNTS = 400
 
 
-cdef class Door:
-    cdef readonly object owner
-    cdef tuple _place
-    cdef str _outcome
-    cdef object _hash
-    cdef object _read_ending
-    cdef object _read_failed_ending
-    cdef dict _endings
-    cdef dict manners
-    cdef readonly int sessions
-    cdef readonly int encrypted
-    cdef readonly int64_t newest
-    cdef readonly list queue_ids
+cdef struct Door:
+    char prefix[BLOCK]          # what stands before a queue id in the key of a message, and room for one
+    Py_ssize_t prefix_size
+    int32_t sessions
+    int32_t encrypted
+    int32_t messages
+    int64_t newest
+    Buffer queue_ids
 
-    cdef tuple ending(self, bytes counts, bint encrypted)
-    cdef object failed_ending(self, bytes counts, bint encrypted, int failures)
-    cdef uint64_t key(self, bytes queue_id) except? 0
+
+cdef struct Manner:
+    int32_t door
+    int32_t mechanism
+    int32_t tls                 # NOWHERE where no line tells it
+    int32_t ending              # where the counters tell it instead, else NOWHERE
+
+
+cdef struct Party:
+    int32_t account
+    int32_t sender
+
+
+cdef struct Counts:             # the counters of a session, with what they are read by
+    int32_t door
+    int32_t encrypted
+    int32_t failures
+    char text[LONGEST_COUNTS]
+
+
+cdef struct Mark:               # how much there was
+    Py_ssize_t numbers
+    Py_ssize_t queue_ids
+    Py_ssize_t message_ids
+    Py_ssize_t of_door
 
 
 cdef class Columns:
-    cdef object _read_client
-    cdef object _read_tls
-    cdef object _read_mechanism
-    cdef dict _clients
-    cdef dict _tls
-    cdef dict _mechanisms
-    cdef dict _accounts
-    cdef dict _senders
-    cdef Numbers *_numbers
-    cdef Py_ssize_t _room
-    cdef readonly Py_ssize_t count
-    cdef list _queue_ids
-    cdef list _message_ids
+    cdef readonly Meanings clients, tls, mechanisms, sent, failed
+    cdef Codes names
     cdef Codes _manners
-    cdef Codes _clients_met
     cdef Codes _parties
+    cdef tuple _readers
+    cdef list _places           # of doors: server, service, source, outcome
+    cdef Door *_doors
+    cdef Py_ssize_t _door_count
+    cdef Buffer _numbers
+    cdef Buffer _queue_ids
+    cdef Buffer _message_ids
+    cdef list _manner_values
+    cdef list _client_values
+    cdef list _party_values
 
-    cdef int _begin(self) except -1
-    cdef object _read(self, dict known, object read, const char *at, Py_ssize_t size)
-    cdef object client(self, const char *at, Py_ssize_t size)
-    cdef object tls(self, const char *at, Py_ssize_t size)
-    cdef object mechanism(self, const char *at, Py_ssize_t size)
-    cdef object account(self, const char *at, Py_ssize_t size)
-    cdef object sender(self, const char *at, Py_ssize_t size)
-    cdef object message_id(self, const char *at, const char *end)
-    cdef int64_t code_of_client(self, tuple client) except -1
-    cdef Numbers *add(self, Door door, bytes queue_id, account, sender, mechanism, tuple tls, message_id) except NULL
-    cdef int keep(self, Door door, Py_ssize_t begin, bint encrypted, int64_t ended) except -1
-    cdef int drop(self, Door door, Py_ssize_t begin) except -1
+    cdef int _forget(self) except -1
+    cdef bint read_new(self) except -1
+    cdef int32_t client(self, const char *at, Py_ssize_t size) except -1 nogil
+    cdef int32_t ending(self, Meanings known, Counts *counts, const char *at, Py_ssize_t size) except -1 nogil
+    cdef Mark mark(self, int32_t door) noexcept nogil
+    cdef void drop(self, int32_t door, Mark since) noexcept nogil
+    cdef Numbers *add(self, Manner *manner, Party *party, const char *queue_id, Py_ssize_t size) except NULL nogil
+    cdef int message_id(self, const char *at, const char *end) except -1 nogil
+    cdef void keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) noexcept nogil
+    cdef int _make_values(self) except -1
+    cdef tuple client_value(self, int32_t code)
 
 
+cdef bint plain_account(const char *at, Py_ssize_t size) noexcept nogil
 cdef bint plain_queue_id(const char *at, Py_ssize_t size, int64_t opened) noexcept nogil

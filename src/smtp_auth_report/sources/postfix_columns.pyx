@@ -1,26 +1,29 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """
-Postfix: accepted messages as columns, gathered by compiled code.
+Postfix: accepted messages as columns, gathered by compiled code without the interpreter's lock.
 
-    columns = Columns(read_client, read_tls, read_mechanism)
-    door = Door(owner, place, outcome, …)                     one for each service that takes AUTH
+    columns = Columns(read_client, read_tls, read_mechanism, read_sent, read_failed)
+    number = columns.door(place, prefix)                      one for each service that takes AUTH
     ...                                                       postfix_scan.pyx adds messages
-    messages = columns.hand_over()                            the arguments of `Messages`
+    brought, doors = columns.hand_over()                      the arguments of `Messages`, and what each door has brought
 
-A text that comes again and again is made once: names of clients, accounts and senders are kept by their bytes, and what
-rows have in common is told by a number.
+Texts that come again and again are numbers here (text_codes.pyx). Objects are made of each text once, when messages are
+handed over, and never of a message.
 
 See also
     changes.py for `Messages`; postfix_rows.py for the same rows made one by one
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.unicode cimport PyUnicode_DecodeASCII
-from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memchr, memcmp, memcpy, memset
 
+from smtp_auth_report.sources.blake2 cimport BLOCK, blake2b_64
 from smtp_auth_report.sources.log_bytes cimport alphanumeric, digit, has, space
+from smtp_auth_report.sources.log_lines cimport LONGEST_ID, NOWHERE
+from smtp_auth_report.sources.text_codes cimport UNREAD, Codes, Meanings, append
 
 cdef extern from *:
     """
@@ -36,202 +39,204 @@ cdef int64_t APART = 600 * 1000000
 """A long queue id and the stamp of its line tell times no further apart, or zone and year are in doubt."""
 
 
-cdef class Codes:
-    """Numbers for tuples, in the order in which they are met."""
-
-    def __init__(self):
-        self._numbers, self.values = {}, []
-
-    cdef object of(self, tuple value):
-        """The number of a tuple, the next one if it has none."""
-        found = self._numbers.get(value)
-        if found is None:
-            found = self._numbers[value] = len(self.values)
-            self.values.append(value)
-        return found
-
-
-cdef class Door:
-    """One service: what its messages have in common, and what its sessions have brought."""
-
-    def __init__(self, owner, tuple place, str outcome, key, read_ending, read_failed_ending):
-        self.owner = owner
-        self._place = place                 # server, service, source
-        self._outcome = outcome
-        self._hash = key                    # hash of what stands before a queue id in the key of a message
-        self._read_ending = read_ending
-        self._read_failed_ending = read_failed_ending
-        self._endings = {}
-        self.begin()
-
-    def begin(self):
-        """Nothing was brought yet, and no code was given."""
-        self.manners = {}
-        self.sessions = self.encrypted = 0
-        self.newest = 0
-        self.queue_ids = []
-
-    cdef tuple ending(self, bytes counts, bint encrypted):
-        """How often content was taken, and the TLS version where no line tells it; None where more may have happened."""
-        known = (counts, encrypted)
-        found = self._endings.get(known, False)
-        if found is False:
-            if len(self._endings) >= TEXTS:
-                self._endings.clear()
-            found = self._endings[known] = self._read_ending(counts, encrypted)
-        return found
-
-    cdef object failed_ending(self, bytes counts, bint encrypted, int failures):
-        """The TLS version where no line tells it, after so many failures; None where more may have happened."""
-        known = (counts, encrypted, failures)
-        found = self._endings.get(known, False)
-        if found is False:
-            if len(self._endings) >= TEXTS:
-                self._endings.clear()
-            found = self._endings[known] = self._read_failed_ending(counts, encrypted, failures)
-        return found
-
-    cdef uint64_t key(self, bytes queue_id) except? 0:
-        hash = self._hash.copy()
-        hash.update(queue_id)
-        return int.from_bytes(hash.digest(), "big")
-
-
 cdef class Columns:
-    """Messages of all doors of one file, since they were last handed over."""
+    """
+    Messages of all doors of one file, since they were last handed over. Texts are read by: client -> address and name;
+    TLS line -> version and cipher; mechanism -> its name; door, counters, whether encrypted and a number -> version.
+    """
 
-    def __init__(self, read_client, read_tls, read_mechanism):
-        self._read_client, self._read_tls, self._read_mechanism = read_client, read_tls, read_mechanism
-        self._clients, self._tls, self._mechanisms, self._accounts, self._senders = {}, {}, {}, {}, {}
-        self._begin()
+    def __init__(self, read_client, read_tls, read_mechanism, read_sent, read_failed):
+        self._readers = read_client, read_tls, read_mechanism, read_sent, read_failed
+        self._places = []
+        self._forget()
 
     def __dealloc__(self):
-        PyMem_Free(self._numbers)
+        cdef Py_ssize_t number
+        for number in range(self._door_count):
+            PyMem_RawFree(self._doors[number].queue_ids.bytes)
+        PyMem_RawFree(self._doors)
+        PyMem_RawFree(self._numbers.bytes)
+        PyMem_RawFree(self._queue_ids.bytes)
+        PyMem_RawFree(self._message_ids.bytes)
 
-    cdef int _begin(self) except -1:
-        self.count = 0
-        self._queue_ids, self._message_ids = [], []
-        if self._manners is None or max(map(len, (self._manners.values, self._clients_met.values, self._parties.values))) > TEXTS:
-            self._manners, self._clients_met, self._parties = Codes(), Codes(), Codes()
+    cdef int _forget(self) except -1:
+        """No text was met yet. Lists are made anew: those that were handed over stay as they are."""
+        self.clients, self.tls, self.mechanisms, self.sent, self.failed = map(Meanings, self._readers)
+        self.names, self._manners, self._parties = Codes(), Codes(), Codes()
+        self._manner_values, self._client_values, self._party_values = [], [], []
         return 0
 
-    def hand_over(self):
-        """Numbers, values of their codes, and texts of the messages; here only the values are left, which later codes go on from."""
-        numbers = PyBytes_FromStringAndSize(<const char *>self._numbers, self.count * sizeof(Numbers))
-        brought = (
-            numbers, self._manners.values, self._clients_met.values, self._parties.values, self._queue_ids, self._message_ids,
-        )
-        self._begin()
-        return brought
+    def door(self, tuple place, bytes prefix):
+        """Number of a door: its server, service, source and outcome, and what the keys of its messages are made of."""
+        cdef Door *doors
+        cdef Door *door
+        if len(prefix) > BLOCK - LONGEST_ID:
+            return NOWHERE
+        doors = <Door *>PyMem_RawRealloc(self._doors, (self._door_count + 1) * sizeof(Door))
+        if not doors:
+            raise MemoryError
+        self._doors = doors
+        door = &doors[self._door_count]
+        memset(door, 0, sizeof(Door))
+        door.prefix_size = len(prefix)
+        memcpy(door.prefix, <const char *>prefix, len(prefix))
+        self._places.append(place)
+        self._door_count += 1
+        return self._door_count - 1
 
     # Texts
 
-    cdef object _read(self, dict known, object read, const char *at, Py_ssize_t size):
-        cdef bytes text = PyBytes_FromStringAndSize(at, size)
-        found = known.get(text, False)
-        if found is False:
-            if len(known) >= TEXTS:
-                known.clear()
-            found = known[text] = read(text)
-        return found
+    cdef bint read_new(self) except -1:
+        """Whether there were texts to read."""
+        cdef bint read = False
+        for texts in (self.clients, self.tls, self.mechanisms, self.sent, self.failed):
+            read |= (<Meanings>texts).read_new()
+        return read
 
-    cdef object client(self, const char *at, Py_ssize_t size):
-        """Address and name, None for what is not plainly both: desk11.contoso.example[192.0.2.10]"""
-        cdef const char *bracket = <const char *>memchr(at, 91, size)
-        cdef const char *place = at
-        if bracket == NULL or (at + size - 1)[0] != 93 or not ipv4(bracket + 1, at + size - 1):
-            return self._read(self._clients, self._read_client, at, size)
-        while place < bracket and 33 <= place[0] <= 126 and place[0] != 93:
-            place += 1
-        if place < bracket:
-            return self._read(self._clients, self._read_client, at, size)
-        size -= bracket - at + 2
-        unknown = bracket == at or (bracket - at == 7 and memcmp(at, "unknown", 7) == 0)
-        return PyUnicode_DecodeASCII(bracket + 1, size, NULL), None if unknown else PyUnicode_DecodeASCII(at, bracket - at, NULL)
+    cdef int32_t client(self, const char *at, Py_ssize_t size) except -1 nogil:
+        """What is plainly a name and an address is known without being read."""
+        cdef int32_t code = self.clients.meaning(at, size)
+        if self.clients.sense(code) == UNREAD and plain_client(at, size):
+            self.clients.mean(code, 0)
+        return code
 
-    cdef object tls(self, const char *at, Py_ssize_t size):
-        """Version and cipher, None for what is not plainly both."""
-        return self._read(self._tls, self._read_tls, at, size)
-
-    cdef object mechanism(self, const char *at, Py_ssize_t size):
-        """None for what may be more than a name."""
-        return self._read(self._mechanisms, self._read_mechanism, at, size)
-
-    cdef object account(self, const char *at, Py_ssize_t size):
-        """None for what may be more than a name."""
-        if not size or space(at[0]) or space((at + size - 1)[0]):
-            return None
-        if memchr(at, 44, size) != NULL and (has(at, at + size, ", sasl_sender=", 14) or has(at, at + size, ", orig_", 7)):
-            return None
-        return self._read(self._accounts, decoded, at, size)
-
-    cdef object sender(self, const char *at, Py_ssize_t size):
-        return self._read(self._senders, decoded, at, size)
-
-    cdef object message_id(self, const char *at, const char *end):
-        """None where none is there."""
-        cdef const char *place = at
-        while end > at and space((end - 1)[0]):
-            end -= 1
-        if end == at:
-            return None
-        while place < end:
-            if place[0] & 0x80:
-                return decoded(PyBytes_FromStringAndSize(at, end - at))
-            place += 1
-        return PyUnicode_DecodeASCII(at, end - at, NULL)
+    cdef int32_t ending(self, Meanings known, Counts *counts, const char *at, Py_ssize_t size) except -1 nogil:
+        """The counters at the end of a session."""
+        memcpy(counts.text, at, size)
+        return known.meaning(counts, sizeof(Counts) - LONGEST_COUNTS + size)
 
     # Messages
 
-    cdef int64_t code_of_client(self, tuple client) except -1:
-        return self._clients_met.of(client)
+    cdef Mark mark(self, int32_t door) noexcept nogil:
+        """How much there is."""
+        return Mark(self._numbers.size, self._queue_ids.size, self._message_ids.size, self._doors[door].queue_ids.size)
 
-    cdef Numbers *add(self, Door door, bytes queue_id, account, sender, mechanism, tuple tls, message_id) except NULL:
-        """One more message, whose other numbers the caller writes."""
-        cdef Numbers *numbers
-        if self.count == self._room:
-            self._room = max(1024, 2 * self._room)
-            self._numbers = <Numbers *>PyMem_Realloc(self._numbers, self._room * sizeof(Numbers))
-            if not self._numbers:
-                self._room = 0
-                raise MemoryError
-        manner = (mechanism, tls)
-        number = door.manners.get(manner)
-        if number is None:
-            number = self._manners.of((*door._place, mechanism, *tls, door._outcome, None))
-            door.manners[manner] = number
-        numbers = &self._numbers[self.count]
-        numbers.key = door.key(queue_id)
-        numbers.manner = number
-        numbers.party = self._parties.of((account, sender))
-        self._queue_ids.append(PyUnicode_DecodeASCII(PyBytes_AS_STRING(queue_id), PyBytes_GET_SIZE(queue_id), NULL))
-        self._message_ids.append(message_id)
-        door.queue_ids.append(queue_id)
-        self.count += 1
-        return numbers
+    cdef void drop(self, int32_t door, Mark since) noexcept nogil:
+        """The messages since then are not to be kept."""
+        self._numbers.size, self._queue_ids.size, self._message_ids.size = since.numbers, since.queue_ids, since.message_ids
+        self._doors[door].queue_ids.size = since.of_door
 
-    cdef int keep(self, Door door, Py_ssize_t begin, bint encrypted, int64_t ended) except -1:
-        """The messages since `begin` are those of one session."""
+    cdef Numbers *add(self, Manner *manner, Party *party, const char *queue_id, Py_ssize_t size) except NULL nogil:
+        """One more message, whose other numbers and message id the caller adds."""
+        cdef Door *door = &self._doors[manner.door]
+        cdef Numbers numbers
+        numbers.manner = self._manners.of(manner, sizeof(Manner))
+        numbers.party = self._parties.of(party, sizeof(Party))
+        memcpy(door.prefix + door.prefix_size, queue_id, size)
+        numbers.key = blake2b_64(door.prefix, door.prefix_size + size)
+        append(&self._numbers, &numbers, sizeof(Numbers))
+        append(&self._queue_ids, queue_id, size)
+        append(&self._queue_ids, b"\n", 1)
+        append(&door.queue_ids, queue_id, size)
+        append(&door.queue_ids, b"\n", 1)
+        return <Numbers *>(self._numbers.bytes + self._numbers.size) - 1
+
+    cdef int message_id(self, const char *at, const char *end) except -1 nogil:
+        """Of the message added last; empty where none is there."""
+        while end > at and space((end - 1)[0]):
+            end -= 1
+        append(&self._message_ids, at, end - at)
+        return append(&self._message_ids, b"\n", 1)
+
+    cdef void keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) noexcept nogil:
+        """The messages since then are those of one session."""
+        cdef Door *door = &self._doors[number]
+        cdef Numbers *at = <Numbers *>(self._numbers.bytes + since.numbers)
+        cdef Numbers *end = <Numbers *>(self._numbers.bytes + self._numbers.size)
         door.newest = max(door.newest, ended)
-        for place in range(begin, self.count):
-            door.newest = max(door.newest, self._numbers[place].opened, self._numbers[place].time)
         door.sessions += 1
         door.encrypted += encrypted
+        while at < end:
+            door.newest = max(door.newest, at.opened, at.time)
+            door.messages += 1
+            at += 1
+
+    def hand_over(self):
+        """
+        Numbers, values of their codes, and texts of the messages; and of each door that has brought some: sessions,
+        encrypted ones, messages, time of the newest line, queue ids. Only the values stay, which later codes go on from.
+        """
+        cdef Py_ssize_t number
+        cdef Door *door
+        doors = []
+        for number in range(self._door_count):
+            door = &self._doors[number]
+            if door.sessions:
+                doors.append((number, door.sessions, door.encrypted, door.messages, door.newest, taken(&door.queue_ids)))
+                door.sessions = door.encrypted = door.messages = 0
+                door.newest = 0
+        self._make_values()
+        brought = (
+            taken(&self._numbers), self._manner_values, self._client_values, self._party_values,
+            decoded(taken(&self._queue_ids)), decoded(taken(&self._message_ids)),
+        )
+        if max(self.clients.count, self.tls.count, self.sent.count, self.failed.count, self.names.count, self._parties.count) > TEXTS:
+            self._forget()
+        return brought, doors
+
+    cdef int _make_values(self) except -1:
+        """Objects for the texts that were met since."""
+        cdef Manner *manner
+        cdef Party *party
+        cdef int32_t code
+        self.read_new()
+        for code in range(<int32_t>len(self._manner_values), self._manners.count):
+            manner = <Manner *>self._manners.at(code)
+            server, service, source, outcome = self._places[manner.door]
+            version, cipher = (self.sent.values[manner.ending], None) if manner.tls == NOWHERE else self.tls.values[manner.tls]
+            mechanism = self.mechanisms.values[manner.mechanism]
+            self._manner_values.append((server, service, source, mechanism, version, cipher, outcome, None))
+        for code in range(<int32_t>len(self._client_values), self.clients.count):
+            self._client_values.append((*self.client_value(code), None))
+        for code in range(<int32_t>len(self._party_values), self._parties.count):
+            party = <Party *>self._parties.at(code)
+            self._party_values.append((decoded(self.names.text(party.account)), decoded(self.names.text(party.sender))))
         return 0
 
-    cdef int drop(self, Door door, Py_ssize_t begin) except -1:
-        """The messages since `begin` are not to be kept."""
-        if begin < self.count:
-            del door.queue_ids[len(door.queue_ids) - (self.count - begin):]
-            del self._queue_ids[begin:]
-            del self._message_ids[begin:]
-            self.count = begin
-        return 0
+    cdef tuple client_value(self, int32_t code):
+        """Address and name of a client that was read or is plain; two times None for another."""
+        cdef const char *at = self.clients.at(code)
+        cdef Py_ssize_t size = self.clients.size(code)
+        cdef const char *bracket
+        if code < len(self.clients.values) and self.clients.values[code] is not None:
+            return self.clients.values[code]
+        if not plain_client(at, size):
+            return None, None
+        bracket = <const char *>memchr(at, 91, size)
+        unknown = bracket == at or (bracket - at == 7 and memcmp(at, "unknown", 7) == 0)
+        name = None if unknown else PyUnicode_DecodeASCII(at, bracket - at, NULL)
+        return PyUnicode_DecodeASCII(bracket + 1, size - (bracket - at) - 2, NULL), name
+
+
+cdef bytes taken(Buffer *buffer):
+    """What is in a buffer, and no more."""
+    found = PyBytes_FromStringAndSize(buffer.bytes, buffer.size)
+    buffer.size = 0
+    return found
 
 
 def decoded(bytes text):
     """Text as logged; see `postfix_lines.text`."""
     return text.decode("utf-8", "backslashreplace")
+
+
+cdef bint plain_client(const char *at, Py_ssize_t size) noexcept nogil:
+    """Whether it is a name and an address, and nothing else: desk11.contoso.example[192.0.2.10]"""
+    cdef const char *bracket = <const char *>memchr(at, 91, size)
+    if bracket == NULL or (at + size - 1)[0] != 93 or not ipv4(bracket + 1, at + size - 1):
+        return False
+    while at < bracket and 33 <= at[0] <= 126 and at[0] != 93:
+        at += 1
+    return at == bracket
+
+
+cdef bint plain_account(const char *at, Py_ssize_t size) noexcept nogil:
+    """Whether what stands behind sasl_username= is a name and nothing else."""
+    if not size or space(at[0]) or space((at + size - 1)[0]):
+        return False
+    if memchr(at, 44, size) == NULL:
+        return True
+    return not has(at, at + size, ", sasl_sender=", 14) and not has(at, at + size, ", orig_", 7)
 
 
 cdef bint ipv4(const char *at, const char *end) noexcept nogil:

@@ -40,8 +40,6 @@ class Join:
         self.clock = log.clock
         self.pending: Counter[bytes] = Counter()  # queue ids under way on any server: most lines fail this one test
         self.filtered = False  # a before-queue filter is in use somewhere
-        self.signed_in = 0  # client= lines with an account
-        self.tls_lines = 0
         self._source = source
 
     def time(self, server: Server, stamp: bytes) -> int:
@@ -73,7 +71,6 @@ class Join:
         session = self._session(process)
         session.tls = message
         self.log.about += 1
-        self.tls_lines += 1
 
     def disconnect(self, process: Process, stamp: bytes, message: bytes) -> None:
         if not message.startswith(b"disconnect from "):
@@ -199,7 +196,6 @@ class Join:
         session.client, session.name = found["ip"], found["name"]
         session.account, session.mechanism = found["user"], found["mechanism"]
         session.proxied = session.proxied or (found["mechanism"] or b"").upper() == b"XCLIENT"
-        self.signed_in += 1
 
     def reused(self, process: Process, _stamp: bytes, _message: bytes, queue_id: bytes) -> None:
         """A short queue id is given again: the message that had it will not be taken any more."""

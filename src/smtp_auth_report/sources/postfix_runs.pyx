@@ -21,10 +21,9 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
 from smtp_auth_report.sources.log_bytes cimport begins, digit, has, hashed
-from smtp_auth_report.sources.log_lines cimport KEPT, NOWHERE, Line, LogLines, Prefix
+from smtp_auth_report.sources.log_lines cimport KEPT, LONGEST_ID, NOWHERE, Line, LogLines, Prefix
 
 cdef enum:
-    LONGEST_ID = 24
     PROCESSES = 1 << 17
 
 

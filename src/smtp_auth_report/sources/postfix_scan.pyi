@@ -1,11 +1,11 @@
 from typing import TypeAlias
 
-from smtp_auth_report.sources.postfix_columns import Columns, Door
+from smtp_auth_report.sources.postfix_columns import Columns
 from smtp_auth_report.sources.postfix_runs import Runs
 
 Failure: TypeAlias = tuple[int, bytes, bytes | None, bytes | None, bool]
-FailedSession: TypeAlias = tuple[Door, bytes, bytes, tuple[str | None, str | None], tuple[str, str | None], int, list[Failure]]
+FailedSession: TypeAlias = tuple[int, bytes, bytes, tuple[str | None, str | None], tuple[str, str | None], int, list[Failure]]
 
 class Scan(Runs):
-    def sessions(self, columns: Columns, doors: list[Door | None], times: list[int]) -> None: ...
-    def failures(self, columns: Columns, doors: list[Door | None], times: list[int]) -> list[FailedSession]: ...
+    def sessions(self, columns: Columns, doors: bytes, times: bytes) -> None: ...
+    def failures(self, columns: Columns, doors: bytes, times: bytes) -> list[FailedSession]: ...

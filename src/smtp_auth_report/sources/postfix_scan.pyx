@@ -6,20 +6,28 @@ Postfix: whole sessions of a batch that are as most are, read by compiled code.
     scan.sessions(columns, doors, times)    messages of whole sessions that went as most do
     scan.failures(columns, doors, times)    whole sessions in which nothing but sign-ins failed
 
-Python objects are made only of what becomes a row.
+`doors` and `times` are arrays as bytes: of each group the number of its door in `columns`, or NOWHERE where it is not known
+to take AUTH; of each of `minutes` its time. Python objects are made only of what becomes a row, and of the messages none.
 
 What goes wrong
     Nothing. A session that is not as usual is left to be read line by line.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcmp
 
 from smtp_auth_report.sources.log_bytes cimport alphanumeric, begins, digit, ends, memmem, space
 from smtp_auth_report.sources.log_lines cimport NOWHERE, Line
-from smtp_auth_report.sources.postfix_columns cimport Columns, Door, Numbers, plain_queue_id
+from smtp_auth_report.sources.postfix_columns cimport (
+    LONGEST_COUNTS, Columns, Counts, Manner, Mark, Numbers, Party, plain_account, plain_queue_id,
+)
 from smtp_auth_report.sources.postfix_runs cimport FAILED, SIGNED, Mail, Run, Runs
+from smtp_auth_report.sources.text_codes cimport REFUSED, UNREAD
+
+cdef enum:                  # what became of a session or a message, besides UNREAD: it has a text that is to be read first
+    LEFT = 0                # it is not as usual
+    TAKEN = 1
 
 
 cdef class Scan(Runs):
@@ -27,62 +35,89 @@ cdef class Scan(Runs):
 
     # Whole sessions
 
-    def sessions(self, Columns columns, list doors, list times):
-        """
-        Add the messages of sessions that went as most do, and pass over their lines. `doors` are those of each group, None
-        for one that is not known to take AUTH; `times` are those of `minutes`.
-        """
+    def sessions(self, Columns columns, bytes doors, bytes times):
+        """Add the messages of sessions that went as most do, and pass over their lines."""
+        cdef const int32_t *door_of = <const int32_t *>PyBytes_AS_STRING(doors)
+        cdef const int64_t *minutes = <const int64_t *>PyBytes_AS_STRING(times)
+        cdef bint unread = True
+        while unread:
+            with nogil:
+                unread = self._sessions(columns, door_of, minutes)
+            if unread:
+                columns.read_new()
+
+    cdef bint _sessions(self, Columns columns, const int32_t *doors, const int64_t *times) except -1 nogil:
+        """Whether some have texts that are to be read first."""
         cdef int32_t number
+        cdef int found
         cdef Run *run
+        cdef bint unread = False
         for number in range(self._run_count):
             run = &self._runs[number]
             if run.unusual or not run.signed or run.tls_lines > 1 or not self._complete(run):
                 continue
-            if run.tls < run.first_signed and doors[run.group] is not None:
-                self._session(run, columns, doors[run.group], times)
+            if run.tls < run.first_signed and doors[run.group] != NOWHERE:
+                found = self._session(run, columns, doors[run.group], times)
+                if found == TAKEN:
+                    self._leave(run)
+                unread = unread or found == UNREAD
+                run.unusual = found != UNREAD   # so that it is not looked at again
+        return unread
 
-    cdef int _session(self, Run *run, Columns columns, Door door, list times) except -1:
+    cdef int _session(self, Run *run, Columns columns, int32_t door, const int64_t *times) except -1 nogil:
         """The messages of one session, unless something about it is not as usual."""
         cdef Line *first = &self._lines[run.first]
         cdef Line *last = &self._lines[run.last]
         cdef const char *client = self._bytes + first.text + 13
         cdef const char *at = self._bytes + last.text + 16
+        cdef const char *end = self._bytes + last.end
         cdef Py_ssize_t size = first.end - first.text - 13
-        cdef Py_ssize_t begin = columns.count
         cdef bint encrypted = run.tls != NOWHERE
-        cdef int32_t number
-        cdef int64_t code
-        who = columns.client(client, size)
-        if who is None or not begins(at, self._bytes + last.end, client, size):
-            return 0
-        at += size
-        ending = door.ending(PyBytes_FromStringAndSize(at, self._bytes + last.end - at), encrypted)
-        if ending is None or <int32_t>ending[0] < run.signed:
-            return 0
-        tls = self._tls(&self._lines[run.tls], columns, client, size) if encrypted else (ending[1], None)
-        if tls is None:
-            return 0
-        code = columns.code_of_client((*who, None))
-        number = first.next
+        cdef Counts counts
+        cdef Manner manner = Manner(door, NOWHERE, NOWHERE, NOWHERE)
+        cdef Mark since = columns.mark(door)
+        cdef int32_t code, ending, taken, number = first.next
+        cdef bint unread
+        if not begins(at, end, client, size) or end - at - size > LONGEST_COUNTS:
+            return LEFT
+        counts.door, counts.encrypted, counts.failures = door, encrypted, 0
+        code = columns.client(client, size)
+        ending = columns.ending(columns.sent, &counts, at + size, end - at - size)
+        taken = columns.sent.sense(ending)
+        unread = columns.clients.sense(code) == UNREAD or taken == UNREAD
+        if columns.clients.sense(code) == REFUSED or (taken != UNREAD and taken < run.signed):
+            return LEFT
+        if encrypted:
+            manner.tls = self._tls(&self._lines[run.tls], columns, client, size)
+            if manner.tls == NOWHERE or columns.tls.sense(manner.tls) == REFUSED:
+                return LEFT
+            unread = unread or columns.tls.sense(manner.tls) == UNREAD
+        else:
+            manner.ending = ending
         while number != NOWHERE:
-            if self._lines[number].says == SIGNED and not self._message(number, run, columns, door, size, times, tls, code):
-                columns.drop(door, begin)
-                return 0
+            if self._lines[number].says == SIGNED:
+                taken = self._message(number, run, columns, &manner, size, times, code)
+                unread = unread or taken == UNREAD
+                if taken == LEFT:
+                    columns.drop(door, since)
+                    return LEFT
             number = self._lines[number].next
-        columns.keep(door, begin, encrypted, <int64_t>times[last.minute] + last.micros)
-        self._leave(run)
-        return 0
+        if unread:
+            columns.drop(door, since)
+            return UNREAD
+        columns.keep(door, since, encrypted, times[last.minute] + last.micros)
+        return TAKEN
 
-    cdef object _tls(self, Line *line, Columns columns, const char *client, Py_ssize_t size):
-        """Version and cipher: Anonymous TLS connection established from …: TLSv1.3 with cipher …"""
+    cdef int32_t _tls(self, Line *line, Columns columns, const char *client, Py_ssize_t size) except -2 nogil:
+        """Version and cipher, NOWHERE where another client is named: Anonymous TLS connection established from …: TLSv1.3 with cipher …"""
         cdef const char *end = self._bytes + line.end
         cdef const char *at = <const char *>memchr(self._bytes + line.text, 32, end - self._bytes - line.text) + 33
-        return columns.tls(at + size, end - at - size) if begins(at, end, client, size) else None
+        return columns.tls.meaning(at + size, end - at - size) if begins(at, end, client, size) else NOWHERE
 
-    cdef bint _message(
-        self, int32_t number, Run *run, Columns columns, Door door, Py_ssize_t client_size, list times, tuple tls, int64_t client
-    ) except -1:
-        """Add a message whose lines are written as they usually are; whether it is."""
+    cdef int _message(
+        self, int32_t number, Run *run, Columns columns, Manner *manner, Py_ssize_t client_size, const int64_t *times, int32_t client
+    ) except -1 nogil:
+        """Add a message whose lines are written as they usually are."""
         cdef Line *line = &self._lines[number]
         cdef const char *end = self._bytes + line.end
         cdef const char *queue_id = self._bytes + line.text
@@ -91,33 +126,41 @@ cdef class Scan(Runs):
         cdef Mail *mail = self._mail(line.key)
         cdef Line *active
         cdef Numbers *numbers
-        cdef int64_t opened = <int64_t>times[line.minute] + line.micros
+        cdef Party party
+        cdef int64_t opened = times[line.minute] + line.micros
         cdef int64_t recipients, size
         if mail == NULL or mail.odd or mail.clients != 1 or not self._follow(mail, line, number):
-            return False
+            return LEFT
         active = &self._lines[mail.active]
         if not begins(at, end, self._bytes + self._lines[run.first].text + 13, client_size):
-            return False
+            return LEFT
         at += client_size
         name = <const char *>memmem(at, end - at, ", sasl_username=", 16) if begins(at, end, ", sasl_method=", 14) else NULL
-        if name == NULL or not plain_queue_id(queue_id, line.id_size, opened):
-            return False
-        mechanism = columns.mechanism(at + 14, name - at - 14)
-        account = columns.account(name + 16, end - name - 16)
+        if name == NULL or not plain_queue_id(queue_id, line.id_size, opened) or not plain_account(name + 16, end - name - 16):
+            return LEFT
+        manner.mechanism = columns.mechanisms.meaning(at + 14, name - at - 14)
+        party.account = columns.names.of(name + 16, end - name - 16)
         at, end = self._bytes + active.text + line.id_size + 8, self._bytes + active.end
-        if mechanism is None or account is None or not ends(at, end, " (queue active)", 15):
-            return False
+        if columns.mechanisms.sense(manner.mechanism) == REFUSED or not ends(at, end, " (queue active)", 15):
+            return LEFT
         end = number_before(end - 15, at, ", nrcpt=", 8, 9, &recipients)
         end = number_before(end, at, ">, size=", 8, 18, &size) if end != NULL else NULL
         if end == NULL:
-            return False
-        sender = columns.sender(at, end - at)
-        numbers = columns.add(
-            door, PyBytes_FromStringAndSize(queue_id, line.id_size), account, sender, mechanism, tls, self._message_id(mail, columns)
-        )
-        numbers.opened, numbers.time = opened, <int64_t>times[active.minute] + active.micros
+            return LEFT
+        if columns.mechanisms.sense(manner.mechanism) == UNREAD:
+            return UNREAD
+        party.sender = columns.names.of(at, end - at)
+        numbers = columns.add(manner, &party, queue_id, line.id_size)
+        numbers.opened, numbers.time = opened, times[active.minute] + active.micros
         numbers.size, numbers.recipients, numbers.client = size, recipients, client
-        return True
+        self._add_message_id(mail, columns)
+        return TAKEN
+
+    cdef int _add_message_id(self, Mail *mail, Columns columns) except -1 nogil:
+        cdef Line *line = &self._lines[mail.message_id]
+        if mail.message_id == NOWHERE:
+            return columns.message_id(self._bytes, self._bytes)
+        return columns.message_id(self._bytes + line.text + line.id_size + 13, self._bytes + line.end)
 
     cdef bint _follow(self, Mail *mail, Line *line, int32_t number) noexcept nogil:
         """Whether the lines of a message are of one queue and follow one another: client=, message-id=, from="""
@@ -137,17 +180,13 @@ cdef class Scan(Runs):
             return False
         return begins(self._bytes + noted.text + noted.id_size + 2, self._bytes + noted.end, "message-id=", 11)
 
-    cdef object _message_id(self, Mail *mail, Columns columns):
-        cdef Line *line = &self._lines[mail.message_id]
-        if mail.message_id == NOWHERE:
-            return None
-        return columns.message_id(self._bytes + line.text + line.id_size + 13, self._bytes + line.end)
-
-    def failures(self, Columns columns, list doors, list times):
+    def failures(self, Columns columns, bytes doors, bytes times):
         """
         Sessions in which nothing but sign-ins failed, and pass over their lines. Each is: door, pid, client's address as
         logged, client, TLS version and cipher, time of its end, and its failures: time, mechanism, reason, name.
         """
+        cdef const int32_t *door_of = <const int32_t *>PyBytes_AS_STRING(doors)
+        cdef const int64_t *minutes = <const int64_t *>PyBytes_AS_STRING(times)
         cdef int32_t number
         cdef Run *run
         cdef list found = [], taken = []
@@ -157,56 +196,68 @@ cdef class Scan(Runs):
             if run.sasl:
                 session = None
                 if run.failed and not run.more and self._complete(run) and run.tls_lines < 2 and run.tls < run.first_failed:
-                    session = self._failed_session(run, columns, doors[run.group], times)
+                    session = self._failed_session(run, columns, door_of[run.group], minutes)
                 if session is None:
-                    elsewhere.update(self._seconds_of(run, times))
+                    elsewhere.update(self._seconds_of(run, minutes))
                 else:
                     found.append((number, session))
         for number, session in found:
             run = &self._runs[number]
-            if elsewhere and not elsewhere.isdisjoint(self._seconds_of(run, times)):
-                elsewhere.update(self._seconds_of(run, times))
+            if elsewhere and not elsewhere.isdisjoint(self._seconds_of(run, minutes)):
+                elsewhere.update(self._seconds_of(run, minutes))
             else:
                 self._leave(run)
                 taken.append(session)
         return taken
 
-    cdef list _seconds_of(self, Run *run, list times):
+    cdef list _seconds_of(self, Run *run, const int64_t *times):
         """In which seconds a process of this number wrote the lines of a session."""
         cdef int32_t number = run.first
         cdef Line *line
         cdef list found = []
         while number != NOWHERE:
             line = &self._lines[number]
-            found.append((run.host, run.pid, (<int64_t>times[line.minute] + line.micros) // 1000000))
+            found.append((run.host, run.pid, (times[line.minute] + line.micros) // 1000000))
             number = line.next
         return found
 
-    cdef tuple _failed_session(self, Run *run, Columns columns, Door door, list times):
+    cdef tuple _failed_session(self, Run *run, Columns columns, int32_t door, const int64_t *times):
         """None where something about a session is not as usual."""
         cdef Line *line = &self._lines[run.first]
         cdef Line *last = &self._lines[run.last]
         cdef const char *client = self._bytes + line.text + 13
         cdef const char *at = self._bytes + last.text + 16
+        cdef const char *end = self._bytes + last.end
         cdef const char *bracket
         cdef Py_ssize_t size = line.end - line.text - 13
-        cdef int32_t number = line.next
+        cdef Counts counts
+        cdef int32_t code, ending, tls = NOWHERE, number = line.next
         cdef list failures = []
         bracket = <const char *>memchr(client, 91, size)
-        who = columns.client(client, size)
-        if door is None or who is None or bracket == NULL or (client + size - 1)[0] != 93:
+        if door == NOWHERE or bracket == NULL or (client + size - 1)[0] != 93:
             return None
-        if not begins(at, self._bytes + last.end, client, size):
+        if not begins(at, end, client, size) or end - at - size > LONGEST_COUNTS:
             return None
-        at += size
-        tls = self._tls(&self._lines[run.tls], columns, client, size) if run.tls != NOWHERE else None
-        version = door.failed_ending(PyBytes_FromStringAndSize(at, self._bytes + last.end - at), run.tls != NOWHERE, run.failed)
-        if version is None or (tls is None and run.tls != NOWHERE):
+        counts.door, counts.encrypted, counts.failures = door, run.tls != NOWHERE, run.failed
+        code = columns.client(client, size)
+        ending = columns.ending(columns.failed, &counts, at + size, end - at - size)
+        if run.tls != NOWHERE:
+            tls = self._tls(&self._lines[run.tls], columns, client, size)
+            if tls == NOWHERE:
+                return None
+        if columns.clients.sense(code) == UNREAD or columns.failed.sense(ending) == UNREAD or (
+            tls != NOWHERE and columns.tls.sense(tls) == UNREAD
+        ):
+            columns.read_new()
+        if columns.clients.sense(code) == REFUSED or columns.failed.sense(ending) == REFUSED:
             return None
+        if tls != NOWHERE and columns.tls.sense(tls) == REFUSED:
+            return None
+        spoken = (columns.failed.values[ending], None) if tls == NOWHERE else columns.tls.values[tls]
         while number != NOWHERE:
             line = &self._lines[number]
             if line.says == FAILED:
-                failure = self._failure(line, client, size, <int64_t>times[line.minute] + line.micros)
+                failure = self._failure(line, client, size, times[line.minute] + line.micros)
                 if failure is None:
                     return None
                 failures.append(failure)
@@ -216,7 +267,7 @@ cdef class Scan(Runs):
             at -= 1
         return (
             door, PyBytes_FromStringAndSize(at, self._bytes + last.raw - at), PyBytes_FromStringAndSize(bracket + 1, client + size - bracket - 2),
-            who, tls or (version, None), <int64_t>times[last.minute] + last.micros, failures,
+            columns.client_value(code), spoken, times[last.minute] + last.micros, failures,
         )
 
     cdef tuple _failure(self, Line *line, const char *client, Py_ssize_t size, int64_t time):

@@ -15,8 +15,9 @@ What goes wrong
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
-from hashlib import blake2b
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,10 @@ from smtp_auth_report.sources.postfix_rows import NO_NAME, SOURCE, untold_failur
 from smtp_auth_report.submission import Outcome, Submission
 
 if TYPE_CHECKING:
-    from smtp_auth_report.sources.postfix_columns import Door
     from smtp_auth_report.sources.postfix_scan import Failure, Scan
+
+COUNTS = Struct("3i")
+"""Before the counters of a session: door, whether it is encrypted, failed sign-ins. See postfix_columns.pxd."""
 
 
 class WholeSessions:
@@ -41,26 +44,23 @@ class WholeSessions:
 
         self._join = join
         self._server_of = server_of
-        self._columns = Columns(_client, _tls, _mechanism)
-        self._doors: dict[tuple[int, bool], Door] = {}
+        self._doors: list[tuple[sessions.Server, sessions.Door]] = []  # by their numbers in the columns
+        self._numbers: dict[tuple[int, bool], int] = {}
+        self._columns = Columns(_client, _tls, _mechanism, self._sent, self._failed)
 
     def __call__(self, scan: Scan, groups: list[tuple[str | None, str]]) -> None:
         times = self._times(scan)
         if times is None:
             return
-        doors = [self._door(*group) for group in groups]
-        for door in doors:
-            if door is not None:
-                door.begin()
-        scan.sessions(self._columns, doors, times)
-        messages = self._columns.count
-        numbers, *common = self._columns.hand_over()  # where there are none, too: so that what was met is forgotten in time
-        if messages:
+        minutes = array("q", times).tobytes()
+        doors = array("i", [self._door(*group) for group in groups]).tobytes()
+        scan.sessions(self._columns, doors, minutes)
+        (numbers, *common), brought = self._columns.hand_over()
+        if numbers:
             self._join.log.changes.messages.append(Messages(np.frombuffer(numbers, NUMBERS), *common))
-        for door in doors:
-            if door is not None and door.sessions:
-                self._leave_behind(door)
-        for failed in scan.failures(self._columns, doors, times):
+        for each in brought:
+            self._leave_behind(*each)
+        for failed in scan.failures(self._columns, doors, minutes):
             self._give_failures(*failed)
 
     def _times(self, scan: Scan) -> list[int] | None:
@@ -71,37 +71,32 @@ class WholeSessions:
         times = [self._join.clock.at(minute) for minute in minutes]
         return None if None in times else [time for time in times if time is not None]
 
-    def _door(self, host: str | None, tag: str) -> Door | None:
-        """A door that is known to take AUTH."""
-        from smtp_auth_report.sources.postfix_columns import Door  # noqa: PLC0415 - as above
-
+    def _door(self, host: str | None, tag: str) -> int:
+        """Number of a door that is known to take AUTH; -1 of another."""
         server = self._server_of(host)
         door = server.doors.get(tag) if server else None
         if server is None or door is None or not door.sasl:
-            return None
-        found = self._doors.get((id(door), door.starttls))
-        if found is None:
-            place = (server.host, door.tag.service.value, SOURCE)
-            hash_of_server = blake2b(server.prefix, digest_size=8)
-            endings = _Endings(door)
-            found = Door((server, door), place, Outcome.ACCEPTED.value, hash_of_server, endings.sent, endings.failed)
-            self._doors[id(door), door.starttls] = found
-        return found
+            return -1
+        number = self._numbers.get((id(door), door.starttls))
+        if number is None:
+            place = (server.host, door.tag.service.value, SOURCE, Outcome.ACCEPTED.value)
+            number = self._numbers[id(door), door.starttls] = self._columns.door(place, server.prefix)
+            if number >= 0:
+                self._doors.append((server, door))
+        return number
 
-    def _leave_behind(self, brought: Door) -> None:
+    def _leave_behind(self, number: int, whole: int, encrypted: int, messages: int, newest: int, queue_ids: bytes) -> None:
         """What reading the lines one by one would leave behind."""
-        server, door = brought.owner
-        join, messages = self._join, len(brought.queue_ids)
-        server.own_all(brought.queue_ids)
-        server.newest = max(server.newest, brought.newest)
+        server, door = self._doors[number]
+        join = self._join
+        server.own_all(queue_ids.split())
+        server.newest = max(server.newest, newest)
         server.queues.add(door.tag.instance)
-        join.signed_in += messages
-        join.log.about += 2 * messages + brought.sessions + brought.encrypted
-        join.tls_lines += brought.encrypted
+        join.log.about += 2 * messages + whole + encrypted
 
     def _give_failures(
         self,
-        brought: Door,
+        number: int,
         pid: bytes,
         address: bytes,
         client: tuple[str | None, str | None],
@@ -110,7 +105,7 @@ class WholeSessions:
         failures: list[Failure],
     ) -> None:
         """The rows of a session in which nothing but sign-ins failed, and what reading its lines would leave behind."""
-        server, door = brought.owner
+        server, door = self._doors[number]
         join, (ip, name), (version, cipher) = self._join, client, tls
         for time, mechanism, words, user, aborted in failures:
             identity = server.line_identity("auth_failed", pid.decode("ascii"), time, b"%b %b" % (address, mechanism))
@@ -124,54 +119,52 @@ class WholeSessions:
         server.newest = max(server.newest, ended, *(failure[0] for failure in failures))
         encrypted = cipher is not None
         join.log.about += len(failures) + 1 + encrypted
-        join.tls_lines += encrypted
 
+    # What texts mean, for the columns
 
-class _Endings:
-    """Reads the counters of sessions of one door."""
-
-    def __init__(self, door: sessions.Door) -> None:
-        self._door = door
-
-    def sent(self, counts: bytes, encrypted: bool) -> tuple[int, str] | None:
+    def _sent(self, counts: bytes) -> tuple[int, str] | None:
         """How often content was taken, and the TLS version where no line tells it; None where more may have happened."""
-        session = self._session(counts, encrypted=encrypted)
+        session, encrypted, _ = self._session(counts)
         if session is None or untold_failures(session):
             return None
         return session.taken, "" if encrypted else session.version_for(b"")[0].value
 
-    def failed(self, counts: bytes, encrypted: bool, failures: int) -> str | None:
+    def _failed(self, counts: bytes) -> tuple[int, str] | None:
         """The TLS version where no line tells it, of a session with failures; None where more may have happened."""
-        session = self._session(counts, encrypted=encrypted)
+        session, encrypted, failures = self._session(counts)
         good, tried = (session.counts or {}).get(b"auth", (0, 0)) if session is not None else (0, 0)
         if session is None or good or tried > failures:
             return None
-        return "" if encrypted else session.version_for(b"")[0].value
+        return 0, "" if encrypted else session.version_for(b"")[0].value
 
-    def _session(self, counts: bytes, *, encrypted: bool) -> sessions.Session | None:
-        """A session with these counters; None where they are no counters, or the door must show more before it has rows."""
-        found = lines.DISCONNECT.fullmatch(b"disconnect from x[::1]" + counts)
+    def _session(self, counts: bytes) -> tuple[sessions.Session | None, bool, int]:
+        """
+        A session with these counters, whether it is encrypted, and the sign-ins that failed in it. No session where they
+        are no counters, or the door must show more before it has rows.
+        """
+        number, encrypted, failures = COUNTS.unpack_from(counts)
+        found = lines.DISCONNECT.fullmatch(b"disconnect from x[::1]" + counts[COUNTS.size :])
         if found is None or not found["counts"]:
-            return None
-        session = sessions.Session(self._door, "")
+            return None, encrypted, failures
+        session = sessions.Session(self._doors[number][1], "")
         session.whole = True
         session.counts = lines.counts(found["counts"])
         session.tls = b"" if encrypted else None
-        return None if session.waits or session.counts.get(b"xclient", (0, 0))[0] else session
+        return None if session.waits or session.counts.get(b"xclient", (0, 0))[0] else session, encrypted, failures
 
 
-def _client(client: bytes) -> tuple[str | None, str | None] | None:
+def _client(client: bytes) -> tuple[int, tuple[str | None, str | None]] | None:
     """Address and name; None for what is not plainly both."""
     found = lines.CONNECT.fullmatch(b"connect from " + client)
-    return (lines.address(found["ip"]), lines.client_name(found["name"])) if found else None
+    return (0, (lines.address(found["ip"]), lines.client_name(found["name"]))) if found else None
 
 
-def _tls(text: bytes) -> tuple[str, str | None] | None:
+def _tls(text: bytes) -> tuple[int, tuple[str, str | None]] | None:
     """Version and cipher, from what stands behind the client."""
     found = lines.tls(b"TLS connection established from x[::1]" + text)
-    return (found.version.value, found.cipher) if found else None
+    return (0, (found.version.value, found.cipher)) if found else None
 
 
-def _mechanism(text: bytes) -> str | None:
+def _mechanism(text: bytes) -> tuple[int, str] | None:
     """Its name; None for what may be more than a name."""
-    return None if b"," in text or text.upper() == b"XCLIENT" else lines.mechanism(text)
+    return None if b"," in text or text.upper() == b"XCLIENT" else (0, lines.mechanism(text))

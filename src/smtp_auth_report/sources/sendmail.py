@@ -23,16 +23,13 @@ from typing import ClassVar
 
 from smtp_auth_report.sources import sendmail_lines as lines
 from smtp_auth_report.sources import values
+from smtp_auth_report.sources.interface import Remedy
 from smtp_auth_report.sources.joining import Line, Message, Session, SessionSource
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Service, Tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Service, Submission, Tls
 
 LONGEST = 8192
-
-ADVICE_AUTH = (
-    "no authenticated session: Sendmail logs AUTH=server when a client signs in, at LogLevel 9 and above; "
-    "set define(`confLOG_LEVEL', `9')dnl in sendmail.mc (10 before 8.16 for failed sign-ins)"
-)
-ADVICE_TLS = "no TLS version: Sendmail logs STARTTLS=server at LogLevel 9 and above; set define(`confLOG_LEVEL', `9')dnl in sendmail.mc"
+LOG_LEVEL = "define(`confLOG_LEVEL', `9')dnl"
+IN_FORCE = "sendmail.mc; then make and restart Sendmail"
 
 
 class SendmailSource(SessionSource):
@@ -40,12 +37,25 @@ class SendmailSource(SessionSource):
 
     name: ClassVar[str] = "sendmail"
     title: ClassVar[str] = "Sendmail"
+    versions: ClassVar[str] = "8.12 to 8.18"
+    sample: ClassVar[str] = "sm-mta[11771]: AUTH=server, relay=pc.example [192.0.2.10], authid=anna, mech=PLAIN, bits=0"
+    tells: ClassVar[frozenset[str]] = frozenset(Submission._fields) - {"helo"}
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    remedies: ClassVar[tuple[Remedy, ...]] = (
+        Remedy("sessions", LOG_LEVEL, IN_FORCE, "accounts, mechanisms, TLS versions and failed sign-ins"),
+        Remedy("account", LOG_LEVEL, IN_FORCE, "the account and mechanism of every session"),
+        Remedy("tls_version", LOG_LEVEL, IN_FORCE, "the TLS version and cipher of every session; before 8.15 of few ciphers only"),
+        Remedy("failures", "define(`confLOG_LEVEL', `10')dnl", IN_FORCE, "failed sign-ins, where Sendmail is older than 8.16.1"),
+        Remedy(
+            "service",
+            "DAEMON_OPTIONS(`Port=submission, Name=MSA, M=Ea')dnl",
+            "sendmail.mc, with a Name for each port; then make and restart Sendmail",
+            "which port a client uses: MSA is submission, TLSMTA submissions, MTA smtp",
+        ),
+    )
     worth: ClassVar[re.Pattern[bytes]] = re.compile(
         rb"=server, |: from=|AUTH failure|did not issue MAIL|, reject=|exceeds maximum|, stat=|\]: "
     )
-
-    tls_lines = 0
 
     @staticmethod
     def owns(tag: str) -> bool:
@@ -93,7 +103,6 @@ class SendmailSource(SessionSource):
             self._handshake(line)
             return
         self.log.about += 1
-        self.tls_lines += 1
         session = self._of(line, found["relay"], fresh=True)
         session.tls_version = values.tls_version(values.text(found["version"])).value
         session.tls_cipher = values.text(found["cipher"])
@@ -246,9 +255,3 @@ class SendmailSource(SessionSource):
         if not part["more"]:
             del self.sessions[line.host, session.key]
             self.line(line._replace(text=part["qid"] + b": " + session.notes["text"].encode()))
-
-    def advice(self) -> list[str]:
-        """Settings whose lack shows in this log."""
-        if not self.signed_in:
-            return [ADVICE_AUTH]
-        return [] if self.tls_lines else [ADVICE_TLS]

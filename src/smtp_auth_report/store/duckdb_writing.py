@@ -191,7 +191,7 @@ class Writer:
         parts = [self._arrays_of_rows(rows)] if rows else []
         if commit.changes.messages:
             messages = forgotten.kept_messages(Messages.joined(commit.changes.messages), keys)
-            parts += [self._arrays_of_messages(messages, keys)] if messages.queue_ids else []
+            parts += [self._arrays_of_messages(messages, keys)] if len(messages.numbers) else []
         parts += self._told(commit.changes, forgotten, keys, {row.identity for row in rows})
         return joined(parts) if parts else None
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from smtp_auth_report.changes import Messages
+from smtp_auth_report.changes import Messages, each
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.submission import Identity, Submission, domain_of
 
@@ -54,8 +54,8 @@ def pack_messages(messages: Messages) -> Arrays:
         "time": numbers["time"].view("datetime64[us]"),
         "recipients": numbers["recipients"],
         "size": numbers["size"],
-        "queue_id": texts(messages.queue_ids),
-        "message_id": texts(messages.message_ids),
+        "queue_id": texts([text or None for text in each(messages.queue_ids)]),
+        "message_id": texts([text or None for text in each(messages.message_ids)]),
     }
 
 

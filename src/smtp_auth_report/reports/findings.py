@@ -1,0 +1,103 @@
+"""
+What the report cannot know from the logs as they are, and the setting of the mail server that changes it.
+
+    for finding in findings(store, SOURCES, recent(store, zone)): ...
+
+Rows tell what is missing, for each kind of server and each host; the sources know the remedies. What a server never logs
+is no finding.
+
+See also
+    sources/interface.py for `Remedy`; docs/sources.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+from smtp_auth_report.moments import DAY
+from smtp_auth_report.sources.interface import Remedy, Source
+from smtp_auth_report.store.interface import Question, Selection, Snapshot
+
+FIGURES = (
+    "accepted", "failed", "no_mail", "no_tls_version", "no_mechanism", "no_service", "no_account", "no_client_ip", "no_helo",
+    "failed_account", "recipients", "bytes",
+)  # fmt: skip
+
+Figures = Mapping[str, int]
+
+
+class Finding(NamedTuple):
+    """One thing that is missing."""
+
+    source: str
+    title: str
+    server: str
+    missing: str  # a sentence without its full stop
+    remedy: Remedy
+
+
+def _of_messages(name: str, words: str) -> Callable[[Figures], str]:
+    def say(figures: Figures) -> str:
+        number, accepted = figures[f"no_{name}"], figures["accepted"]
+        return f"{words} of {number:,} of {accepted:,} messages is not in the log" if number else ""
+
+    return say
+
+
+def _none(name: str, words: str) -> Callable[[Figures], str]:
+    return lambda figures: f"{words} in the log" if figures["accepted"] and not figures[name] else ""
+
+
+LACKS: Mapping[str, Callable[[Figures], str]] = {
+    "sessions": lambda figures: "" if figures["accepted"] or figures["failed"] or figures["no_mail"] else "no sign-in is in the log",
+    "messages": lambda figures: (
+        f"no message of {figures['no_mail']:,} sessions that signed in is in the log"
+        if figures["no_mail"] and not figures["accepted"]
+        else ""
+    ),
+    "tls_version": _of_messages("tls_version", "the TLS version"),
+    "mechanism": _of_messages("mechanism", "the mechanism"),
+    "service": _of_messages("service", "the service (port 587, 465 or 25)"),
+    "account": _of_messages("account", "the account"),
+    "client_ip": _of_messages("client_ip", "the client's address"),
+    "helo": _of_messages("helo", "the HELO name"),
+    "recipients": _none("recipients", "no number of recipients is"),
+    "size": _none("bytes", "no size is"),
+    "no_mail": _none("no_mail", "no session that signed in and sent nothing is"),
+    "failures": _none("failed", "no failed sign-in is"),
+    "failed_account": lambda figures: (
+        f"the name tried in {figures['failed_account']:,} of {figures['failed']:,} failed sign-ins is not in the log"
+        if figures["failed_account"]
+        else ""
+    ),
+}
+"""What a remedy is for -> the sentence that says how much is missing, "" where nothing is."""
+
+
+WINDOW = 7 * DAY
+
+
+def recent(store: Snapshot, zone: str) -> Selection:
+    """The last days that any log was read of."""
+    newest = max((progress.newest for progress in store.progress()), default=0)
+    return Selection(newest - WINDOW, newest + 1, zone)
+
+
+def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selection) -> list[Finding]:
+    """Of every server that the selection's rows, or the progress of reading, know."""
+    sql = files(__package__).joinpath("findings.sql").read_text(encoding="utf-8")
+    answer = store.ask(Question(sql, ("source", "server", *FIGURES)), selection)
+    figures = {(str(row[0]), str(row[1])): dict(zip(FIGURES, (int(number or 0) for number in row[2:]), strict=True)) for row in answer.rows}
+    for progress in store.progress():
+        if progress.newest >= selection.start:
+            figures.setdefault((progress.source, progress.server), dict.fromkeys(FIGURES, 0))
+    by_name = {kind.name: kind for kind in kinds}
+    return [
+        Finding(source, by_name[source].title, server, missing, remedy)
+        for (source, server), told in sorted(figures.items())
+        if source in by_name
+        for remedy in by_name[source].remedies
+        if (missing := LACKS[remedy.lacks](told))
+    ]

@@ -1,0 +1,60 @@
+"""What a log does not tell is told: the sentence, the setting, the gain; and nothing where nothing is missing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from ingesting import Site
+from reading import log, session
+
+FULL = (
+    "postfix/submission/smtpd[701]: NOQUEUE: permit: RCPT from pc.contoso.example[192.0.2.10]: action=permit_sasl_authenticated for "
+    "Client host=pc.contoso.example[192.0.2.10]; from=<a.berg@contoso.example> to=<x@y.example> proto=ESMTP helo=<pc>"
+)
+
+
+def doctor(folder: Path, text: bytes) -> str:
+    path = folder / "mail.log"
+    path.write_bytes(text)
+    return Site(folder).done("doctor", "--year", "2026", "--timezone", "UTC", path).stdout.decode()
+
+
+def test_each_thing_that_is_missing_with_its_setting(tmp_path: Path) -> None:
+    told = doctor(tmp_path, log(*session(version=None, smtpd="postfix/smtpd[701]"), *session(queue_id="5B1A022C8A9")))
+    assert "Postfix on mail: the TLS version of 1 of 2 messages is not in the log.\n    smtpd_tls_loglevel = 1\n  in main.cf" in told
+    assert "the service (port 587, 465 or 25) of 1 of 2 messages" in told
+    assert "the HELO name of 2 of 2 messages" in told
+    assert "failed sign-ins" not in told
+
+
+def test_nothing_is_missing(tmp_path: Path) -> None:
+    assert doctor(tmp_path, log(*session(middle=[FULL]))) == "Nothing is missing that a setting would bring.\n"
+
+
+def test_servers_of_one_log_are_told_apart(tmp_path: Path) -> None:
+    told = doctor(tmp_path, log(*session(middle=[FULL]), "sm-mta[9]: starting daemon (8.17.1.9): SMTP"))
+    assert "Postfix" not in told
+    assert "Sendmail on mail: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
+
+
+def test_names_of_failed_sign_ins(tmp_path: Path) -> None:
+    failed = "postfix/smtpd[7]: warning: x[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6"
+    told = doctor(tmp_path, log(*session(middle=[FULL]), failed, failed + ", sasl_username=guess"))
+    assert "the name tried in 1 of 2 failed sign-ins is not in the log.\n    Postfix 3.9 or newer" in told
+
+
+def test_nothing_is_kept(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.ingest("--year", "2026", "-", given=log(*session()))
+    before = site.rows()
+    doctor(tmp_path, log(*session("bob", queue_id="5B1A022C8A9")))
+    assert site.rows() == before
+
+
+def test_a_log_of_another_program_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mail.log"
+    path.write_bytes(b"hello\n")
+    ran: subprocess.CompletedProcess[bytes] = Site(tmp_path).run("doctor", path)
+    assert ran.returncode == 1
+    assert ran.stderr.count(b"\n") == 1
