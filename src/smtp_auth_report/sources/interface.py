@@ -65,6 +65,9 @@ class Source(Protocol):
     recognised: int
     """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
 
+    refusal: str = ""
+    """What is wrong with a file that is its server's own and none that it reads; "" where nothing is."""
+
     def __init__(self, log: Logbook) -> None: ...
 
     @staticmethod

@@ -86,15 +86,17 @@ class LogReader:
         """Sources that lines of this log are of."""
         return [source for source in self.sources if source.recognised]
 
-    def settle(self, sample: list[bytes], start: bytes) -> int:
+    def settle(self, sample: list[bytes], start: bytes, head: bytes = b"") -> int:
         """
         Fix the form of the log, and what its stamps leave out, from lines all over it and its first block; returns the time
-        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does.
+        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does. Where reading goes on
+        in the midst of a file, `head` is how that begins.
         """
         first = start[:LONGEST].split(b"\n")
-        self._find_form(first)
+        form = first if start.startswith(head) else head.split(b"\n")[:-1] + first
+        self._find_form(form)
         if self._form is not None:
-            return self._form.settle(sample, first)
+            return self._form.settle(sample, form)
         clock, split = self.log.clock, Envelope().split
         clock.settle(sample, self.log.options.reference or self.log.options.now)
         for found in LONG_CLIENT.finditer(start):
@@ -110,6 +112,11 @@ class LogReader:
         if lines:
             self._formed = True
             self._form = next((source for source in self.sources if source.forms(lines)), None)
+
+    @property
+    def refusal(self) -> str:
+        """What is wrong with a log that is of a known server and none that can be read; "" where nothing is."""
+        return self._form.refusal if self._form is not None else ""
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open, of all sources."""
