@@ -24,8 +24,9 @@ from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.submission import Identity, Service, Submission, Tls
 
 REMEMBERED_IDS = 5_000
-ACTIVE_REMEMBERED = 200
 WAITING = 20_000
+DUMPED = 200
+"""Of what may be many, how many are written with every commit: what is under way, and not all of a day."""
 
 
 class Door:
@@ -155,6 +156,7 @@ class Server:
         self.pending: dict[bytes, Message] = {}  # queue id -> message not yet taken, or not yet sized
         self.queues: set[str] = set()  # instances whose queue manager was seen
         self.recent: dict[bytes, None] = {}  # queue ids of our own messages
+        self.returns = False  # a content filter gives messages back, under another queue id
         self.filtered = False  # a before-queue filter is in use
         self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's
         self.lingering: dict[int, Session] = {}  # ended, with messages undecided
@@ -191,9 +193,12 @@ class Server:
     def _live(self, serving: dict[str, Session]) -> Iterator[tuple[str, Session]]:
         """Sessions that a later line may still change, with the key they are open under."""
         yield from (self.open | serving).items()
-        waiting = (session for door in self.doors.values() for session in door.waiting if id(session) not in self.lingering)
-        for session in (*self.lingering.values(), *waiting):
+        for session in self.lingering.values():
             yield "", session
+        for door in self.doors.values():
+            for session in door.waiting[-DUMPED:]:
+                if id(session) not in self.lingering:
+                    yield "", session
 
     def dump(self, serving: dict[str, Session]) -> dict[str, Any]:
         """Everything as JSON can hold it; `serving` are the sessions of processes, by key."""
@@ -204,8 +209,9 @@ class Server:
             "doors": {tag: [door.starttls, door.sasl] for tag, door in self.doors.items()},
             "queues": sorted(self.queues),
             "filtered": self.filtered,
-            "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-ACTIVE_REMEMBERED:]],
-            "recent": [_to_json(queue_id) for queue_id in list(self.recent)[-REMEMBERED_IDS:]],
+            "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-DUMPED:]],
+            "returns": self.returns,
+            "own": b" ".join(list(self.recent)[-(REMEMBERED_IDS if self.returns else DUMPED) :]).decode("ascii"),
             "seen": {_to_json(seen)[1]: number for seen, number in self._seen.items() if int(seen.split(b" ", 3)[2]) >= edge},
             "sessions": [
                 {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session)}
@@ -233,7 +239,8 @@ class Server:
         server.queues = set(content["queues"])
         server.filtered = content["filtered"]
         server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
-        server.recent = dict.fromkeys(_from_json(queue_id) for queue_id in content["recent"])
+        server.returns = content["returns"]
+        server.recent = dict.fromkeys(content["own"].encode("ascii").split())
         server._seen = {_from_json(["b", seen]): number for seen, number in content["seen"].items()}
         for entry in content["sessions"]:
             session = _load(server.doors[entry["tag"]], entry)
