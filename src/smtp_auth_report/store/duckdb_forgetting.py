@@ -22,6 +22,7 @@ import numpy as np
 
 from smtp_auth_report.changes import Messages
 from smtp_auth_report.moments import SECOND
+from smtp_auth_report.store.duckdb_digests import forget_digests
 from smtp_auth_report.store.local_time import day_start
 from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS
 from smtp_auth_report.submission import Submission
@@ -79,6 +80,7 @@ def erase(run: Execute, account: str, key: str, now: int) -> int:
         rows = int(run("SELECT count(*) FROM submissions WHERE subject IN (SELECT unnest(?))", [numbers]).fetchall()[0][0])
         for table in (ROWS, HOURLY, *(each.table for each in SUMS)):
             run(f"DELETE FROM {table} WHERE subject IN (SELECT unnest(?))", [numbers])
+        forget_digests(run)
         run("DELETE FROM subjects WHERE id IN (SELECT unnest(?))", [numbers])
         run("DELETE FROM clients WHERE id NOT IN (SELECT client FROM submissions)")
     run("DELETE FROM accounts WHERE account = ?", [folded])
