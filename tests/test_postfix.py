@@ -398,7 +398,7 @@ def test_of_a_filter_that_returns_mail_more_is_remembered() -> None:
     """Mail may lie in an after-queue filter for long; one that was seen to sign in for it gives no second row, also then."""
     again = "postfix/reinject/smtpd[900]: {}: client=localhost[127.0.0.1], sasl_method=PLAIN, sasl_username=filter, orig_queue_id={}"
     first, _ = run(log(*session(), again.format("7D1A022C8A9", QUEUED), *(s for n in range(900) for s in session(queue_id=f"AF1A{n:05X}"))))
-    second = PostfixSource(options())
+    second = reader()
     second.recall(first.remember())
     text = log(again.format("8E1A022C8A9", "AF1A00003"), ACTIVE.replace(QUEUED, "8E1A022C8A9"), start=START + timedelta(hours=3))
     assert not run(text, source=second)[1].rows
