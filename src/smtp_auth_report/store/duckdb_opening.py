@@ -27,7 +27,7 @@ from smtp_auth_report.store.duckdb_errors import explained, explanation
 CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is ever fetched from the network
     "autoload_known_extensions": False,
-    "checkpoint_threshold": "32MB",  # of log, before the file itself is rewritten: two commits of a bulk load
+    "checkpoint_threshold": "64MB",  # of log, before the file itself is rewritten: some commits of a bulk load
     "storage_compatibility_version": "v1.4.0",  # the oldest version that pyproject.toml admits; its columns pack better
 }
 
