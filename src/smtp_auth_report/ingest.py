@@ -308,7 +308,7 @@ class _Run:
         damage = None
         try:
             for batch, place, looked in self._looked_at():
-                self._feed(batch, looked.result())
+                self._feed(batch, looked)
                 self._place = place
                 if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
                     self._commit()
@@ -325,22 +325,18 @@ class _Run:
         ingest.show(log)
         return damage
 
-    def _looked_at(self) -> Iterator[tuple[bytes, Place, Future[object]]]:
-        """Each batch and where it ends; the next is looked at while one is read."""
-        log, waiting, damage = self._log, None, None
+    def _looked_at(self) -> Iterator[tuple[bytes, Place, object]]:
+        """Each batch, where it ends, and what was seen in it; another thread takes and looks at the next while one is read."""
+        batches = self._log.batches()
         with ThreadPoolExecutor(1, "look") as thread:
-            try:
-                for batch in log.batches(ahead=True):
-                    coming = batch, log.place, thread.submit(self._reader.look, batch)
-                    if waiting:
-                        yield waiting
-                    waiting = coming
-            except InputError as error:
-                damage = error
-            if waiting:
-                yield waiting
-            if damage:
-                raise damage
+            coming = thread.submit(self._look, batches)
+            while (looked := coming.result()) is not None:
+                coming = thread.submit(self._look, batches)
+                yield looked
+
+    def _look(self, batches: Iterator[bytes]) -> tuple[bytes, Place, object] | None:
+        batch = next(batches, None)
+        return None if batch is None else (batch, self._log.place, self._reader.look(batch))
 
     def _feed(self, batch: bytes, looked: object = NOT_LOOKED) -> None:
         self._bytes += len(batch)
