@@ -192,7 +192,9 @@ class Clock:
             return None
         zone = parts[8]
         if zone is None:
-            return self._utc(local)
+            time = self._utc(local)
+            self._note(local, time)
+            return time
         if zone == b"Z":
             return local
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])

@@ -59,3 +59,8 @@ def mechanism(written: str) -> str:
 def text(raw: bytes) -> str:
     """Text as logged; bytes that are not UTF-8 stay visible as \\\\xNN."""
     return raw.decode("utf-8", "backslashreplace")
+
+
+def plain(told: str) -> str:
+    """Text that JSON gave: half a surrogate pair, which is no text, stays visible as \\uNNNN."""
+    return told.encode("utf-8", "backslashreplace").decode()
