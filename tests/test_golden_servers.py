@@ -30,7 +30,12 @@ class Golden(NamedTuple):
         return self.folder.partition("/")[0]
 
 
-GOLDEN = (Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),)
+GOLDEN = (
+    Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),
+    Golden("haraka/default", ("haraka.log",), {"account": 0, "mechanism": 0, "tls_version": 107}),
+    Golden("chasquid/default", ("mail.log",), {"mechanism": 0, "tls_version": 0}),
+    Golden("courier/default", ("mail.log", "mail.iso.log"), {"mechanism": 0, "tls_version": 0}),
+)
 every_log = pytest.mark.parametrize("golden", GOLDEN, ids=str)
 
 

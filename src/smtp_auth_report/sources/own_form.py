@@ -153,6 +153,11 @@ class OwnFormSource(SessionSource):
             if message.reason and not message.outcome:
                 self.decide(session, message, Outcome.REJECTED, message.time, message.reason)
 
+    def end(self, session: Session) -> None:
+        """The connection is over, and its last transaction with it."""
+        self.settle_refusals(session)
+        super().end(session)
+
     @staticmethod
     def _refused(session: Session, sender: str | None) -> Message | None:
         last = session.messages[-1] if len(session.messages) > session.notes.get("first", 0) else None
