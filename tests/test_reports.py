@@ -15,7 +15,7 @@ from rows import at, commit, row
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import rfc3339
-from smtp_auth_report.reports import REPORTS, ask
+from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.periods import parse
 from smtp_auth_report.reports.render import as_csv, as_json, as_text, formula_safe, visible
@@ -268,6 +268,27 @@ def test_every_report_sorts_by_each_of_its_columns(store: Store, name: str) -> N
         assert values == sorted(values, key=lambda value: value if isinstance(value, str) else (value or 0))
     with pytest.raises(SelectionError, match="no column 'password' to sort by"):
         table(store, name, View(sort="password"))
+
+
+@pytest.mark.parametrize("filters", [{}, {"account": ("anna@contoso.example",)}, {"client": ("192.0.2.0/24",)}, {"tls": ("legacy",)}])
+def test_reports_asked_together_are_those_asked_one_by_one(store: Store, filters: dict[str, tuple[str, ...]]) -> None:
+    selection = Selection(WEEK.start, WEEK.end, PARIS, filters)
+    for view in (View(), View(limit=2), View("messages", limit=1, offset=1)):
+        together = ask_all(store, selection, [Wanted(report, view) for report in REPORTS.values() if report.name != "failures"])
+        assert together == [ask(found.report, store, selection, view) for found in together]
+    both = ask_all(store, selection, [Wanted(REPORTS["failures"]), Wanted(REPORTS["sending-volume"], View("ratio", limit=2))])
+    assert both == [ask(REPORTS["failures"], store, selection), ask(REPORTS["sending-volume"], store, selection, View("ratio", limit=2))]
+
+
+@pytest.mark.parametrize("name", [name for name, report in REPORTS.items() if report.series])
+def test_a_chart_alone_has_the_same_figures(store: Store, name: str) -> None:
+    whole = ask(REPORTS[name], store, WEEK)
+    (chart,) = ask_all(store, WEEK, [Wanted(REPORTS[name], rows=False)])
+    assert (chart.rows, chart.series, chart.unknown) == ([], whole.series, whole.unknown)
+    assert chart.totals.items() <= whole.totals.items()
+    assert not chart.is_empty
+    empty = Selection(WEEK.end, WEEK.end + 1, PARIS)
+    assert ask_all(store, empty, [Wanted(REPORTS[name], rows=False)])[0].is_empty
 
 
 def test_search_leaves_totals_of_what_it_finds(store: Store) -> None:

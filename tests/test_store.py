@@ -21,7 +21,7 @@ from smtp_auth_report.store import open_store
 from smtp_auth_report.store.dimensions import logical
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.filters import auth_class_case
-from smtp_auth_report.store.interface import FILTERS, Interval, Progress, Question, Selection, UnreadCount, View
+from smtp_auth_report.store.interface import FILTERS, Asked, Interval, Progress, Question, Selection, UnreadCount, View
 from smtp_auth_report.store.merging import COLUMNS
 from smtp_auth_report.submission import Identity, Submission, auth_class
 
@@ -108,6 +108,15 @@ def test_readings_two_seconds_apart_are_one_event_and_longer_apart_are_not(store
     assert store.commit(commit(first._replace(opened=NOON - 2 * SECOND - 1)))[:4] == (1, 0, 0, 0)
     assert store.commit(commit(first._replace(opened=NOON + 4 * SECOND + 1)))[:4] == (1, 0, 0, 0)
     assert len(rows_of(store)) == 3
+
+
+@pytest.mark.parametrize("number", [455, 1000])
+def test_many_readings_of_the_same_moments_are_revised(store: DuckStore, number: int) -> None:
+    rows = [row(time=NOON + 1000 * place, helo=None) for place in range(number)]
+    store.commit(commit(*rows))
+    applied = store.commit(commit(*(each._replace(helo="pc") for each in rows)))
+    assert (applied.added, applied.revised) == (0, number)
+    assert store.count(EVER) == number
 
 
 def test_two_readings_in_one_commit_are_one_event(store: DuckStore) -> None:
@@ -521,6 +530,47 @@ def test_gaps_are_counted_once(store: DuckStore) -> None:
         store.commit(Commit(Changes(gaps=[gap, gap._replace(time=NOON + SECOND, lost=None)])))
     assert store.gaps(NOON, NOON + 2 * SECOND) == 2
     assert store.gaps(NOON + 1, NOON + 2 * SECOND) == 1
+
+
+def test_a_snapshot_is_of_one_state(store: DuckStore) -> None:
+    store.commit(commit(row()))
+    with store.snapshot() as seen:
+        assert seen.count(DAY) == 1
+        store.commit(commit(row(time=NOON + SECOND), row(time=NOON + 2 * SECOND)))
+        assert (seen.count(DAY), seen.ask(COUNT, DAY).rows, seen.span()) == (1, [(1,)], (NOON, NOON))
+        with seen.snapshot() as same:
+            assert same.ask(COUNT, DAY).rows == [(1,)]
+    assert same_question(store, DAY) == 3
+    assert store.span() == (NOON, NOON + 2 * SECOND)
+
+
+def test_questions_asked_together_are_answered_as_one_by_one(store: DuckStore) -> None:
+    accounts = ("anna@contoso.example", "bob", None)
+    outcomes = ("accepted", "auth_failed")
+    store.commit(
+        commit(
+            *(
+                row(
+                    time=NOON + n * SECOND, account=accounts[n % 3], outcome=outcomes[n % 2], tls_version=("TLSv1.0", "TLSv1.3")[n % 5 == 0]
+                )
+                for n in range(40)
+            )
+        )
+    )
+    questions = (
+        Question("SELECT account, sum(messages) AS messages FROM facts GROUP BY account", ("account", "messages"), sums=("messages",)),
+        Question("SELECT count(DISTINCT account) AS n FROM facts", ("n",), outcomes=("accepted",)),
+        Question(
+            "SELECT tls_version, max(last_seen) AS l FROM facts GROUP BY tls_version", ("tls_version", "l"), outcomes=("auth_failed",)
+        ),
+        Question("SELECT slot, sum(messages) AS n FROM facts GROUP BY slot", ("slot", "n"), interval="hour"),
+        Question("SELECT count(DISTINCT client_ip) AS n, count(DISTINCT reason) AS m FROM events", ("n", "m")),
+        Question("SELECT sum(bytes) AS n FROM events", ("n",), outcomes=("accepted", "auth_failed")),
+    )
+    views = (View(), View(limit=1), View(limit=0), View(limit=1, offset=1), View(offset=1))
+    asked = [Asked(question, view) for question in questions for view in views]
+    for selection in (DAY, filtered(account="bob"), filtered(tls="legacy"), filtered(client="192.0.2.0/24")):
+        assert store.ask_all(selection, asked) == [store.ask(question, selection, view) for question, view in asked]
 
 
 def test_threads_ask_while_another_commits(store: DuckStore) -> None:

@@ -22,7 +22,7 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as some
 
-from rows import NOON, row
+from rows import NOON, commit, row
 from sites import DAY, HOSTILE, NOW, ROOT, Page, client_of, collected_assets, hostile, make_site, unread, week
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.reports import REPORTS, ask
@@ -303,6 +303,14 @@ def test_an_empty_store_says_how_to_fill_it(site_of_rows: Callable[..., Site]) -
     client = client_of(site_of_rows())
     for address in ("/", "/report", "/flyout", "/ingest", "/report?view=table&by=failures"):
         assert "smtp-auth-report ingest /var/log/mail.log" in shown(client, address).text
+
+
+def test_a_store_whose_rows_no_log_brought_is_shown(site_of_rows: Callable[..., Site]) -> None:
+    site = site_of_rows()
+    site.store.commit(commit(row(time=NOW - 2 * DAY, account="printer@contoso.example")))
+    assert not site.store.progress()
+    for address in PAGES:
+        assert "2 days ago" in shown(client_of(site), address).text, address
 
 
 def test_an_empty_period_leads_to_one_that_is_not(client: Client) -> None:

@@ -111,15 +111,15 @@ class Names:
         """Learn who signed in, take names from failures that may not keep them, name those that now may; key every account."""
         commit = Commit(changes)
         failures = []
-        signed_in: dict[str, None] = {}
+        signed_in = dict.fromkeys(row.account for row in changes.told.values() if row.account)
         for identity, row in changes.rows.items():
             if row.account and row.outcome == Outcome.AUTH_FAILED:
                 failures.append((identity, row))
             elif row.account:
                 signed_in[row.account] = None
-        if changes.messages:
-            changes.messages = [Messages.joined(changes.messages)]
-            signed_in |= dict.fromkeys(changes.messages[0].accounts())
+        changes.messages = Messages.joined(changes.messages)
+        for messages in changes.messages:
+            signed_in |= dict.fromkeys(messages.accounts())
         for account in signed_in:
             commit.account_keys[account] = key = self._hash(account)
             if account.casefold() not in self._accounts:
@@ -235,7 +235,7 @@ class Ingest:
                 f"with {self._reading.text} its rows would be kept twice: use another --database"
             )
         reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
-        reader.settle(sample, log.start)
+        reader.settle(sample, log.start, log.head)
         reader.recall(recalled(self._store, self._reading.kinds))
         run = _Run(log, reader, self)
         damage = run.batches()
@@ -247,7 +247,7 @@ class Ingest:
                 self.summary.notes.append(f"{log.name}: nothing new since it was last read")
             return
         if not reader.recognised:
-            raise InputError(self._not_recognised(log))
+            raise InputError(f"{log.name}: {reader.refusal}" if reader.refusal else self._not_recognised(log))
         if reader.year_evidence:
             self.summary.notes.append(f"{log.name}: its stamps have no year; the last was taken for {reader.year_evidence}")
 

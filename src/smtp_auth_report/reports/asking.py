@@ -2,6 +2,7 @@
 Asking a report: its SQL to the store, and the typed table back.
 
     table = ask(REPORTS["tls-usage"], store, selection, View(limit=50))
+    tables = ask_all(store, selection, [Wanted(REPORTS["tls-usage"], rows=False), ...])      several, of one selection
 
 Three questions make a table: its rows, its series, and what is said of the selection as a whole. A report's SQL lies
 beside its module: `tls_usage.sql`, and `tls_usage.series.sql` where it has a chart. Where some columns take long and only
@@ -16,19 +17,19 @@ Parameters that the SQL may name
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import DAY, EPOCH
 from smtp_auth_report.reports.interface import Column, Report, Table
 from smtp_auth_report.reports.periods import interval_for
 from smtp_auth_report.store.filters import UNKNOWN
-from smtp_auth_report.store.interface import Answer, Interval, Question, Selection, Store, Value, View
+from smtp_auth_report.store.interface import Answer, Asked, Interval, Question, Selection, Snapshot, Value, View
 from smtp_auth_report.store.local_time import earlier_starts, shifted, slots
 from smtp_auth_report.submission import Outcome
 
@@ -37,81 +38,130 @@ HOURS_AT_MOST = 93 * DAY
 OVERALL = ("messages", "accounts", "tls_version", "mechanism", "account_unknown", "sender_unknown", "service")
 
 
-def ask(report: Report, store: Store, selection: Selection, view: View = View(), *, interval: Interval | Literal["auto"] = "auto") -> Table:  # noqa: B008 (frozen)
-    """The report's table for a selection; all rows unless the view limits them."""
-    chosen = interval_for(selection) if interval == "auto" else interval
-    if chosen == "hour" and selection.end - selection.start > HOURS_AT_MOST:
-        raise SelectionError(f"hours are given for {HOURS_AT_MOST // DAY} days or less; ask for days or weeks")
-    answer = _rows(report, store, selection, _sorted(report, view))
-    (overall,) = store.ask(Question(_sql("overall"), OVERALL, outcomes=(Outcome.ACCEPTED,)), selection).rows
-    said = dict(zip(OVERALL, (int(number or 0) for number in overall), strict=True))
-    return Table(
-        report=report,
-        selection=selection,
-        columns=report.columns,
-        rows=[_typed(report.columns, row) for row in answer.rows],
-        total_rows=answer.total,
-        totals={"messages": said["messages"]} | answer.sums | {"accounts": said["accounts"]},
-        unknown={
-            "tls_version": said["tls_version"],
-            "mechanism": said["mechanism"],
-            "account": said["account_unknown"],
-            "sender": said["sender_unknown"],
-            "service": said["service"],
-            "lines_unread": sum(unread.lines for unread in store.unread(selection.start, selection.end)),
-            "gaps": store.gaps(selection.start, selection.end),
-        },
-        interval=chosen,
-        series_columns=_series_columns(report, chosen),
-        series=_series(report, store, selection, chosen),
-    )
-
-
 @cache
 def _sql(name: str) -> str:
     return (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8")
 
 
-def _rows(report: Report, store: Store, selection: Selection, view: View) -> Answer:
-    """Rows of the view, with all columns."""
-    whole = _question(report, store, selection)
-    names = tuple(name for name in whole.columns if name in _brief(report.name))
-    if view.limit is None or view.sort not in names or (view.search and not set(report.searched) <= set(names)):
-        return store.ask(whole, selection, view)
-    brief = store.ask(replace(whole, sql=_sql(f"{report.name}.brief"), columns=names), selection, view)
+OVERALL_QUESTION = Question(_sql("overall"), OVERALL, outcomes=(Outcome.ACCEPTED,))
+
+
+Width = Interval | Literal["auto"]
+
+
+class Wanted(NamedTuple):
+    """A report, and what is wanted of it. Totals come with the rows; without them, of the columns that the series has."""
+
+    report: Report
+    view: View = View()
+    rows: bool = True
+    series: bool = True
+
+
+def ask(report: Report, store: Snapshot, selection: Selection, view: View = View(), *, interval: Width = "auto") -> Table:  # noqa: B008 (frozen)
+    """The report's table for a selection; all rows unless the view limits them."""
+    return ask_all(store, selection, [Wanted(report, view)], interval=interval)[0]
+
+
+def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, interval: Width = "auto") -> list[Table]:
+    """Several tables of one selection, of one state of the store, in less time than each alone."""
+    chosen = interval_for(selection) if interval == "auto" else interval
+    if chosen == "hour" and selection.end - selection.start > HOURS_AT_MOST:
+        raise SelectionError(f"hours are given for {HOURS_AT_MOST // DAY} days or less; ask for days or weeks")
+    with store.snapshot() as seen:
+        history = _history(seen, selection)
+        asked = [_first(each, selection, history) for each in wanted if each.rows]
+        asked += [_series_asked(each.report, chosen) for each in wanted if each.series and each.report.series]
+        overall, *answers = seen.ask_all(selection, [Asked(OVERALL_QUESTION), *asked])
+        found = iter(answers)
+        rows = [_in_full(seen, selection, each, history, next(found)) if each.rows else None for each in wanted]
+        series = [_series(each.report, selection, chosen, next(found)) if each.series and each.report.series else [] for each in wanted]
+        said = dict(zip(OVERALL, (int(number or 0) for number in overall.rows[0]), strict=True))
+        unknown = {
+            "tls_version": said["tls_version"],
+            "mechanism": said["mechanism"],
+            "account": said["account_unknown"],
+            "sender": said["sender_unknown"],
+            "service": said["service"],
+            "lines_unread": sum(unread.lines for unread in seen.unread(selection.start, selection.end)),
+            "gaps": seen.gaps(selection.start, selection.end),
+        }
+    return [
+        Table(
+            report=each.report,
+            selection=selection,
+            columns=each.report.columns,
+            rows=[_typed(each.report.columns, row) for row in answer.rows] if answer else [],
+            total_rows=answer.total if answer else 0,
+            totals={
+                "messages": said["messages"],
+                **(answer.sums if answer else _sums(each.report, drawn)),
+                "accounts": said["accounts"],
+            },
+            unknown=unknown,
+            interval=chosen,
+            series_columns=_series_columns(each.report, chosen),
+            series=drawn,
+        )
+        for each, answer, drawn in zip(wanted, rows, series, strict=True)
+    ]
+
+
+def _first(wanted: Wanted, selection: Selection, history: Mapping[str, Value]) -> Asked:
+    """What finds the rows of the view: the shortest question that has what they are sorted and searched by."""
+    report, view = wanted.report, _sorted(wanted.report, wanted.view)
+    whole = _question(report, history)
+    if view.limit is None or "account" in selection.filters:
+        return Asked(whole, view)
+    for name in _briefs(report.name):
+        sql = _sql(name)
+        words = set(re.findall(r"\w+", sql))
+        if view.sort in words and (not view.search or words.issuperset(report.searched)):
+            return Asked(replace(whole, sql=sql, columns=tuple(column for column in whole.columns if column in words)), view)
+    return Asked(whole, view)
+
+
+def _in_full(seen: Snapshot, selection: Selection, wanted: Wanted, history: Mapping[str, Value], first: Answer) -> Answer:
+    """The rows found, with all columns."""
+    report = wanted.report
+    question, view = _first(wanted, selection, history)
+    whole = _question(report, history)
+    if question.columns == whole.columns or not first.rows:
+        return first
     told_apart = [name for name, _ in report.found_by]
-    wanted = [tuple(row[names.index(name)] for name in told_apart) for row in brief.rows]
+    found = [tuple(row[question.columns.index(name)] for name in told_apart) for row in first.rows]
     filters = {
-        filter_: tuple({UNKNOWN if key[place] is None else str(key[place]) for key in wanted})
+        filter_: tuple({UNKNOWN if key[place] is None else str(key[place]) for key in found})
         for place, (_, filter_) in enumerate(report.found_by)
-        if filter_ and wanted
+        if filter_
     }
-    found = store.ask(whole, replace(selection, filters={**selection.filters, **filters})).rows if wanted else []
-    full = {tuple(row[whole.columns.index(name)] for name in told_apart): row for row in found}
-    if not full.keys() >= set(wanted):
-        return store.ask(whole, selection, view)  # a name that is a filter's own word, or a commit that came between
-    return brief._replace(rows=[full[key] for key in wanted])
+    rows = seen.ask(whole, replace(selection, filters={**selection.filters, **filters})).rows
+    full = {tuple(row[whole.columns.index(name)] for name in told_apart): row for row in rows}
+    if not full.keys() >= set(found):
+        return seen.ask(whole, selection, view)  # a name that is a filter's own word, or, of another process, a commit that came between
+    return first._replace(rows=[full[key] for key in found])
 
 
 @cache
-def _brief(report_name: str) -> frozenset[str]:
-    """Words of a report's brief question, none where it has no such."""
-    path = files(__package__) / f"{report_name.replace('-', '_')}.brief.sql"
-    return frozenset(re.findall(r"\w+", path.read_text(encoding="utf-8"))) if path.is_file() else frozenset()
+def _briefs(report_name: str) -> tuple[str, ...]:
+    """Questions of a report with some of its columns, the shortest first."""
+    name = report_name.replace("-", "_")
+    there = [brief for brief in (f"{name}.brief", f"{name}.usual") if (files(__package__) / f"{brief}.sql").is_file()]
+    return tuple(there)
 
 
-def _question(report: Report, store: Store, selection: Selection) -> Question:
+def _question(report: Report, history: Mapping[str, Value]) -> Question:
     return Question(
         sql=_sql(report.name),
         columns=(*(column.name for column in report.columns), *report.orders),
         sums=tuple(column.name for column in report.columns if column.additive),
         searched=report.searched,
         outcomes=report.outcomes,
-        parameters=_history(store, selection),
+        parameters=history,
     )
 
 
-def _history(store: Store, selection: Selection) -> dict[str, Value]:
+def _history(store: Snapshot, selection: Selection) -> dict[str, Value]:
     """The periods before, and whether the store knows them: its first row is of the first day of the earliest."""
     starts = earlier_starts(selection.zone, selection.start, selection.end, 4)
     span = store.span()
@@ -140,22 +190,26 @@ def _series_columns(report: Report, interval: Interval) -> tuple[Column, ...]:
     return (report.series[0]._replace(name=interval), *report.series[1:]) if report.series else ()
 
 
-def _series(report: Report, store: Store, selection: Selection, interval: Interval) -> list[tuple[Value, ...]]:
-    """Rows of the chart in order of time. Where it has one row for each slot, no slot is missing."""
-    if not report.series:
-        return []
+def _series_asked(report: Report, interval: Interval) -> Asked:
     names = ("slot", *(column.name for column in report.series[1:]))
-    answer = store.ask(
-        Question(_sql(f"{report.name}.series"), names, interval=interval, outcomes=report.outcomes),
-        selection,
-        View(sort="slot", descending=False),
-    )
+    question = Question(_sql(f"{report.name}.series"), names, interval=interval, outcomes=report.outcomes)
+    return Asked(question, View(sort="slot", descending=False))
+
+
+def _series(report: Report, selection: Selection, interval: Interval, answer: Answer) -> list[tuple[Value, ...]]:
+    """Rows of the chart in order of time. Where it has one row for each slot, no slot is missing."""
     rows = [(int(row[0] or 0), *_typed(report.series[1:], row[1:])) for row in answer.rows]
     if all(column.type == "count" for column in report.series[1:]):
         there = {row[0]: row for row in rows}
-        empty = (0,) * (len(names) - 1)
+        empty = (0,) * (len(report.series) - 1)
         rows = [there.get(slot, (slot, *empty)) for slot in slots(selection.zone, selection.start, selection.end, interval)]
     return [(slot_text(row[0], interval), *row[1:]) for row in rows]
+
+
+def _sums(report: Report, series: list[tuple[Value, ...]]) -> dict[str, int]:
+    """Totals of the columns of a series that add up."""
+    adding = [(place, column.name) for place, column in enumerate(report.series) if column.additive]
+    return {name: sum(int(row[place] or 0) for row in series) for place, name in adding}
 
 
 @cache

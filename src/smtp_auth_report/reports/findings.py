@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources.interface import Remedy, Source
-from smtp_auth_report.store.interface import Question, Selection, Store
+from smtp_auth_report.store.interface import Question, Selection, Snapshot
 
 FIGURES = (
     "accepted", "failed", "no_mail", "no_tls_version", "no_mechanism", "no_service", "no_account", "no_client_ip", "no_helo",
@@ -52,6 +52,11 @@ def _none(name: str, words: str) -> Callable[[Figures], str]:
 
 LACKS: Mapping[str, Callable[[Figures], str]] = {
     "sessions": lambda figures: "" if figures["accepted"] or figures["failed"] or figures["no_mail"] else "no sign-in is in the log",
+    "messages": lambda figures: (
+        f"no message of {figures['no_mail']:,} sessions that signed in is in the log"
+        if figures["no_mail"] and not figures["accepted"]
+        else ""
+    ),
     "tls_version": _of_messages("tls_version", "the TLS version"),
     "mechanism": _of_messages("mechanism", "the mechanism"),
     "service": _of_messages("service", "the service (port 587, 465 or 25)"),
@@ -74,13 +79,13 @@ LACKS: Mapping[str, Callable[[Figures], str]] = {
 WINDOW = 7 * DAY
 
 
-def recent(store: Store, zone: str) -> Selection:
+def recent(store: Snapshot, zone: str) -> Selection:
     """The last days that any log was read of."""
     newest = max((progress.newest for progress in store.progress()), default=0)
     return Selection(newest - WINDOW, newest + 1, zone)
 
 
-def findings(store: Store, kinds: Sequence[type[Source]], selection: Selection) -> list[Finding]:
+def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selection) -> list[Finding]:
     """Of every server that the selection's rows, or the progress of reading, know."""
     sql = files(__package__).joinpath("findings.sql").read_text(encoding="utf-8")
     answer = store.ask(Question(sql, ("source", "server", *FIGURES)), selection)

@@ -46,7 +46,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The answer. Rows follow `columns`; `total_rows` counts what the view's limit leaves out."""
+    """The answer. Rows follow `columns`; `total_rows` counts what the view's limit leaves out. What was not asked for is empty."""
 
     report: Report
     selection: Selection
@@ -58,3 +58,9 @@ class Table:
     interval: Interval = "day"
     series_columns: tuple[Column, ...] = ()
     series: list[tuple[Value, ...]] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither the rows nor the series, as far as they were asked for, have anything."""
+        counted = (value for row in self.series for value in row[1:] if isinstance(value, int))
+        return not self.total_rows and not any(counted)

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import DAY, EPOCH
-from smtp_auth_report.store.interface import Interval, Selection, Store
+from smtp_auth_report.store.interface import Interval, Selection, Snapshot
 from smtp_auth_report.store.local_time import offset_at
 
 PRESETS = (7, 30, 90, 365)
@@ -63,7 +63,7 @@ def preset(days: int, zone: str, now: int) -> tuple[int, int]:
     return _midnight(today - timedelta(days=days - 1), zone), _midnight(today + timedelta(days=1), zone)
 
 
-def settle(store: Store, start: int, end: int, zone: str, scope: frozenset[str] | None = None) -> Period:
+def settle(store: Snapshot, start: int, end: int, zone: str, scope: frozenset[str] | None = None) -> Period:
     """The default period, or, where that has no rows and the store has some, the same days up to the last row."""
     span = store.span(scope)
     if span is None or store.count(Selection(start, end, zone, scope=scope)):

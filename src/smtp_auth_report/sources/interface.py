@@ -66,11 +66,19 @@ class Source(Protocol):
     recognised: int
     """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
 
+    refusal: str = ""
+    """What is wrong with a file that is its server's own and none that it reads; "" where nothing is."""
+
     def __init__(self, log: Logbook) -> None: ...
 
     @staticmethod
     def owns(tag: str) -> bool:
         """Whether a program of this name, in a syslog, is its server's."""
+
+    @staticmethod
+    def begins(_tag: str) -> bytes:
+        """What every line of this program begins with that can matter, up to 16 bytes; "" where there are no such words."""
+        return b""
 
     @staticmethod
     def forms(_lines: Sequence[bytes], /) -> bool:
@@ -112,3 +120,7 @@ class Source(Protocol):
 
     def remember(self) -> list[Remembered]:
         """What the next file needs to know."""
+
+    @staticmethod
+    def without(remembered: Remembered, account: str) -> Remembered:
+        """What was remembered, but for sessions in which this account signed in, or was named."""

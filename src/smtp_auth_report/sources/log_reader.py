@@ -67,6 +67,8 @@ class LogReader:
         self._wrapped = False  # a container's log wraps the lines of that form
         self._envelope = Envelope()
         self._owners: dict[bytes, Source | None] = {}  # by how the envelope writes the origin
+        self._turn: Source | None = None  # whose lines wait to be read
+        self._waiting: list[Parts] = []
         self._previous: Parts | None = None  # the line before
         self._month = b""  # first letters of its stamp: every month is told to the clock, so that no year is missed
         self._swept = 0
@@ -86,17 +88,19 @@ class LogReader:
         """Sources that lines of this log are of."""
         return [source for source in self.sources if source.recognised]
 
-    def settle(self, sample: list[bytes], start: bytes) -> int:
+    def settle(self, sample: list[bytes], start: bytes, head: bytes = b"") -> int:
         """
         Fix the form of the log, and what its stamps leave out, from lines all over it and its first block; returns the time
-        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does.
+        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does. Where reading goes on
+        in the midst of a file, `head` is how that begins.
         """
         first = start[:LONGEST].split(b"\n")
-        self._find_form(first)
+        form = first if start.startswith(head) else head.split(b"\n")[:-1] + first
+        self._find_form(form)
         if self._form is not None:
             if self._wrapped:
-                return self._settle_wrapped(self._form, sample, first)
-            return self._form.settle(sample, first)
+                return self._settle_wrapped(self._form, sample, form)
+            return self._form.settle(sample, form)
         clock, split = self.log.clock, Envelope().split
         clock.settle(sample, self.log.options.reference or self.log.options.now)
         for found in LONG_CLIENT.finditer(start):
@@ -123,6 +127,11 @@ class LogReader:
 
     def _form_of(self, lines: list[bytes]) -> Source | None:
         return next((source for source in self.sources if source.forms(lines)), None) if lines else None
+
+    @property
+    def refusal(self) -> str:
+        """What is wrong with a log that is of a known server and none that can be read; "" where nothing is."""
+        return self._form.refusal if self._form is not None else ""
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open, of all sources."""
@@ -224,34 +233,35 @@ class LogReader:
         return all(isinstance(raw, tuple) and owners.get(raw[0]) is source for raw in {line[1:2] for line in lines})
 
     def _hand_out(self, lines: Sequence[bytes | Parts]) -> None:
-        """Give each line to the source whose program wrote it; each source reads its own in their order."""
+        """Give each line to the source whose program wrote it, all in their order: one server may tell of another's mail."""
         split, owners = self._envelope.split, self._owners
-        waiting: dict[Source, list[Parts]] = {source: [] for source in self.sources}
         for line in lines:
             parts = line if isinstance(line, tuple) else split(line)
             if parts is None:
                 assert isinstance(line, bytes)
-                self._strange(line, waiting)
+                self._strange(line)
                 continue
             stamp, raw, _ = parts
             if stamp[:3] != self._month:
-                self._flush(waiting)
+                self._flush()
                 self._month = stamp[:3]
                 self.log.clock.at(stamp)
             owner = owners[raw] if raw in owners else self._owner(raw)
             if owner is not None:
-                waiting[owner].append(parts)
-            elif self._says(parts, waiting):
+                if owner is not self._turn:
+                    self._flush()
+                    self._turn = owner
+                self._waiting.append(parts)
+            elif self._says(parts):
                 continue
             self._previous = parts
-        self._flush(waiting)
+        self._flush()
 
-    @staticmethod
-    def _flush(waiting: dict[Source, list[Parts]]) -> None:
-        for source, lines in waiting.items():
-            if lines:
-                source.read(lines)
-                lines.clear()
+    def _flush(self) -> None:
+        """Lines in a row of one source are read at once."""
+        if self._turn is not None and self._waiting:
+            self._turn.read(self._waiting)
+            self._waiting.clear()
 
     def _owner(self, raw: bytes) -> Source | None:
         where = origin(raw)
@@ -259,16 +269,16 @@ class LogReader:
         self._owners[raw] = found
         return found
 
-    def _owned_elsewhere(self, tag: str) -> bool:
-        """Whether a program is of a server, and not of Postfix."""
-        return any(source is not self._sifting and source.owns(tag) for source in self.sources)
+    def _owned_elsewhere(self, tag: str) -> bytes | None:
+        """With which words lines of a program begin that matter to a server other than Postfix; None where none do."""
+        return next((source.begins(tag) for source in self.sources if source is not self._sifting and source.owns(tag)), None)
 
-    def _says(self, parts: Parts, waiting: dict[Source, list[Parts]]) -> bool:
+    def _says(self, parts: Parts) -> bool:
         """What the logging daemons say of lines: that one was repeated (then True), or that some were dropped."""
         stamp, raw, message = parts
         repeated = SAYS_REPEATED.match(message)
         if repeated:
-            self._repeat(int(repeated[1]), waiting)
+            self._repeat(int(repeated[1]))
             return True
         lost = LOST.match(message)
         if lost:
@@ -279,10 +289,10 @@ class LogReader:
     def _host(self, where: Origin | None) -> str:
         return (where.host if where else None) or self.log.options.server
 
-    def _strange(self, line: bytes, waiting: dict[Source, list[Parts]]) -> None:
+    def _strange(self, line: bytes) -> None:
         repeated = LAST_REPEATED.match(line)
         if repeated:
-            self._repeat(int(repeated[1]), waiting)
+            self._repeat(int(repeated[1]))
         elif SIGN_IN.search(line):
             self._unread("stamp, host or program not understood", line)
 
@@ -291,10 +301,10 @@ class LogReader:
         kind = next(iter(self.recognised or self.sources)).name
         self.log.unread(kind, self.log.options.server, before or self.log.latest(), reason, line)
 
-    def _repeat(self, times: int, waiting: dict[Source, list[Parts]]) -> None:
+    def _repeat(self, times: int) -> None:
         owner = self._owners.get(self._previous[1]) if self._previous else None
         if owner is not None and self._previous is not None:
-            self._flush(waiting)
+            self._flush()
             owner.repeat(self._previous, times)
 
     def _end_of_batch(self, end: Sequence[bytes | Parts]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from smtp_auth_report.moments import DAY, HOUR, SECOND
+from smtp_auth_report.moments import DAY, HOUR
 from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb_forgetting import EXPIRED, expired_before
 from smtp_auth_report.store.local_time import day_start, local_day
@@ -46,7 +46,6 @@ def read_coverage(run: Execute, bucket_minutes: int) -> Coverage:
     sealed = dict(run("SELECT sums, list(slot) FROM sealed WHERE kept GROUP BY sums").fetchall())
     said = dict(run("SELECT name, value FROM meta WHERE name IN (?, ?)", [ZONE, EXPIRED]).fetchall())
     first, last = read_span(run) or (0, -1)
-    first -= first % (bucket_minutes * 60 * SECOND)  # of an hour that expired, its start
     slots = {table: frozenset(slots) for table, slots in sealed.items()}
     return Coverage(said.get(ZONE, ""), bucket_minutes, first, last, int(said.get(EXPIRED, 0)), slots)
 

@@ -4,6 +4,7 @@ What an engine must be able to do to keep submissions.
     store = open_store(settings.database)
     applied = store.commit(commit)                          rows, aggregates and read position: one transaction
     answer = store.ask(question, selection, view)           one question, written once for all engines
+    with store.snapshot() as seen: ...                      several of one state: whatever is committed meanwhile
     for batch in store.submissions(selection): ...          the rows themselves, oldest first
 
 A `Selection` says which rows count: period, filters, and the scope of the reader. The store applies it beneath
@@ -24,7 +25,8 @@ that a question names are told apart. `slot` is the start of the local hour, day
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -121,8 +123,44 @@ class StreamState(NamedTuple):
     committed: int  # microseconds UTC
 
 
-class Store(Protocol):
-    """Submissions at rest. Raises StoreError, with one line that says how to mend it."""
+class Asked(NamedTuple):
+    """One question about a selection, and what is wanted of its answer."""
+
+    question: Question
+    view: View = View()
+
+
+class Snapshot(Protocol):
+    """What may be asked of a store. Raises StoreError, with one line that says how to mend it."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """The store as it is now, for one thread, until the block ends; a snapshot gives itself."""
+
+    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer: ...
+
+    def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
+        """The same as asking each; what several of them read is read and added up once."""
+
+    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
+        """Values of a filter with their accepted messages, most first: what a list of choices offers. `column` names the filter."""
+
+    def count(self, selection: Selection) -> int:
+        """How many rows there are, of those that have not expired."""
+
+    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
+        """Time of the first and the last row in the scope, None for an empty store."""
+
+    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]: ...
+
+    def gaps(self, start: int, end: int) -> int: ...
+
+    def progress(self) -> list[Progress]: ...
+
+    def streams(self) -> list[StreamState]: ...
+
+
+class Store(Snapshot, Protocol):
+    """Submissions at rest."""
 
     bucket_minutes: int
     default_domain: str | None  # of accounts that sign in with a bare name
@@ -142,32 +180,16 @@ class Store(Protocol):
     def expire(self, before: int) -> int:
         """Keep rows of the days before this one by the hour only; how many. They do not come back when a log is read again."""
 
-    def erase(self, account: str, key: str) -> int:
-        """Delete an account from rows and sums; how many rows. Of the time until now it does not come back."""
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
+        """
+        Delete an account from rows and sums; how many rows. Of the time until now it does not come back. `remembered` replaces
+        open sessions that are remembered, where nobody reads a log meanwhile.
+        """
 
     def seal(self) -> None:
         """Make the sums of days that are over. Answers are the same without, and slower."""
 
-    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer: ...
-
-    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
-        """Values of a filter with their accepted messages, most first: what a list of choices offers. `column` names the filter."""
-
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
         """Rows one by one, oldest first, in lists of `size`. `account` is the first spelling."""
-
-    def count(self, selection: Selection) -> int:
-        """How many rows `submissions` gives."""
-
-    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
-        """Time of the first and the last row in the scope, None for an empty store."""
-
-    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]: ...
-
-    def gaps(self, start: int, end: int) -> int: ...
-
-    def progress(self) -> list[Progress]: ...
-
-    def streams(self) -> list[StreamState]: ...
 
     def close(self) -> None: ...

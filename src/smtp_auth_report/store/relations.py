@@ -1,14 +1,18 @@
 """
 The relations that questions read, as SQL for any engine.
 
-    relations = build(question, selection, conditions, coverage, DUCKDB)
-    relations.sql             "facts AS (...), earlier AS (...)": those that the question mentions
+    reader = Reader(selection, conditions, coverage, DUCKDB)
+    reader.base(Base("base_0", need))                 a table to be made of what several questions need
+    relations = reader.relations(question, bases)     "facts AS (...), earlier AS (...)": those that the question mentions
     query = answer(question, view, relations)         the whole query, searched, sorted and limited
 
 A relation is the period cut into pieces, each read from the longest sums that lie within it and from rows where there
 are none (sums.py), so that both give the same numbers. What the pieces give is added up by the numbers of subjects,
 manners and clients, as far as the question tells them apart, before any text is looked up. Filters are conditions on
 those dimensions. All arithmetic on days is on integers, so no engine needs a time zone database.
+
+An engine takes longer to plan a query than to run it where the query is long and its rows are few. So conditions stand
+behind the pieces once, and what several questions need is added up once, into a table of its own.
 
 See also
     interface.py for the columns
@@ -19,7 +23,8 @@ See also
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -30,7 +35,9 @@ from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJ
 from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
 from smtp_auth_report.store.local_time import MONDAY, WIDTHS, earlier_starts, segments
-from smtp_auth_report.store.sums import HOURLY, ROWS, Coverage, Piece, pieces, usable
+from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS, Coverage, Piece, pieces, usable
+
+RELATIONS = ("facts", "events", "previous", "earlier")
 
 EARLIER = 4
 """How many equal periods before the period are told apart."""
@@ -40,7 +47,6 @@ LONGEST: Mapping[Interval, int] = {"hour": 0, "day": 1, "week": 7}
 
 MEASURES = {"messages": "sum", "recipients": "sum", "bytes": "sum", "first_seen": "min", "last_seen": "max"}
 """Column -> how it adds up."""
-
 
 OF_ROWS = {
     "messages": "1",
@@ -93,92 +99,156 @@ def sources(piece: Piece, number: int, coverage: Coverage, dialect: Dialect, *, 
         yield Source(HOURLY, f"r.bucket >= {low} AND r.bucket < {high}", f"{dialect.micros.format('r.bucket')} + {{offset}}")
 
 
-def build(question: Question, selection: Selection, conditions: Conditions, coverage: Coverage, dialect: Dialect) -> Relations:
-    """Relations that a question mentions, narrowed to the selection."""
-    building = _Building(question, selection, conditions, coverage, dialect)
-    found = {name: building.relation(name) for name in RELATIONS if re.search(rf"\b{name}\b", question.sql)}
-    sql = ", ".join(f"{name} AS ({body})" for name, body in found.items())
-    return Relations(sql, used({**building.parameters, **question.parameters}, sql, question.sql))
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What is read of a relation: what is told apart, and what adds up."""
+
+    relation: str
+    slots: bool
+    dimensions: tuple[Dimension, ...]
+    measures: tuple[str, ...]
+    outcomes: tuple[str, ...]  # of which rows; () is all
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns that tell apart what is added up."""
+        ago = ["ago"] if self.relation == "earlier" else []
+        return [*(["slot"] if self.slots else []), *ago, *(each.column for each in self.dimensions)]
 
 
-RELATIONS = ("facts", "events", "previous", "earlier")
+class Base(NamedTuple):
+    """A table of what several questions need of one relation."""
+
+    table: str
+    need: Need
 
 
-class _Building:
-    """One question's relations."""
+def needs(question: Question) -> list[Need]:
+    """What a question reads."""
+    named = _words(question)
+    measures = tuple(name for name in MEASURES if name in named) or ("messages",)
+    found = []
+    for relation in (relation for relation in RELATIONS if relation in named):
+        dimensions = (each for each in DIMENSIONS if _columns(each, named) and (each is not CLIENTS or relation == "events"))
+        slots = "slot" in named and relation in ("facts", "events")
+        found.append(Need(relation, slots, tuple(dimensions), measures, tuple(sorted(question.outcomes))))
+    return found
 
-    def __init__(self, question: Question, selection: Selection, conditions: Conditions, coverage: Coverage, dialect: Dialect) -> None:
-        self._question = question
+
+def in_common(questions: Sequence[Question]) -> list[Need]:
+    """Of each relation that several of the questions read, what is enough for all of them."""
+    every = [need for question in questions for need in needs(question) if not need.slots]
+    often = [relation for relation, number in Counter(need.relation for need in every).items() if number > 1]
+    return [_together([need for need in every if need.relation == relation]) for relation in often]
+
+
+def _together(some: Sequence[Need]) -> Need:
+    outcomes = {need.outcomes for need in some}
+    dimensions = {each for need in some for each in need.dimensions} | ({MANNERS} if len(outcomes) > 1 else set())
+    return Need(
+        relation=some[0].relation,
+        slots=False,
+        dimensions=tuple(each for each in DIMENSIONS if each in dimensions),
+        measures=tuple(name for name in MEASURES if any(name in need.measures for need in some)),
+        outcomes=some[0].outcomes if len(outcomes) == 1 else (),
+    )
+
+
+def _words(question: Question) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", question.sql))
+
+
+def _columns(dimension: Dimension, named: frozenset[str]) -> list[str]:
+    """Columns of a dimension that are named, as SQL."""
+    columns = [f"{dimension.table}.{name} AS {name}" for name in dimension.values if name in named]
+    if dimension is MANNERS and "auth_class" in named:
+        columns.append(f"{auth_class_case('manners.mechanism')} AS auth_class")
+    return columns
+
+
+class Reader:
+    """What questions about one selection read."""
+
+    def __init__(self, selection: Selection, conditions: Conditions, coverage: Coverage, dialect: Dialect) -> None:
         self._selection = selection
+        self._conditions = conditions
         self._coverage = coverage
         self._dialect = dialect
-        self._by_client = conditions.client
-        self._named = frozenset(re.findall(r"\w+", question.sql))
-        self._measures = [name for name in MEASURES if name in self._named] or ["messages"]
-        self._pieces = 0
         self._offsets = segments(selection.zone, selection.start, selection.end)
-        self.parameters: Parameters = dict(conditions.parameters) | {"clients": sorted(conditions.addresses)}
-        self.parameters |= {f"change_{number}": segment.start for number, segment in enumerate(self._offsets)}
-        self.parameters |= {f"offset_{number}": segment.offset for number, segment in enumerate(self._offsets)}
-        self._where = "".join(f" AND {condition}" for condition in narrowing(conditions, dialect, question.outcomes))
+        self._parameters: Parameters = dict(conditions.parameters) | {"clients": sorted(conditions.addresses)}
+        self._parameters |= {f"change_{number}": segment.start for number, segment in enumerate(self._offsets)}
+        self._parameters |= {f"offset_{number}": segment.offset for number, segment in enumerate(self._offsets)}
+        self._pieces = 0
 
-    def relation(self, name: str) -> str:
+    def base(self, base: Base) -> Relations:
+        """SQL that makes its table, for as long as the connection lasts."""
+        sql = f"CREATE TEMP TABLE {base.table} AS {self._added(base.need, 'day')}"
+        return Relations(sql, used(self._parameters, sql))
+
+    def relations(self, question: Question, bases: Mapping[str, Base]) -> Relations:
+        """Relations that a question mentions, each read from a base where there is one of its name."""
+        sql = ", ".join(f"{need.relation} AS ({self._relation(need, question, bases)})" for need in needs(question))
+        return Relations(sql, used({**self._parameters, **question.parameters}, sql, question.sql))
+
+    def _relation(self, need: Need, question: Question, bases: Mapping[str, Base]) -> str:
         """SQL for one of them."""
-        slots = "slot" in self._named and name in ("facts", "events")
-        dimensions = [each for each in DIMENSIONS if (each is not CLIENTS or name == "events") and self._columns(each)]
-        keys = [*(["slot"] if slots else []), *(["ago"] if name == "earlier" else []), *(each.column for each in dimensions)]
-        clients = self._by_client or CLIENTS in dimensions
-        parts = [
-            self._part(source, keys, ago)
-            for ago, start, end in self._periods(name)
-            for source in self._sources(start, end, clients=clients, longest=LONGEST[self._question.interval] if slots else 112)
-        ]
-        added = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), keys, 0)
-        if keys and not (slots and SUBJECTS in dimensions):
-            added = f"SELECT {', '.join(keys)}, {totals(self._measures)} FROM ({added}) AS r GROUP BY {', '.join(keys)}"
-        joins = "".join(f" JOIN {each.table} ON {each.table}.id = r.{each.column}" for each in dimensions)
-        columns = [f"r.{key} AS {key}" for key in keys if key in ("slot", "ago")]
-        columns += [column for each in dimensions for column in self._columns(each)]
-        columns += [f"{self._measure(measure)} AS {measure}" for measure in self._measures]
-        return f"SELECT {', '.join(columns)} FROM ({added}) AS r{joins}"
-
-    def _columns(self, dimension: Dimension) -> list[str]:
-        """Columns of a dimension that the question names."""
-        columns = [f"{dimension.table}.{name} AS {name}" for name in dimension.values if name in self._named]
-        if dimension is MANNERS and "auth_class" in self._named:
-            columns.append(f"{auth_class_case('manners.mechanism')} AS auth_class")
-        return columns
+        base = None if need.slots else bases.get(need.relation)
+        where = f" WHERE {_outcome(need.outcomes)}" if base and need.outcomes != base.need.outcomes else ""
+        added = base.table if base else f"({self._added(need, question.interval)})"
+        joined = [*need.dimensions, *([MANNERS] if where and MANNERS not in need.dimensions else [])]
+        joins = "".join(f" JOIN {each.table} ON {each.table}.id = r.{each.column}" for each in joined)
+        columns = [f"r.{key} AS {key}" for key in need.keys if key in ("slot", "ago")]
+        columns += [column for each in need.dimensions for column in _columns(each, _words(question))]
+        columns += [f"{self._measure(measure)} AS {measure}" for measure in need.measures]
+        return f"SELECT {', '.join(columns)} FROM {added} AS r{joins}{where}"
 
     def _measure(self, name: str) -> str:
         return self._dialect.micros.format(f"r.{name}") if name.endswith("seen") else f"r.{name}"
 
-    def _periods(self, name: str) -> list[tuple[int, int, int]]:
+    def _added(self, need: Need, interval: Interval) -> str:
+        """SQL for what the pieces of its periods give, added up."""
+        clients = self._conditions.client or CLIENTS in need.dimensions
+        longest = LONGEST[interval] if need.slots else SUMS[-1].days
+        narrowed = narrowing(self._conditions, self._dialect, need.outcomes)
+        shown = list(dict.fromkeys([*need.keys, *narrowed]))
+        parts = [
+            self._part(source, shown, need.measures, ago, interval)
+            for ago, start, end in self._periods(need.relation)
+            for source in self._sources(start, end, clients=clients, longest=longest)
+        ]
+        union = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), shown, need.measures, 0, interval)
+        where = f" WHERE {' AND '.join(narrowed.values())}" if narrowed else ""
+        keys = ", ".join(need.keys)
+        if not keys or (need.slots and SUBJECTS in need.dimensions):  # adding up would leave nearly as many
+            return f"SELECT {', '.join([*need.keys, *need.measures])} FROM ({union}) AS r{where}"
+        return f"SELECT {keys}, {totals(need.measures)} FROM ({union}) AS r{where} GROUP BY {keys}"
+
+    def _periods(self, relation: str) -> list[tuple[int, int, int]]:
         """Which periods a relation is of: how many before the one asked for, start, end."""
         start, end = self._selection.start, self._selection.end
-        if name in ("facts", "events"):
+        if relation in ("facts", "events"):
             return [(0, start, end)]
         starts = earlier_starts(self._selection.zone, start, end, EARLIER)
         found = list(zip(range(1, EARLIER + 1), starts, (start, *starts), strict=False))
-        return found[:1] if name == "previous" else [*found, (EARLIER + 1, self._coverage.first, starts[-1])]
+        return found[:1] if relation == "previous" else [*found, (EARLIER + 1, self._coverage.since, starts[-1])]
 
     def _sources(self, start: int, end: int, *, clients: bool, longest: int) -> Iterator[Source]:
-        start, end = max(start, self._coverage.first), min(end, self._coverage.last + 1)
+        start, end = max(start, self._coverage.since), min(end, self._coverage.last + 1)
         if clients:
             start = max(start, self._coverage.expired_before)
         tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest)
         for piece in pieces(self._coverage, start, end, tables):
-            self.parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
+            self._parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
             yield from sources(piece, self._pieces, self._coverage, self._dialect, clients=clients)
             self._pieces += 1
 
-    def _part(self, source: Source, keys: list[str], ago: int) -> str:
+    def _part(self, source: Source, shown: Sequence[str], names: Sequence[str], ago: int, interval: Interval) -> str:
         """SQL for what one table gives."""
-        columns = {"slot": self._slot(source), "ago": str(ago)}
-        shown = ", ".join(f"{columns.get(key, 'r.' + key)} AS {key}" for key in keys)
-        added = measures(source.table, self._measures)
-        return f"SELECT {shown}{', ' if keys else ''}{added} FROM {source.table} AS r WHERE {source.within}{self._where}"
+        columns = {"slot": f"{self._slot(source, interval)} AS slot", "ago": f"{ago} AS ago"}
+        listed = ", ".join([*(columns.get(key, f"r.{key}") for key in shown), measures(source.table, names)])
+        return f"SELECT {listed} FROM {source.table} AS r WHERE {source.within}"
 
-    def _slot(self, source: Source) -> str:
+    def _slot(self, source: Source, interval: Interval) -> str:
         """SQL for the local start of the hour, day or week."""
         time, count = source.time.partition(" + ")[0], len(self._offsets)
         offset = "$offset_0"
@@ -186,58 +256,80 @@ class _Building:
             branches = " ".join(f"WHEN {time} < $change_{number} THEN $offset_{number - 1}" for number in range(1, count))
             offset = f"CASE {branches} ELSE $offset_{count - 1} END"
         local = f"({source.time.format(offset=offset)})"
-        since = f"({local} - {MONDAY})" if self._question.interval == "week" else local
-        return f"{local} - {since} % {WIDTHS[self._question.interval]}"
+        since = f"({local} - {MONDAY})" if interval == "week" else local
+        return f"{local} - {since} % {WIDTHS[interval]}"
 
 
-def narrowing(conditions: Conditions, dialect: Dialect, outcomes: Iterable[str] = ()) -> Iterator[str]:
-    """Conditions on rows `r` of any table, by the numbers of what is asked for."""
+def narrowing(conditions: Conditions, dialect: Dialect, outcomes: Iterable[str] = ()) -> dict[str, str]:
+    """Conditions on rows `r` of any table, by the columns with the numbers of what is asked for."""
     of = dict(conditions.of)
     if conditions.client:
         member = f"client_ip {dialect.member.format('$clients')}"
         of[CLIENTS.table] = f"({member} OR client_ip IS NULL)" if conditions.no_address else member
-    if outcomes := sorted(outcomes):
-        listed = ", ".join(f"'{outcome}'" for outcome in outcomes)
-        of[MANNERS.table] = " AND ".join([*([of[MANNERS.table]] if MANNERS.table in of else []), f"outcome IN ({listed})"])
-    for each in DIMENSIONS:
-        if each.table in of:
-            yield f"r.{each.column} IN (SELECT id FROM {each.table} WHERE {of[each.table]})"
+    if outcomes:
+        of[MANNERS.table] = " AND ".join([*([of[MANNERS.table]] if MANNERS.table in of else []), _outcome(outcomes)])
+    narrowed = (each for each in DIMENSIONS if each.table in of)
+    return {each.column: f"r.{each.column} IN (SELECT id FROM {each.table} WHERE {of[each.table]})" for each in narrowed}
+
+
+def _outcome(outcomes: Iterable[str]) -> str:
+    return f"outcome IN ({', '.join(repr(str(outcome)) for outcome in sorted(outcomes))})"
 
 
 def rows(selection: Selection, conditions: Conditions, columns: Iterable[str], dialect: Dialect) -> Relations:
     """The stored rows of a selection, with these columns."""
+    return _stored(logical(ROWS, tuple(columns)), selection, conditions, dialect)
+
+
+def number_of_rows(selection: Selection, conditions: Conditions, dialect: Dialect) -> Relations:
+    """How many they are."""
+    return _stored(f"SELECT count(*) FROM {ROWS} AS r", selection, conditions, dialect)
+
+
+def _stored(select: str, selection: Selection, conditions: Conditions, dialect: Dialect) -> Relations:
     start, end = dialect.instant.format("$start"), dialect.instant.format("$end")
-    where = " AND ".join([f"r.time >= {start} AND r.time < {end}", *narrowing(conditions, dialect)])
-    sql = f"{logical(ROWS, tuple(columns))} WHERE {where}"
+    where = " AND ".join([f"r.time >= {start} AND r.time < {end}", *narrowing(conditions, dialect).values()])
+    sql = f"{select} WHERE {where}"
     given: Parameters = {"start": selection.start, "end": selection.end, "clients": sorted(conditions.addresses)}
     return Relations(sql, used({**given, **conditions.parameters}, sql))
 
 
-def answer(question: Question, view: View, relations: Relations) -> Relations:
-    """The whole query: rows of the view, each behind the count and the sums of all rows, and a mark that it is one.
+def is_whole(view: View) -> bool:
+    """Whether a view leaves out no row, so that rows alone tell count and sums."""
+    return view.limit is None and not view.offset
 
-    Without a row in the view there is one without the mark.
+
+def answer(question: Question, view: View, relations: Relations) -> Relations:
+    """The whole query: the rows of the view.
+
+    Where the view leaves out rows, each is behind the count and the sums of all rows, and a mark that it is one; without
+    a row in the view there is one without the mark.
     """
-    sums = ", ".join(f"coalesce(sum({name}), 0) AS total_{number}" for number, name in enumerate(("1", *question.sums)))
-    limit = "" if view.limit is None else " LIMIT $limit"
-    part = f"SELECT 1 AS present, {_quoted(question.columns)} FROM found ORDER BY {_order(question, view)}{limit} OFFSET $offset"
-    sql = (
-        f"WITH {relations.sql}, asked AS ({question.sql}), {_found(question, view)} "
-        f"SELECT * FROM (SELECT {sums} FROM found) AS t LEFT JOIN ({part}) AS q ON TRUE ORDER BY {_order(question, view)}"
-    )
+    order, (found, table) = _order(question, view), _found(question, view)
+    before = f"WITH {relations.sql}, asked AS ({question.sql}){found}"
+    if is_whole(view):
+        sql = f"{before} SELECT {_quoted(question.columns)} FROM {table} ORDER BY {order}"
+    else:
+        sums = ", ".join(f"coalesce(sum({name}), 0) AS total_{number}" for number, name in enumerate(("1", *question.sums)))
+        limit = "" if view.limit is None else " LIMIT $limit"
+        part = f"SELECT 1 AS present, {_quoted(question.columns)} FROM {table} ORDER BY {order}{limit} OFFSET $offset"
+        sql = f"{before} SELECT * FROM (SELECT {sums} FROM {table}) AS t LEFT JOIN ({part}) AS q ON TRUE ORDER BY {order}"
     given = relations.parameters | {"needle": clean(view.search).lower(), "offset": view.offset, "limit": view.limit}
     return Relations(sql, used(given, sql))
 
 
-def _found(question: Question, view: View) -> str:
-    """The question's rows that the search leaves, with accounts as they were first spelled."""
-    shown = [f'coalesce(a.spelling, asked.account) AS "{name}"' if name == "account" else f'asked."{name}"' for name in question.columns]
-    spelled = "LEFT JOIN accounts AS a ON a.account = asked.account" if "account" in question.columns else ""
-    sql = f"found AS (SELECT {', '.join(shown)} FROM asked {spelled})"
+def _found(question: Question, view: View) -> tuple[str, str]:
+    """SQL that leaves the rows searched for, with accounts as they were first spelled, and the name of what has them."""
+    sql, table = "", "asked"
+    if "account" in question.columns:
+        spelled = {"account": 'coalesce(a.spelling, asked.account) AS "account"'}
+        shown = [spelled.get(name, f'asked."{name}"') for name in question.columns]
+        sql = f", spelled AS (SELECT {', '.join(shown)} FROM asked LEFT JOIN accounts AS a ON a.account = asked.account)"
+        table = "spelled"
     if view.search and question.searched:
         tests = " OR ".join(f'position($needle IN lower("{name}")) > 0' for name in question.searched)
-        sql = f"{sql.replace('found', 'unsearched', 1)}, found AS (SELECT * FROM unsearched WHERE {tests})"
-    return sql
+        sql, table = f"{sql}, found AS (SELECT * FROM {table} WHERE {tests})", "found"
+    return sql, table
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Client, Connection, Listener
@@ -29,7 +29,18 @@ import numpy as np
 
 from smtp_auth_report.changes import NUMBERS, Applied, Changes, Commit, Gap, Intake, Messages, Position, Remembered, Unread, Withheld
 from smtp_auth_report.errors import ReportError, SelectionError, StoreError
-from smtp_auth_report.store.interface import Answer, Progress, Question, Selection, Store, StreamState, UnreadCount, View
+from smtp_auth_report.store.interface import (
+    Answer,
+    Asked,
+    Progress,
+    Question,
+    Selection,
+    Snapshot,
+    Store,
+    StreamState,
+    UnreadCount,
+    View,
+)
 from smtp_auth_report.submission import Identity, Submission
 
 LONGEST_ADDRESS = 100
@@ -111,15 +122,23 @@ class SharedStore:
     def expire(self, before: int) -> int:
         return int(self._call("expire", before))
 
-    def erase(self, account: str, key: str) -> int:
-        return int(self._call("erase", account, key))
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
+        return int(self._call("erase", account, key, remembered))
 
     def seal(self) -> None:
         self._call("seal")
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Each question is of a state of its own."""
+        yield self
+
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
-        rows, total, sums = self._call("ask", asdict(question), _selection_out(selection), asdict(view))
-        return Answer([tuple(row) for row in rows], total, sums)
+        return self.ask_all(selection, [Asked(question, view)])[0]
+
+    def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
+        found = self._call("ask_all", _selection_out(selection), [[asdict(question), asdict(view)] for question, view in asked])
+        return [Answer([tuple(row) for row in rows], total, sums) for rows, total, sums in found]
 
     def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
         return [(value, messages) for value, messages in self._call("choices", column, _selection_out(selection), search, limit)]
@@ -222,10 +241,10 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "remembered": lambda store, source: store.remembered(source),
     "withheld": lambda store: store.withheld(),
     "expire": lambda store, before: store.expire(before),
-    "erase": lambda store, account, key: store.erase(account, key),
+    "erase": lambda store, account, key, remembered: store.erase(account, key, [Remembered(*entry) for entry in remembered]),
     "seal": lambda store: store.seal(),
     "names": lambda store: _sets(store.names()),
-    "ask": lambda store, question, selection, view: store.ask(Question(**question), _selection_in(selection), View(**view)),
+    "ask_all": lambda store, selection, asked: store.ask_all(_selection_in(selection), [_asked_in(*each) for each in asked]),
     "choices": lambda store, column, selection, search, limit: store.choices(column, _selection_in(selection), search, limit),
     "count": lambda store, selection: store.count(_selection_in(selection)),
     "span": lambda store, scope: store.span(None if scope is None else frozenset(scope)),
@@ -253,6 +272,10 @@ def _selection_in(entry: dict[str, Any]) -> Selection:
     return Selection(entry["start"], entry["end"], entry["zone"], filters, None if entry["scope"] is None else frozenset(entry["scope"]))
 
 
+def _asked_in(question: dict[str, Any], view: dict[str, Any]) -> Asked:
+    return Asked(Question(**question), View(**view))
+
+
 def _commit_out(commit: Commit) -> dict[str, Any]:
     changes = commit.changes
     return {
@@ -260,6 +283,8 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "messages": [[b64encode(numbers.tobytes()).decode(), *common] for numbers, *common in changes.messages],
         "account_keys": commit.account_keys,
         "withdrawn": list(changes.withdrawn),
+        "told": list(changes.told.values()),
+        "awaited": list(changes.awaited.items()),
         "unread": changes.unread,
         "gaps": changes.gaps,
         "lines": changes.lines,
@@ -279,6 +304,8 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
         changes.put(Submission(*values))
     changes.messages += [_messages_in(*values) for values in entry["messages"]]
     changes.withdrawn.update(Identity(*values) for values in entry["withdrawn"])
+    changes.told |= {values[0]: Submission(*values) for values in entry["told"]}
+    changes.awaited |= {Identity(*identity): tuple(references) for identity, references in entry["awaited"]}
     changes.unread += [Unread(*values) for values in entry["unread"]]
     changes.gaps += [Gap(*values) for values in entry["gaps"]]
     return Commit(

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store.local_time import day_start, local_day
 
 ROWS = "submissions"
@@ -66,10 +67,15 @@ class Coverage:
 
     zone: str = ""
     bucket_minutes: int = 60
-    first: int = 0  # time of the first row, or the hour of the first that expired, microseconds UTC
+    first: int = 0  # time of the first row, expired ones among them, microseconds UTC
     last: int = -1  # of the last
     expired_before: int = 0  # microseconds UTC; what was before it is kept by the hour, without clients
     sealed: Mapping[str, frozenset[int]] = field(default_factory=dict)  # table -> slots
+
+    @property
+    def since(self) -> int:
+        """Start of the hour that the first row is in: expired rows are kept by the hour."""
+        return self.first - self.first % (self.bucket_minutes * 60 * SECOND)
 
 
 def usable(zone: str, coverage: Coverage, *, clients: bool, longest: int) -> list[Sum]:

@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, ask, periods
+from smtp_auth_report.reports import REPORTS, Wanted, ask_all, periods
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.store.filters import UNKNOWN
 from smtp_auth_report.store.interface import Question, Selection, View
@@ -24,13 +24,15 @@ from smtp_auth_report.web.doubts import doubts
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import PAGE_ROWS, Query, read
 from smtp_auth_report.web.report_page import PERIOD_NAMES, Link, ranked_domains, settled
-from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Details, Frame, account_address, as_rows, of_one_account
 
-SHOWN = ("sending-volume", "tls-usage", "auth-methods", "clients", "failures")
+CHARTED = "sending-volume"
+SHOWN = (CHARTED, "tls-usage", "auth-methods", "clients", "failures")
 
 
 @require_safe
+@of_one_state
 def account(request: HttpRequest) -> HttpResponse:
     """The page; an account that was never seen has none."""
     site = site_of(request)
@@ -40,7 +42,8 @@ def account(request: HttpRequest) -> HttpResponse:
     if not name or ever is None:
         raise Http404
     selection, moved = settled(site, query)
-    tables = {report: ask(REPORTS[report], site.store, selection, View(limit=PAGE_ROWS)) for report in SHOWN}
+    wanted = [Wanted(REPORTS[report], View(limit=PAGE_ROWS), series=report == CHARTED) for report in SHOWN]
+    tables = dict(zip(SHOWN, ask_all(site.seen, selection, wanted), strict=True))
     context = _context(site, query, selection, tables) | {
         "title": wording.visible(_first_spelling(tables) or name),
         "ever": ever,
@@ -69,11 +72,11 @@ def first_and_last(site: Site, name: str) -> tuple[int, int] | None:
     """When the account signed in first and last, or, if it never did, tried to, over the whole store."""
     if name == UNKNOWN:
         return None  # the filter's word for rows without an account
-    span = site.store.span()
+    span = site.seen.span()
     if span is None:
         return None
     whole = Selection(span[0], span[1] + 1, site.settings.display_timezone, {"account": (name,)})
-    first, last = site.store.ask(SEEN, whole).rows[0]
+    first, last = site.seen.ask(SEEN, whole).rows[0]
     return None if first is None or last is None else (int(first), int(last))
 
 

@@ -24,7 +24,7 @@ from ninja.errors import ValidationError
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.moments import rfc3339
-from smtp_auth_report.reports import REPORTS, ask, periods
+from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all, periods
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv, as_json
 from smtp_auth_report.store.interface import FILTERS, Selection, View
@@ -160,7 +160,7 @@ def one_report(
         part.offset,
         part.limit,
     )
-    table = ask(report, site.store, _selection(site, period, _values(filters)), view, interval=part.interval)
+    table = ask(report, site.seen, _selection(site, period, _values(filters)), view, interval=part.interval)
     if part.format == "csv":
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return HttpResponse(as_csv(table, series=part.series), content_type="text/csv; charset=utf-8", headers=headers)
@@ -174,8 +174,9 @@ def one_account(request: HttpRequest, name: str, period: Annotated[Period, Query
     if seen is None:
         raise Http404(f"there is no account {name!r} in the store")
     selection = _selection(site, period, {"account": (name,)})
-    tables = {report: _content(ask(REPORTS[report], site.store, selection, View(limit=MOST_ROWS))) for report in SHOWN}
-    return {"account": name, "first_seen": rfc3339(seen[0]), "last_seen": rfc3339(seen[1]), "reports": tables}
+    tables = ask_all(site.seen, selection, [Wanted(REPORTS[report], View(limit=MOST_ROWS)) for report in SHOWN])
+    reports = dict(zip(SHOWN, map(_content, tables), strict=True))
+    return {"account": name, "first_seen": rfc3339(seen[0]), "last_seen": rfc3339(seen[1]), "reports": reports}
 
 
 @api.get("/ingest", summary="How far each log was read, and what could not be")
@@ -192,11 +193,11 @@ def ingest(request: HttpRequest) -> dict[str, Any]:
                 "committed": rfc3339(log.committed),
                 "lag_seconds": max(0, now - log.newest) // 1_000_000,
             }
-            for log in site.store.progress()
+            for log in site.seen.progress()
         ],
         "streams": [
             state._asdict() | {"newest": rfc3339(state.newest) if state.newest else None, "committed": rfc3339(state.committed)}
-            for state in site.store.streams()
+            for state in site.seen.streams()
         ],
         "unread": [
             {
@@ -207,7 +208,7 @@ def ingest(request: HttpRequest) -> dict[str, Any]:
                 "last": rfc3339(unread.last),
                 "samples": unread.samples,
             }
-            for unread in site.store.unread()
+            for unread in site.seen.unread()
         ],
     }
 

@@ -71,15 +71,15 @@ def unread(lines: int) -> str:
 
 def emptiness(site: Site, table: Table, query: Query) -> Emptiness | None:
     """None where the report has rows."""
-    if table.total_rows:
+    if not table.is_empty:
         return None
-    span = site.store.span()
+    span = site.seen.span()
     if span is None:
         return nothing_read()
     notes = [unread(lines)] if (lines := table.unknown.get("lines_unread", 0)) else []
     selection = table.selection
     if query.filters or query.search:
-        if site.store.count(Selection(selection.start, selection.end, selection.zone)):
+        if site.seen.count(Selection(selection.start, selection.end, selection.zone)):
             reason = gettext("Nothing in this period matches the filters and the search.")
             return Emptiness(
                 gettext("Nothing matches"),
@@ -87,7 +87,7 @@ def emptiness(site: Site, table: Table, query: Query) -> Emptiness | None:
                 address=query.address(filters={}, search=""),
                 address_words=gettext("Show it without filters"),
             )
-    elif site.store.count(selection):
+    elif site.seen.count(selection):
         return _other_rows(query, notes)
     shown = Selection(*periods.preset(periods.DEFAULT_DAYS, selection.zone, span[1]), selection.zone)
     return Emptiness(

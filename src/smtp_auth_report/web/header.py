@@ -39,8 +39,10 @@ class Place(NamedTuple):
 
 
 def freshness(site: Site) -> Freshness:
-    """Of the server that was read last."""
-    newest = max((progress.newest for progress in site.store.progress()), default=None)
+    """Of the server that was read last; of a store that was written without reading a log, its last row."""
+    newest = max((progress.newest for progress in site.seen.progress()), default=None)
+    if newest is None:
+        _, newest = site.seen.span() or (None, None)
     return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
 
 

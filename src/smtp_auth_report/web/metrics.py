@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from smtp_auth_report import __version__
-from smtp_auth_report.store.interface import Store
+from smtp_auth_report.store.interface import Snapshot
 from smtp_auth_report.web.site import site_of
 
 PREFIX = "smtp_auth_report_"
@@ -43,14 +43,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """What a monitoring system asks for."""
     site = site_of(request)
     registry = CollectorRegistry()
-    registry.register(_Figures(site.store, site.clock()))
+    registry.register(_Figures(site.seen, site.clock()))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)  # type: ignore[no-untyped-call]
 
 
 class _Figures:
     """One answer of the store, in the words of OpenMetrics."""
 
-    def __init__(self, store: Store, now: int) -> None:
+    def __init__(self, store: Snapshot, now: int) -> None:
         self._store = store
         self._now = now
 

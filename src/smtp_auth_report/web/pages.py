@@ -17,18 +17,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, ask
+from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all
 from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
-from smtp_auth_report.store.interface import Progress, Selection, StreamState, Value, View
+from smtp_auth_report.store.interface import Progress, Question, Selection, StreamState, Value, View
+from smtp_auth_report.submission import LEGACY_TLS, Outcome
 from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
 from smtp_auth_report.web.header import LATE_AFTER
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import Query
 from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
-from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, account_address, as_rows, excerpt
 
 LISTED = 8
@@ -36,6 +37,9 @@ LISTED = 8
 
 FEWEST = 10
 """Messages that a sender of that list has at least; below it a ratio says little."""
+
+
+FAILED_ADDRESSES = Question(sql="SELECT client_ip FROM events GROUP BY client_ip", columns=("client_ip",), outcomes=(Outcome.AUTH_FAILED,))
 
 
 class Reading(NamedTuple):
@@ -58,18 +62,28 @@ class Followed(NamedTuple):
 
 
 @require_safe
+@of_one_state
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Five cards, the week's volume, and who sends more than usual."""
     site = site_of(request)
     query = Query()
     selection, moved = settled(site, query)
     query = spans.stated(query, selection) if moved else query
-    week = _week(site, selection)
-    context = week | {
+    summary, failures, tls, volume = ask_all(
+        site.seen,
+        selection,
+        [
+            Wanted(REPORTS["summary"]),
+            Wanted(REPORTS["failures"], rows=False),
+            Wanted(REPORTS["tls-usage"], rows=False),
+            Wanted(REPORTS["sending-volume"], View("ratio", descending=True, limit=10 * LISTED)),
+        ],
+    )
+    context = _cards(site, summary, failures, tls) | {
         "title": _("Dashboard"),
         "moved": spans.in_words(selection) if moved else "",
         "period": spans.in_words(selection),
-        "empty": nothing_read() if site.store.span() is None else None,
+        "empty": nothing_read() if site.seen.span() is None else None,
         "json": query.table_address("/api/reports/summary"),
         "old_tls": query.with_value("tls", vocabulary.LEGACY).address(report="tls-usage", view="table"),
         "cleartext": query.with_value("tls", "none").address(report="tls-usage", view="table"),
@@ -78,17 +92,18 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "volume_address": query.address(),
         "unusual_address": query.address(view="table", sort="-ratio"),
     }
-    return render(request, "dashboard.html", context | _lower(site, query, selection))
+    return render(request, "dashboard.html", context | _lower(site, query, volume))
 
 
 @require_safe
+@of_one_state
 def flyout(request: HttpRequest) -> HttpResponse:
     """What the report is, and the week by TLS version."""
     site = site_of(request)
     query = Query()
     selection, moved = settled(site, query)
     query = spans.stated(query, selection) if moved else query
-    summary = ask(REPORTS["summary"], site.store, selection)
+    summary = ask(REPORTS["summary"], site.seen, selection)
     row = as_rows(summary)[0]
     context = {
         "title": _("SMTP AUTH clients"),
@@ -96,7 +111,7 @@ def flyout(request: HttpRequest) -> HttpResponse:
         "period": spans.in_words(selection),
         "tls": tls_parts(row, query),
         "doubts": doubts(summary),
-        "empty": nothing_read() if site.store.span() is None else None,
+        "empty": nothing_read() if site.seen.span() is None else None,
         "report_address": query.address(),
         "details_address": query.address(view="table"),
         "tls_address": query.address(report="tls-usage", view="table"),
@@ -108,6 +123,7 @@ def flyout(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@of_one_state
 def ingest(request: HttpRequest) -> HttpResponse:
     """How far each log was read, and what could not be."""
     site = site_of(request)
@@ -115,13 +131,13 @@ def ingest(request: HttpRequest) -> HttpResponse:
     now = site.clock()
     context = {
         "title": _("Ingest"),
-        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.store.progress()],
-        "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.store.streams()],
-        "unread": site.store.unread(),
-        "findings": findings(site.store, SOURCES, recent(site.store, site.settings.display_timezone)),
-        "gaps": site.store.gaps(selection.start, selection.end),
+        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.seen.progress()],
+        "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.seen.streams()],
+        "unread": site.seen.unread(),
+        "findings": findings(site.seen, SOURCES, recent(site.seen, site.settings.display_timezone)),
+        "gaps": site.seen.gaps(selection.start, selection.end),
         "period": spans.in_words(selection),
-        "span": site.store.span(),
+        "span": site.seen.span(),
         "command": COMMAND,
         "json": "/api/ingest",
     }
@@ -148,15 +164,10 @@ def _frame(site: Site, query: Query) -> Frame:
     return Frame(query, ZoneInfo(site.settings.display_timezone), site.clock(), {})
 
 
-def _week(site: Site, selection: Selection) -> dict[str, Any]:
+def _cards(site: Site, summary: Table, failures: Table, tls: Table) -> dict[str, Any]:
     """Figures of the cards."""
-    summary = ask(REPORTS["summary"], site.store, selection)
-    failures = ask(REPORTS["failures"], site.store, selection, View(limit=1))
-    row = as_rows(summary)[0]
-    counts = {name: int(value or 0) for name, value in row.items()}
+    counts = {name: int(value or 0) for name, value in as_rows(summary)[0].items()}
     legacy = sum(counts[name] for name in ("tls_sslv3", "tls_1_0", "tls_1_1"))
-    addresses = site.store.choices("client", _failed(selection), limit=100_000)
-    tls = ask(REPORTS["tls-usage"], site.store, _filtered(selection, "tls", vocabulary.LEGACY), View(limit=1))
     return {
         "summary": counts,
         "change": counts["accounts"] - counts["previous_accounts"],
@@ -167,16 +178,16 @@ def _week(site: Site, selection: Selection) -> dict[str, Any]:
             [("", counts["basic_auth_accounts"], "password", ""), ("", counts["accounts"] - counts["basic_auth_accounts"], "quiet", "")]
         ),
         "accounts_by_day": charts.daily(summary, "accounts"),
-        "legacy_by_day": _summed(tls),
+        "legacy_by_day": _legacy_by_day(tls),
         "failed_by_day": charts.daily(failures, "auth_failed"),
-        "failed_addresses": len(addresses),
+        "failed_addresses": site.seen.ask(FAILED_ADDRESSES, summary.selection, View(limit=0)).total,
         "doubts": doubts(summary),
-        "unread": sum(unread.lines for unread in site.store.unread()),
+        "unread": sum(unread.lines for unread in site.seen.unread()),
     }
 
 
-def _summed(table: Table) -> list[int]:
-    columns = [series.values for series in charts.tls_share(table, 0, "").series]
+def _legacy_by_day(tls: Table) -> list[int]:
+    columns = [series.values for series in charts.tls_share(tls, 0, "").series if series.key in LEGACY_TLS]
     return [sum(values) for values in zip(*columns, strict=True)]
 
 
@@ -184,22 +195,17 @@ def _filtered(selection: Selection, name: str, *values: str) -> Selection:
     return Selection(selection.start, selection.end, selection.zone, {**selection.filters, name: values}, selection.scope)
 
 
-def _failed(selection: Selection) -> Selection:
-    return _filtered(selection, "outcome", "auth_failed")
-
-
 def _legacy(site: Site, selection: Selection, query: Query) -> list[tuple[SafeString, int]]:
     """Accounts with a version below 1.2, those with most messages first."""
-    found = site.store.choices("account", _filtered(selection, "tls", vocabulary.LEGACY), limit=LISTED)
+    found = site.seen.choices("account", _filtered(selection, "tls", vocabulary.LEGACY), limit=LISTED)
     return [(cells.row_link(account_address(name, query), cells.name(name)), messages) for name, messages in found if messages]
 
 
-def _lower(site: Site, query: Query, selection: Selection) -> dict[str, Any]:
+def _lower(site: Site, query: Query, volume: Table) -> dict[str, Any]:
     """The week's chart, and senders far above their usual volume."""
-    volume = ask(REPORTS["sending-volume"], site.store, selection, View("ratio", descending=True, limit=10 * LISTED))
     chart = chart_of(query, volume, ranked_domains(site), site.clock())
     column = [known.name for known in volume.columns].index("messages")
     listed = [row for row in volume.rows if int(row[column] or 0) >= FEWEST][:LISTED]
     unusual = excerpt(replace(volume, rows=listed), _frame(site, query), ("sender", "messages", "usual", "ratio"))
-    label = _("Messages by sender domain, %(period)s") % {"period": spans.in_words(selection)}
+    label = _("Messages by sender domain, %(period)s") % {"period": spans.in_words(volume.selection)}
     return {"chart": chart, "chart_label": label, "unusual": unusual.lines}

@@ -21,7 +21,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, ask, periods
+from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all, periods
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv
 from smtp_auth_report.store.interface import FILTERS, Selection, View
@@ -29,7 +29,7 @@ from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts, emptiness
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import CHARTED, PAGE_ROWS, PIVOTS, Query, read
-from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, details
 
 PIVOT_NAMES = {
@@ -81,6 +81,7 @@ HINTS = {"client": _("An address or a network, as 192.0.2.0/24"), "mechanism": _
 
 
 @require_safe
+@of_one_state
 def report(request: HttpRequest) -> HttpResponse:
     """The page."""
     query = read(request.GET)
@@ -94,24 +95,26 @@ def report(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@of_one_state
 def report_csv(request: HttpRequest) -> HttpResponse:
     """All rows of the table shown."""
     query = read(request.GET)
     selection, _moved = settled(site_of(request), query)
-    table = ask(REPORTS[query.report], site_of(request).store, selection, View(query.column, query.descending, query.search))
+    table = ask(REPORTS[query.report], site_of(request).seen, selection, View(query.column, query.descending, query.search))
     name = "-".join([query.report, *spans.dates(selection).values()]).replace(":", "")
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return HttpResponse(as_csv(table), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 @require_safe
+@of_one_state
 def choices(request: HttpRequest, name: str) -> HttpResponse:
     """Values of a filter, most used first, for what has been typed so far."""
     if name not in FILTERS:
         raise Http404
     query = read(request.GET)
     selection, _moved = settled(site_of(request), replace(query, filters={}))
-    found = site_of(request).store.choices(name, selection, query_text(request, name), 50)
+    found = site_of(request).seen.choices(name, selection, query_text(request, name), 50)
     return render(request, "_choices.html", {"choices": found})
 
 
@@ -125,16 +128,17 @@ def settled(site: Site, query: Query) -> tuple[Selection, bool]:
     selection = query.selection(site.settings.display_timezone, site.clock())
     if query.stated:
         return selection, False
-    period = periods.settle(site.store, selection.start, selection.end, selection.zone)
+    period = periods.settle(site.seen, selection.start, selection.end, selection.zone)
     return Selection(period.start, period.end, selection.zone, selection.filters), period.moved
 
 
 def answer(site: Site, query: Query) -> tuple[Table, bool]:
-    """The table, and whether its period is another one than usual."""
+    """The table, of what its view shows, and whether its period is another one than usual."""
     selection, moved = settled(site, query)
-    rows = PAGE_ROWS if query.view == "table" else 1
-    view = View(query.column, query.descending, query.search, (query.page - 1) * rows, rows)
-    return ask(REPORTS[query.report], site.store, selection, view), moved
+    in_rows = query.view == "table"
+    view = View(query.column, query.descending, query.search, (query.page - 1) * PAGE_ROWS, PAGE_ROWS)
+    wanted = Wanted(REPORTS[query.report], view, rows=in_rows or bool(query.search), series=not in_rows)
+    return ask_all(site.seen, selection, [wanted])[0], moved
 
 
 def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, Any]:
@@ -170,8 +174,8 @@ def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, An
     if query.view == "table":
         context["details"] = details(table, Frame(query, ZoneInfo(site.settings.display_timezone), now, table.totals))
     else:
-        context["chart"] = chart_of(query, table, ranked, now)
-        context["shares"] = shares(query, table) if query.report == "tls-usage" else []
+        context["chart"] = chart = chart_of(query, table, ranked, now)
+        context["shares"] = shares(query, chart) if query.report == "tls-usage" else []
     return context
 
 
@@ -187,23 +191,20 @@ def chart_of(query: Query, table: Table, ranked: list[str], now: int) -> charts.
     return charts.volume(table, ranked, now, zoom)
 
 
-def shares(query: Query, table: Table) -> list[Part]:
+def shares(query: Query, chart: charts.Chart) -> list[Part]:
     """TLS versions of the whole period, worst first, each adding itself to the filters."""
-    figures = ((word, table.totals.get(word.column, 0)) for word in vocabulary.TLS)
     return parts(
-        (str(word.label), number, word.colour, query.with_value("tls", word.value).address(view="table"))
-        for word, number in figures
-        if number or word.column in vocabulary.ALWAYS_SHOWN
+        (series.label, series.total, series.colour, query.with_value("tls", series.key).address(view="table")) for series in chart.series
     )
 
 
 def ranked_domains(site: Site) -> list[str]:
     """Sender domains by volume over the whole store: their order is that of their colours."""
-    span = site.store.span()
+    span = site.seen.span()
     if span is None:
         return []
     whole = Selection(span[0], span[1] + 1, site.settings.display_timezone)
-    return [domain for domain, _messages in site.store.choices("domain", whole)]
+    return [domain for domain, _messages in site.seen.choices("domain", whole)]
 
 
 def domain_choices(ranked: list[str], query: Query) -> list[str]:

@@ -47,7 +47,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         if name not in EXPORTS:
             raise SelectionError(f"there is no format {name!r}; formats are {', '.join(EXPORTS)}")
         selection = query.selection(site.settings.display_timezone, site.clock())
-        site.store.count(selection)  # refuses a filter that cannot be used while the form is still there
+        site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
         ask_for(site, selection, name)
         return HttpResponseRedirect("/requests")
     query = read(request.GET)

@@ -1,7 +1,10 @@
 """
 What a page needs to know of the site that it belongs to.
 
-    site_of(request).store.ask(...)
+    site_of(request).seen.ask(...)
+
+    @of_one_state
+    def page(request): ...          whatever it asks is of the state that the store is in when it begins
 
 `application` puts the site into each request; there is no global one.
 """
@@ -9,14 +12,19 @@ What a page needs to know of the site that it belongs to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from smtp_auth_report.settings import Settings
-from smtp_auth_report.store.interface import Store
+from smtp_auth_report.store.interface import Snapshot, Store
 
 ENVIRON_KEY = "smtp_auth_report.site"
+
+Parameters = ParamSpec("Parameters")
+View = Callable[Concatenate[HttpRequest, Parameters], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +34,31 @@ class Site:
     store: Store
     settings: Settings
     clock: Callable[[], int]  # microseconds UTC
+    snapshot: Snapshot | None = None
+
+    @property
+    def seen(self) -> Snapshot:
+        """What is asked: one state of the store where the page is of one."""
+        return self.snapshot or self.store
 
 
 def site_of(request: HttpRequest) -> Site:
     """The site that a request is for."""
     site: Site = request.META[ENVIRON_KEY]
     return site
+
+
+def of_one_state(view: View[Parameters]) -> View[Parameters]:
+    """A view that asks several things, none of which is newer than another."""
+
+    @wraps(view)
+    def page(request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> HttpResponse:
+        site = site_of(request)
+        with site.store.snapshot() as seen:
+            request.META[ENVIRON_KEY] = replace(site, snapshot=seen)
+            try:
+                return view(request, *args, **kwargs)
+            finally:
+                request.META[ENVIRON_KEY] = site
+
+    return page
