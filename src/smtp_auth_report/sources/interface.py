@@ -5,6 +5,7 @@ What a mail server's log must be able to do to be a source.
     source.recall(remembered)                       sessions that an older file left open
     source.read(lines)                              lines of a syslog that its server's programs wrote
     source.feed(batch)                              whole lines of a file in a form of its server's own
+    source.unwrapped(lines)                         the same where a container's log wraps them
     source.finish()                                 at the end of the file
     remembered = source.remember()                  sessions that are still open
 
@@ -104,6 +105,10 @@ class Source(Protocol):
     def feed(self, batch: bytes) -> None:
         """Read whole lines of a file in its server's own form."""
         raise NotImplementedError
+
+    def unwrapped(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
+        """Read such lines out of a container's log: its stamp, or b"", and the line, for servers whose own lines have none."""
+        self.feed(b"\n".join(line for _, line in lines))
 
     def passed(self, host: str, stamp: bytes) -> None:
         """A line of its server, logged then, was the last of a batch; it need not have been read."""

@@ -226,6 +226,13 @@ class SessionSource(Source):
         if session.authenticated:
             self._put(self._message_row(session, message))
 
+    def withdraw(self, session: Session, message: Message) -> None:
+        """It was no transaction of its own after all."""
+        session.messages.remove(message)
+        identity = self._identity(session, message)
+        self._given.pop(identity, None)
+        self.log.changes.withdraw(identity)
+
     def fail(self, session: Session, line: Line, account: str | None, mechanism: str, reason: str) -> None:
         """A sign-in failed."""
         server_side = f"{session.client_ip} {mechanism}".encode()

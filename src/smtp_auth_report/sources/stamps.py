@@ -198,7 +198,9 @@ class Clock:
             return None
         zone = parts[8]
         if zone is None:
-            return self._utc(local)
+            time = self._utc(local)
+            self._note(local, time)
+            return time
         if zone == b"Z":
             self._utc_prefix, self._utc_base = stamp[:17], local - local % (60 * SECOND)
             return local

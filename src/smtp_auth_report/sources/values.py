@@ -66,3 +66,8 @@ def text(raw: bytes) -> str:
 def xtext(raw: bytes) -> str:
     """Text in the encoding of RFC 3461."""
     return text(_XTEXT.sub(lambda found: bytes([int(found[1], 16)]), raw))
+
+
+def plain(told: str) -> str:
+    """Text that JSON gave: half a surrogate pair, which is no text, stays visible as \\uNNNN."""
+    return told.encode("utf-8", "backslashreplace").decode()
