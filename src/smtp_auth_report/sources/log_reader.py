@@ -179,8 +179,8 @@ class LogReader:
         return changes
 
     def remember(self) -> list[Remembered]:
-        """What the next file needs to know."""
-        return [entry for source in self.sources for entry in source.remember()]
+        """What the next file needs to know, of the servers that this one is of."""
+        return [entry for source in self.recognised for entry in source.remember()]
 
     # A syslog
 
