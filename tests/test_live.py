@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import exchange_log
 from ingesting import PROGRAM, ZONES, Site, outcomes
+from smtp_auth_report.sources.csv_log import fields
 
 LOG = (Path(__file__).parent / "logs" / "postfix" / "maillog_file" / "mail.log").read_bytes()
 ALL = {"accepted": 436, "auth_failed": 69, "no_mail": 21, "rejected": 89, "tls_failed": 6}
@@ -81,6 +83,36 @@ def test_what_is_written_is_served(tmp_path: Path, start: Start) -> None:
         file.write(LOG[300_000:])
     until(ALL, served.rows)
     assert "following" in served.end()
+
+
+def test_folders_in_which_a_file_begins_every_hour(tmp_path: Path, start: Start) -> None:
+    """Each has its columns in its own order, stated where it begins; a restart goes on behind that."""
+    fronts, hubs = tmp_path / "FrontEnd", tmp_path / "Hub"
+    fronts.mkdir()
+    hubs.mkdir()
+    reversed_columns = ",".join(reversed(exchange_log.COLUMNS.split(",")))
+    front = exchange_log.protocol(exchange_log.front())
+    other = exchange_log.front(id="08DE2A7B4C5D6E80", remote="192.0.2.11:1")
+    turned = [line._replace(text=",".join(f'"{field}"' for field in reversed(csv_fields(line.text)))) for line in other]
+    hub = exchange_log.protocol(exchange_log.hub(exchange_log.mail(1), exchange_log.mail(2)))
+    cut = hub.index(b"\r\n", hub.index(b"Queued mail")) + 2
+    (fronts / "RECV2026112316-1.LOG").write_bytes(front)
+    (hubs / "RECV2026112316-1.LOG").write_bytes(hub[:cut])
+    arguments = ("ingest", "--timezone", "UTC", "--follow", hubs, fronts)
+    reader = start(*arguments)
+    until({"accepted": 1}, reader.rows)
+    reader.end()
+    reader = start(*arguments)
+    with (hubs / "RECV2026112316-1.LOG").open("ab") as file:
+        file.write(hub[cut:])
+    (fronts / "RECV2026112317-1.LOG").write_bytes(exchange_log.protocol(turned, columns=reversed_columns))
+    until({"accepted": 2, "no_mail": 1}, reader.rows)
+    assert {(row["account"], row["tls_version"]) for row in reader.site.rows()} == {("anna@contoso.example", "TLSv1.2")}
+    reader.end()
+
+
+def csv_fields(text: str) -> list[str]:
+    return [field.decode().replace('"', '""') for field in fields(text.encode())]
 
 
 def test_a_reader_that_is_killed_is_started_again(tmp_path: Path, start: Start) -> None:

@@ -110,6 +110,15 @@ def test_readings_two_seconds_apart_are_one_event_and_longer_apart_are_not(store
     assert len(rows_of(store)) == 3
 
 
+@pytest.mark.parametrize("number", [455, 1000])
+def test_many_readings_of_the_same_moments_are_revised(store: DuckStore, number: int) -> None:
+    rows = [row(time=NOON + 1000 * place, helo=None) for place in range(number)]
+    store.commit(commit(*rows))
+    applied = store.commit(commit(*(each._replace(helo="pc") for each in rows)))
+    assert (applied.added, applied.revised) == (0, number)
+    assert store.count(EVER) == number
+
+
 def test_two_readings_in_one_commit_are_one_event(store: DuckStore) -> None:
     first = row(helo=None)
     assert store.commit(commit(first, first._replace(opened=first.opened + SECOND, helo="printer")))[:4] == (1, 0, 0, 1)

@@ -109,6 +109,12 @@ class Changes:
 
     rows: dict[Identity, Submission] = field(default_factory=dict)
     withdrawn: set[Identity] = field(default_factory=set)
+    told: dict[int, Submission] = field(default_factory=dict)
+    """
+    What one log tells of rows that another gives, by reference (also its `key`). No row comes of it: rows that await the
+    reference are put together with it, whichever came first.
+    """
+    awaited: dict[Identity, tuple[int, ...]] = field(default_factory=dict)  # row -> references by which others may tell of it
     messages: list[Messages] = field(default_factory=list)  # rows besides, whose identities are not among those of `rows`
     unread: list[Unread] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -146,6 +152,8 @@ class Changes:
         for identity in later.withdrawn:
             self.withdraw(identity)
         self.put_all(later.rows)
+        self.told |= later.told
+        self.awaited |= later.awaited
         self.messages += later.messages
         self.unread += later.unread
         self.gaps += later.gaps

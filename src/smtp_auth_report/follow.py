@@ -74,6 +74,7 @@ class Start(NamedTuple):
     start: bytes
     reference: int  # microseconds UTC
     year: int | None  # where reading goes on, the year it had got to
+    head: bytes = b""  # how the first file begins, where reading goes on behind that
 
 
 class Stream(Protocol):
@@ -150,7 +151,7 @@ class _Files:
         if not self._logs:
             return None
         first = self._logs[0]
-        return Start(first.sample(), first.start, first.reference, self._year)
+        return Start(first.sample(), first.start, first.reference, self._year, first.head)
 
     def read(self) -> Iterator[bytes]:
         """Whole lines that have come since, in order."""

@@ -111,7 +111,7 @@ class Names:
         """Learn who signed in, take names from failures that may not keep them, name those that now may; key every account."""
         commit = Commit(changes)
         failures = []
-        signed_in: dict[str, None] = {}
+        signed_in = dict.fromkeys(row.account for row in changes.told.values() if row.account)
         for identity, row in changes.rows.items():
             if row.account and row.outcome == Outcome.AUTH_FAILED:
                 failures.append((identity, row))
@@ -235,7 +235,7 @@ class Ingest:
                 f"with {self._reading.text} its rows would be kept twice: use another --database"
             )
         reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
-        reader.settle(sample, log.start)
+        reader.settle(sample, log.start, log.head)
         reader.recall(recalled(self._store, self._reading.kinds))
         run = _Run(log, reader, self)
         damage = run.batches()
@@ -247,7 +247,7 @@ class Ingest:
                 self.summary.notes.append(f"{log.name}: nothing new since it was last read")
             return
         if not reader.recognised:
-            raise InputError(self._not_recognised(log))
+            raise InputError(f"{log.name}: {reader.refusal}" if reader.refusal else self._not_recognised(log))
         if reader.year_evidence:
             self.summary.notes.append(f"{log.name}: its stamps have no year; the last was taken for {reader.year_evidence}")
 
@@ -308,7 +308,7 @@ class _Run:
         damage = None
         try:
             for batch, place, looked in self._looked_at():
-                self._feed(batch, looked.result())
+                self._feed(batch, looked)
                 self._place = place
                 if self._changes.size >= ROWS_A_COMMIT or self._bytes >= BYTES_A_COMMIT:
                     self._commit()
@@ -325,22 +325,18 @@ class _Run:
         ingest.show(log)
         return damage
 
-    def _looked_at(self) -> Iterator[tuple[bytes, Place, Future[object]]]:
-        """Each batch and where it ends; the next is looked at while one is read."""
-        log, waiting, damage = self._log, None, None
+    def _looked_at(self) -> Iterator[tuple[bytes, Place, object]]:
+        """Each batch, where it ends, and what was seen in it; another thread takes and looks at the next while one is read."""
+        batches = self._log.batches()
         with ThreadPoolExecutor(1, "look") as thread:
-            try:
-                for batch in log.batches(ahead=True):
-                    coming = batch, log.place, thread.submit(self._reader.look, batch)
-                    if waiting:
-                        yield waiting
-                    waiting = coming
-            except InputError as error:
-                damage = error
-            if waiting:
-                yield waiting
-            if damage:
-                raise damage
+            coming = thread.submit(self._look, batches)
+            while (looked := coming.result()) is not None:
+                coming = thread.submit(self._look, batches)
+                yield looked
+
+    def _look(self, batches: Iterator[bytes]) -> tuple[bytes, Place, object] | None:
+        batch = next(batches, None)
+        return None if batch is None else (batch, self._log.place, self._reader.look(batch))
 
     def _feed(self, batch: bytes, looked: object = NOT_LOOKED) -> None:
         self._bytes += len(batch)

@@ -188,6 +188,8 @@ class Tail:
         """Why nothing comes of this log, "" where all is well."""
         if self._stream.problem:
             return self._stream.problem
+        if self._reader is not None and self._reader.refusal:
+            return f"{self.name}: {self._reader.refusal}"
         if self._reader is not None and self._read >= STRANGE and not self._reader.recognised:
             kinds = ", ".join(kind.title for kind in self._following.reading.kinds)
             return f"{self.name}: no line of a known kind of log ({kinds}); name the mail server's log"
@@ -224,7 +226,7 @@ class Tail:
             return None
         following = self._following
         reader = following.reading.reader(start.reference, following.clock(), start.year)
-        reader.settle(start.sample, start.start)
+        reader.settle(start.sample, start.start, start.head)
         reader.recall(recalled(following.store, following.reading.kinds, self.name))
         return reader
 

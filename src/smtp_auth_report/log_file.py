@@ -27,10 +27,8 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self, cast
 
@@ -307,12 +305,9 @@ class Log:
         self._read_head()
         return False
 
-    def batches(self, size: int = BATCH, *, ahead: bool = False) -> Iterator[bytes]:
-        """
-        Whole lines from where the log stands. A line without an end is left in `tail`, to go on from. With `ahead`, the
-        next is unpacked while one is looked at: for who takes them all.
-        """
-        for more in self._chunks_ahead(size) if ahead else self._chunks(size):
+    def batches(self, size: int = BATCH) -> Iterator[bytes]:
+        """Whole lines from where the log stands. A line without an end is left in `tail`, to go on from."""
+        for more in self._chunks(size):
             cut = more.rfind(b"\n") + 1
             if cut:
                 batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
@@ -330,23 +325,13 @@ class Log:
 
     def _chunks(self, size: int) -> Iterator[bytes]:
         more, self._start = self._start, b""
-        while more := more or self._whole(partial(self._unpacked, size)):
+        while more := more or self._whole(size):
             yield more
             more = b""
 
-    def _chunks_ahead(self, size: int) -> Iterator[bytes]:
-        more, self._start = self._start, b""
-        with ThreadPoolExecutor(1, "read") as thread:
-            coming = thread.submit(self._unpacked, size)
-            if more:
-                yield more
-            while more := self._whole(coming.result):
-                coming = thread.submit(self._unpacked, size)
-                yield more
-
-    def _whole(self, read: Callable[[], bytes]) -> bytes:
+    def _whole(self, size: int) -> bytes:
         try:
-            return read()
+            return self._unpacked(size)
         except _DAMAGE as error:
             raise InputError(
                 f"{self.name}: damaged {self.packed or 'file'} after {self.offset} bytes: {error}; what came before was read"

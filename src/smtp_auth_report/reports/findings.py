@@ -52,6 +52,11 @@ def _none(name: str, words: str) -> Callable[[Figures], str]:
 
 LACKS: Mapping[str, Callable[[Figures], str]] = {
     "sessions": lambda figures: "" if figures["accepted"] or figures["failed"] or figures["no_mail"] else "no sign-in is in the log",
+    "messages": lambda figures: (
+        f"no message of {figures['no_mail']:,} sessions that signed in is in the log"
+        if figures["no_mail"] and not figures["accepted"]
+        else ""
+    ),
     "tls_version": _of_messages("tls_version", "the TLS version"),
     "mechanism": _of_messages("mechanism", "the mechanism"),
     "service": _of_messages("service", "the service (port 587, 465 or 25)"),

@@ -3,6 +3,7 @@ What surrounds a message: the stamp, the host and the program that logged it.
 
     envelope = Envelope()
     parts = envelope.split(line)            (stamp, origin, message), or None
+    inside = envelope.inside(line)          (stamp, text) of a line in a container's log, or None
     origin(b"mail postfix/smtpd[643")       Origin(host="mail", tag="postfix/smtpd", pid="643")
 
 Shapes
@@ -56,7 +57,7 @@ RFC5424 = re.compile(
 )
 # 2026-11-23T16:06:06.5Z stdout F text
 CRI = re.compile(rb"(?P<stamp>\d{4}-\d\d-\d\dT\S+) (?P<stream>stdout|stderr) (?P<part>[FP])(?:\S*) (?P<text>.*)$", re.DOTALL)
-# postfix-mailcow_1  | 2026-11-23T16:06:06.123456789Z text
+# postfix-mailcow_1  | 2026-11-23T16:06:06.123456789Z text           2026-11-23T16:06:06.123456789Z mail.1.id@node1    | text
 COMPOSE = re.compile(rb"[\w.@-]+ *\| (?P<text>.*)$", re.DOTALL)
 DOCKER_STAMP = re.compile(rb"(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z) (?P<text>.*)$", re.DOTALL)
 # Nov 23 16:06:06 mail postfix/submission-haproxy/smtpd connect from …     a relay cut the tag at 32 characters
@@ -134,31 +135,51 @@ class Envelope:
         found = RFC5424.match(line)
         if found:
             return found["stamp"], _origin(found["host"], found["app"], found["pid"]), found["text"] or b""
-        found = CRI.match(line)
-        if found:
-            return self._container(found["stream"], found["stamp"], found["text"], partial=found["part"] == b"P")
+        if CRI.match(line):
+            return self._syslog_inside(line)
         found = SYSLOG.match(line)
         if found:
             return found["stamp"], found["origin"], found["text"]
         found = CUT_TAG.match(line)
         if found:
             return found["stamp"], _origin(found["host"], found["tag"], found["pid"] if found["whole"] else b""), found["text"]
-        found = COMPOSE.match(line) or DOCKER_STAMP.match(line)
-        if found:
-            dated = DOCKER_STAMP.match(found["text"]) or found
-            return self._inner(dated.groupdict().get("stamp"), dated["text"])
+        if COMPOSE.match(line) or DOCKER_STAMP.match(line):
+            return self._syslog_inside(line)
         plain = ANSI.sub(b"", line)
         return self._other(plain) if plain != line else None
 
-    def _container(self, stream: bytes, stamp: bytes, text: bytes, *, partial: bool) -> Parts | None:
-        text = self._cri.pop(stream, b"") + text
-        if partial:
-            self._cri[stream] = text[:LONGEST]
-            return None
-        return self._inner(stamp, text)
+    def inside(self, line: bytes) -> tuple[bytes, bytes] | None:
+        """
+        Stamp and text of a line that a container's log wraps, the stamp b"" where it has none; None for any other line, and
+        for the beginning of one that was split.
+        """
+        line = line.rstrip(b"\r\n")
+        if line.startswith(b"{"):
+            entry = _json_object(line)
+            return self._docker(entry) if entry is not None and "log" in entry and "time" in entry else None
+        found = CRI.match(line)
+        if found:
+            text = self._cri.pop(found["stream"], b"") + found["text"]
+            if found["part"] == b"P":
+                self._cri[found["stream"]] = text[:LONGEST]
+                return None
+            return found["stamp"], text
+        if line.startswith(b"\x1b["):
+            line = ANSI.sub(b"", line)
+        stamp, text = b"", line
+        for pattern in (COMPOSE, DOCKER_STAMP, COMPOSE):  # docker compose names the service before the stamp, swarm behind it
+            found = pattern.match(text)
+            if found:
+                stamp, text = found.groupdict().get("stamp", stamp), found["text"]
+        return None if text is line else (stamp, text)
 
-    def _inner(self, stamp: bytes | None, text: bytes) -> Parts | None:
-        """A line inside a container's line. Its own stamp lacks zone and year, the container's does not."""
+    def _syslog_inside(self, line: bytes) -> Parts | None:
+        """A syslog line inside a container's. Its own stamp lacks zone and year, the container's does not."""
+        found = self.inside(line)
+        return self._inner(*found) if found else None
+
+    @staticmethod
+    def _inner(stamp: bytes, text: bytes) -> Parts | None:
         if len(text) > LONGEST_MESSAGE:
             return None
         text = ANSI.sub(b"", text)
@@ -169,14 +190,12 @@ class Envelope:
         return (stamp, bare["origin"], bare["text"]) if stamp and bare else None
 
     def _json(self, line: bytes) -> Parts | None:
-        try:
-            entry = json.loads(line.decode("utf-8", "surrogateescape"))
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(entry, dict):
+        entry = _json_object(line)
+        if entry is None:
             return None
         if "log" in entry and "time" in entry:
-            return self._docker(entry)
+            found = self._docker(entry)
+            return self._inner(*found) if found else None
         text = _message(next((entry[name] for name in JSON_TEXTS if name in entry), None))
         stamp, host, tag, pid = (_field(entry, names) for names in (JSON_STAMPS, JSON_HOSTS, JSON_TAGS, JSON_PIDS))
         if text is None or not tag:
@@ -186,7 +205,7 @@ class Envelope:
             tag, _, pid = tag.rstrip("]").partition("[")
         return _bytes(stamp), _origin(_bytes(host), _bytes(tag), _bytes(pid)), text
 
-    def _docker(self, entry: dict[str, Any]) -> Parts | None:
+    def _docker(self, entry: dict[str, Any]) -> tuple[bytes, bytes] | None:
         stream, text, stamp = str(entry.get("stream", "")), entry["log"], entry["time"]
         if not isinstance(text, str) or not isinstance(stamp, str):
             return None
@@ -194,7 +213,15 @@ class Envelope:
         if not text.endswith("\n"):
             self._partial[stream] = text[:LONGEST]
             return None
-        return self._inner(_bytes(stamp), _bytes(text.rstrip("\r\n")))
+        return _bytes(stamp), _bytes(text.rstrip("\r\n"))
+
+
+def _json_object(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def _origin(host: bytes, tag: bytes, pid: bytes) -> bytes:

@@ -5,6 +5,7 @@ What a mail server's log must be able to do to be a source.
     source.recall(remembered)                       sessions that an older file left open
     source.read(lines)                              lines of a syslog that its server's programs wrote
     source.feed(batch)                              whole lines of a file in a form of its server's own
+    source.unwrapped(lines)                         the same where a container's log wraps them
     source.finish()                                 at the end of the file
     remembered = source.remember()                  sessions that are still open
 
@@ -18,7 +19,8 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -65,6 +67,9 @@ class Source(Protocol):
     recognised: int
     """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
 
+    refusal: str = ""
+    """What is wrong with a file that is its server's own and none that it reads; "" where nothing is."""
+
     def __init__(self, log: Logbook) -> None: ...
 
     @staticmethod
@@ -101,6 +106,10 @@ class Source(Protocol):
         """Read whole lines of a file in its server's own form."""
         raise NotImplementedError
 
+    def unwrapped(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
+        """Read such lines out of a container's log: its stamp, or b"", and the line, for servers whose own lines have none."""
+        self.feed(b"\n".join(line for _, line in lines))
+
     def passed(self, host: str, stamp: bytes) -> None:
         """A line of its server, logged then, was the last of a batch; it need not have been read."""
 
@@ -115,4 +124,23 @@ class Source(Protocol):
 
     @staticmethod
     def without(remembered: Remembered, account: str) -> Remembered:
-        """What was remembered, but for sessions in which this account signed in, or was named."""
+        """
+        What was remembered, but for sessions in which this account signed in, or was named. As it stands here it is for
+        sources that remember lists of sessions, and texts not yet read.
+        """
+        content, name = json.loads(remembered.sessions), account.casefold()
+        for key, value in content.items():
+            if isinstance(value, list):
+                content[key] = [session for session in value if name not in _texts(session)]
+            elif isinstance(value, str) and name in value.casefold():
+                content[key] = ""
+        return remembered._replace(sessions=json.dumps(content, separators=(",", ":")))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in what JSON can hold, case-folded."""
+    if isinstance(value, str):
+        yield value.casefold()
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)

@@ -5,6 +5,7 @@ from libc.stdint cimport int8_t, int32_t, uint64_t
 cdef enum:
     NOWHERE = -1
     LONGEST_ID = 24
+    RECENT = 8
 
 cpdef enum:
     KEPT = 0                # the kind of lines that are all to be read; other kinds are a source's own
@@ -57,6 +58,7 @@ cdef class LogLines:
     cdef bytes _prefix_bytes
     cdef const char *_known_bytes
     cdef int32_t *_prefix_places
+    cdef int32_t _recent[RECENT]    # prefixes, about in the order in which they are most common; NOWHERE of those not met
     cdef list _minutes              # number of the first line of each
     cdef bint _plain_stamps
 
@@ -64,6 +66,7 @@ cdef class LogLines:
     cdef bint _find_lines(self, Py_ssize_t size) except -1 nogil
     cdef int32_t _find_prefixes(self, int32_t number) noexcept nogil
     cdef bint _split(self, Line *line) noexcept nogil
+    cdef int32_t _met(self, const char *at, const char *end, int32_t blank) noexcept nogil
     cdef int32_t _known(self, const char *at, int32_t size, int32_t blank) noexcept nogil
     cdef int32_t _meet(self, int32_t number) except -3
     cdef int _find_minutes(self) except -1

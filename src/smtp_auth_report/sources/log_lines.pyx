@@ -48,6 +48,7 @@ cdef class LogLines:
         if not self._prefixes or not self._prefix_places:
             raise MemoryError
         memset(self._prefix_places, 0xFF, 2 * PREFIXES * sizeof(int32_t))
+        memset(self._recent, 0xFF, RECENT * sizeof(int32_t))
 
     def __dealloc__(self):
         PyMem_Free(self._prefixes)
@@ -149,16 +150,11 @@ cdef class LogLines:
         else:
             return False
         at = begin + line.blank + 1
-        stop = at
-        while stop < end and stop[0] != 91 and not (stop[0] == 58 and stop + 1 < end and stop[1] == 32):
-            stop += 1
-        if stop == end or stop - at > LONGEST_PREFIX:
-            return False
-        stop += 1 if stop[0] == 91 else 2
-        line.prefix = self._known(at, <int32_t>(stop - at), line.blank)
+        line.prefix = self._met(at, end, line.blank)
         if line.prefix == NOWHERE:
             return False
         prefix = &self._prefixes[line.prefix]
+        stop = at + prefix.size
         line.raw = <int32_t>(stop - self._bytes) - 2
         if prefix.pid:
             at = stop
@@ -173,8 +169,29 @@ cdef class LogLines:
         line.kind = KEPT if prefix.first_size and begins(stop, end, prefix.first, prefix.first_size) else prefix.kind
         return True
 
+    cdef int32_t _met(self, const char *at, const char *end, int32_t blank) noexcept nogil:
+        """Place of the prefix that a line has behind its stamp; most have that of a line shortly before."""
+        cdef const char *stop = at
+        cdef Prefix *prefix
+        cdef int32_t place, found
+        for place in range(RECENT):
+            found = self._recent[place]
+            prefix = &self._prefixes[found]
+            if found != NOWHERE and prefix.blank == blank and begins(at, end, self._known_bytes + prefix.offset, prefix.size):
+                if place:
+                    self._recent[place], self._recent[place - 1] = self._recent[place - 1], found
+                return found
+        while stop < end and stop[0] != 91 and not (stop[0] == 58 and stop + 1 < end and stop[1] == 32):
+            stop += 1
+        if stop == end or stop - at > LONGEST_PREFIX:
+            return NOWHERE
+        found = self._known(at, <int32_t>(stop - at) + (1 if stop[0] == 91 else 2), blank)
+        if found != NOWHERE:
+            self._recent[RECENT - 1] = found
+        return found
+
     cdef int32_t _known(self, const char *at, int32_t size, int32_t blank) noexcept nogil:
-        """Place of a prefix; most lines have that of a line shortly before."""
+        """Place of a prefix among all."""
         cdef Prefix *prefix
         cdef const char *known = self._known_bytes
         cdef uint64_t value = hashed(at, size) ^ <uint64_t>blank

@@ -9,9 +9,10 @@ One log on its way through the sources.
     changes = reader.finish()                       at the end of the file
     remembered = reader.remember()
 
-A file in a form of one server's own goes to that source as it is. Of a syslog each line goes to the source whose program
-wrote it, by its tag; so servers may share a log, and so may hosts. What no server's program wrote goes to none, except
-what the logging daemons themselves say: that a line was repeated, that lines were dropped.
+A file in a form of one server's own goes to that source as it is; where a container's log wraps its lines, they go there
+unwrapped, with the container's stamps. Of a syslog each line goes to the source whose program wrote it, by its tag; so
+servers may share a log, and so may hosts. What no server's program wrote goes to none, except what the logging daemons
+themselves say: that a line was repeated, that lines were dropped.
 
 Lines of most logs are Postfix's. Its source looks at whole batches by compiled code and leaves few of them to be read.
 
@@ -62,7 +63,8 @@ class LogReader:
         self.sources = [kind(self.log) for kind in kinds]
         self._sifting = next((source for source in self.sources if isinstance(source, PostfixSource)), None)
         self._form: Source | None = None  # whose files alone have this form
-        self._formed = False  # its form is known
+        self._formed = False  # its form is known, or it has none
+        self._wrapped = False  # a container's log wraps the lines of that form
         self._envelope = Envelope()
         self._owners: dict[bytes, Source | None] = {}  # by how the envelope writes the origin
         self._turn: Source | None = None  # whose lines wait to be read
@@ -86,15 +88,19 @@ class LogReader:
         """Sources that lines of this log are of."""
         return [source for source in self.sources if source.recognised]
 
-    def settle(self, sample: list[bytes], start: bytes) -> int:
+    def settle(self, sample: list[bytes], start: bytes, head: bytes = b"") -> int:
         """
         Fix the form of the log, and what its stamps leave out, from lines all over it and its first block; returns the time
-        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does.
+        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does. Where reading goes on
+        in the midst of a file, `head` is how that begins.
         """
         first = start[:LONGEST].split(b"\n")
-        self._find_form(first)
+        form = first if start.startswith(head) else head.split(b"\n")[:-1] + first
+        self._find_form(form)
         if self._form is not None:
-            return self._form.settle(sample, first)
+            if self._wrapped:
+                return self._settle_wrapped(self._form, sample, form)
+            return self._form.settle(sample, form)
         clock, split = self.log.clock, Envelope().split
         clock.settle(sample, self.log.options.reference or self.log.options.now)
         for found in LONG_CLIENT.finditer(start):
@@ -105,11 +111,27 @@ class LogReader:
         known = next((parts for parts in map(split, [*first, *sample]) if parts), None)
         return (clock.at(known[0]) or 0) if known else 0
 
+    def _settle_wrapped(self, form: Source, sample: list[bytes], first: list[bytes]) -> int:
+        inside = [found for found in map(Envelope().inside, [*first, *sample]) if found]
+        begins = form.settle([text for _, text in inside], [])
+        return begins or next((self.log.clock.at(stamp) or 0 for stamp, _ in inside if stamp), 0)
+
     def _find_form(self, first: list[bytes]) -> None:
-        lines = [line for line in first[:FIRST_LINES] if line.strip()]
-        if lines:
-            self._formed = True
-            self._form = next((source for source in self.sources if source.forms(lines)), None)
+        """Asked of every batch until lines of a server are known: a log may begin with what its server says of itself."""
+        lines = [line for line in first if line.strip()]
+        self._form = self._form_of(lines)
+        if self._form is None:
+            self._form = self._form_of([found[1] for found in map(Envelope().inside, lines) if found])
+            self._wrapped = self._form is not None
+        self._formed = self._form is not None or bool(self.recognised)
+
+    def _form_of(self, lines: list[bytes]) -> Source | None:
+        return next((source for source in self.sources if source.forms(lines)), None) if lines else None
+
+    @property
+    def refusal(self) -> str:
+        """What is wrong with a log that is of a known server and none that can be read; "" where nothing is."""
+        return self._form.refusal if self._form is not None else ""
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open, of all sources."""
@@ -134,7 +156,10 @@ class LogReader:
             self._find_form(batch[:LONGEST].split(b"\n"))
         if self._form is not None:
             changes.lines = batch.count(b"\n") + (not batch.endswith(b"\n"))
-            self._form.feed(batch)
+            if self._wrapped:
+                self._form.unwrapped([found for found in map(self._envelope.inside, batch.split(b"\n")) if found])
+            else:
+                self._form.feed(batch)
         else:
             self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked)
         changes.newest |= {host: max(time, changes.newest.get(host, 0)) for host, time in self.log.newest.items()}

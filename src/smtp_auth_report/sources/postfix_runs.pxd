@@ -46,7 +46,8 @@ cdef struct Run:
 
 cdef struct Process:
     uint64_t key
-    int32_t run
+    int32_t batch           # in which it was last seen
+    int32_t run             # of that batch
     int8_t used
     int8_t idle
 
@@ -64,6 +65,7 @@ cdef struct Mail:
 cdef class Processes:
     cdef Process *places
     cdef int32_t count
+    cdef int32_t batch
 
     cpdef void forget(self) noexcept
     cdef void clear(self) noexcept nogil

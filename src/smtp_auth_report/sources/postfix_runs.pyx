@@ -84,24 +84,25 @@ cdef class Processes:
 
     cdef void begin(self) noexcept nogil:
         """No line of a batch was seen yet."""
-        cdef int32_t slot
         if self.count > PROCESSES // 2:
             self.clear()
-        for slot in range(PROCESSES):
-            self.places[slot].run = NOWHERE
+        self.batch += 1
 
     cdef Process *of(self, uint64_t key) noexcept nogil:
         """NULL where there are too many."""
         cdef int32_t slot = <int32_t>((key * 0x9E3779B97F4A7C15ULL) >> 40) & (PROCESSES - 1)
-        while self.places[slot].used:
-            if self.places[slot].key == key:
-                return &self.places[slot]
+        cdef Process *found
+        while self.places[slot].used and self.places[slot].key != key:
             slot = (slot + 1) & (PROCESSES - 1)
-        if self.count > PROCESSES * 3 // 4:
-            return NULL
-        self.count += 1
-        self.places[slot] = Process(key, NOWHERE, True, False)
-        return &self.places[slot]
+        found = &self.places[slot]
+        if not found.used:
+            if self.count > PROCESSES * 3 // 4:
+                return NULL
+            self.count += 1
+            found[0] = Process(key, 0, NOWHERE, True, False)
+        if found.batch != self.batch:
+            found.batch, found.run = self.batch, NOWHERE
+        return found
 
 
 cdef class Runs(LogLines):

@@ -125,7 +125,7 @@ class SendmailSource(SessionSource):
         self.log.about += 1
         before = self.open_session(line, line.pid)
         session = self._of(line, found["relay"], fresh=before is not None and before.authenticated)
-        self.sign_in(session, lines.xtext(found["user"]), values.mechanism(values.text(found["mechanism"])))
+        self.sign_in(session, values.xtext(found["user"]), values.mechanism(values.text(found["mechanism"])))
 
     def _failure(self, line: Line) -> None:
         found = lines.FAILURE.fullmatch(line.text)

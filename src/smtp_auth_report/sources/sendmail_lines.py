@@ -68,7 +68,6 @@ NO_MAIL = re.compile(_QUEUE_ID + rb": (?P<relay>.*) did not issue MAIL/EXPN/VRFY
 SPLIT = re.compile(rb"(?P<qid>[0-9A-Za-z]{8,24}|NOQUEUE)\[(?P<number>\d{1,3})\]: (?P<text>.*?)(?P<more> \.\.\.)?", re.DOTALL)
 
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
-_XTEXT = re.compile(rb"\+([0-9A-F]{2})")
 
 _FAILURES = (
     (b"no mechanism", "mechanism_not_offered"),
@@ -124,11 +123,6 @@ def relay(raw: bytes) -> tuple[str | None, str | None]:
 def plain(raw: bytes) -> str:
     """Text whose bytes outside ASCII were logged in octal."""
     return values.text(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), raw))
-
-
-def xtext(raw: bytes) -> str:
-    """Text in the encoding of RFC 3461."""
-    return values.text(_XTEXT.sub(lambda found: bytes([int(found[1], 16)]), raw))
 
 
 def path(raw: bytes) -> str:

@@ -40,6 +40,8 @@ MONTHS = {name.encode(): number for number, name in enumerate("Jan Feb Mar Apr M
 RFC3164 = re.compile(rb"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?$")
 # 2026-11-23T16:06:06.123456+01:00
 ISO = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?$")
+# 2026-11-23T16:06:06.123Z
+UTC_MILLISECONDS = re.compile(rb".{17}[0-5]\d\.\d{3}Z$", re.DOTALL).match
 # Mon 2026-11-23 16:06:06 CET
 SHORT_FULL = re.compile(rb"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) ([A-Z]{1,5}|[+-]\d\d)$")
 
@@ -75,6 +77,8 @@ class Clock:
         self._newest_utc = 0
         self._stamp = b""
         self._time: int | None = None
+        self._utc_prefix = b""  # of the stamp in UTC that was read last, up to its seconds
+        self._utc_base = 0
         self._minute = b""  # of the RFC 3164 stamp that was read last, where no change of clocks is near
         self._local_minute = 0  # when it begins
         self._utc_minute = 0
@@ -184,6 +188,8 @@ class Clock:
         return None
 
     def _iso(self, stamp: bytes) -> int | None:
+        if stamp[:17] == self._utc_prefix and UTC_MILLISECONDS(stamp):
+            return self._utc_base + int(stamp[17:19]) * SECOND + int(stamp[20:23]) * 1000
         parts = ISO.match(stamp)
         if parts is None:
             return None
@@ -192,8 +198,11 @@ class Clock:
             return None
         zone = parts[8]
         if zone is None:
-            return self._utc(local)
+            time = self._utc(local)
+            self._note(local, time)
+            return time
         if zone == b"Z":
+            self._utc_prefix, self._utc_base = stamp[:17], local - local % (60 * SECOND)
             return local
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
         return local - (minutes if zone[:1] == b"+" else -minutes) * 60 * SECOND

@@ -6,6 +6,7 @@ What servers write, each in its own way, to one form.
     tls_version("TLS1.0")            Tls.TLS_1_0
     mechanism("plain")               "PLAIN"
     text(b"j\\xc3\\xbcrgen")           "jürgen"
+    xtext(b"jonas+2Blist")           "jonas+list": RFC 3461
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 # TLSv1.2, TLS1.2, TLSv1_2, SP_PROT_TLS1_2_SERVER, TLSv1
 _TLS = re.compile(r"(?:SP_PROT_)?TLSv?1(?:[._]?(?P<minor>[0-3]))?(?:_SERVER)?", re.ASCII | re.IGNORECASE)
 _SSL = re.compile(r"(?:SP_PROT_)?SSLv?[23](?:_SERVER)?", re.ASCII | re.IGNORECASE)
+_XTEXT = re.compile(rb"\+([0-9A-Fa-f]{2})")
 _MINORS = {None: Tls.TLS_1_0, "0": Tls.TLS_1_0, "1": Tls.TLS_1_1, "2": Tls.TLS_1_2, "3": Tls.TLS_1_3}
 
 
@@ -59,3 +61,13 @@ def mechanism(written: str) -> str:
 def text(raw: bytes) -> str:
     """Text as logged; bytes that are not UTF-8 stay visible as \\\\xNN."""
     return raw.decode("utf-8", "backslashreplace")
+
+
+def xtext(raw: bytes) -> str:
+    """Text in the encoding of RFC 3461."""
+    return text(_XTEXT.sub(lambda found: bytes([int(found[1], 16)]), raw))
+
+
+def plain(told: str) -> str:
+    """Text that JSON gave: half a surrogate pair, which is no text, stays visible as \\uNNNN."""
+    return told.encode("utf-8", "backslashreplace").decode()

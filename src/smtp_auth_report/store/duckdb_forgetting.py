@@ -22,6 +22,8 @@ import numpy as np
 
 from smtp_auth_report.changes import Messages, Remembered
 from smtp_auth_report.moments import SECOND
+from smtp_auth_report.store import duckdb_told as told
+from smtp_auth_report.store.duckdb_digests import forget_digests
 from smtp_auth_report.store.duckdb_notes import write_remembered
 from smtp_auth_report.store.local_time import day_start
 from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS
@@ -29,11 +31,13 @@ from smtp_auth_report.submission import Submission
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 EXPIRED = "expired_before"
+NAMED_NOWHERE = "id NOT IN (SELECT client FROM submissions UNION ALL SELECT client FROM second_hand)"
 
 
 def expire(run: Execute, before: int, bucket_minutes: int, zone: str) -> int:
     """Keep rows of times before this by the hour only; how many."""
     rows = _number(run, "SELECT count(*) FROM submissions WHERE time < make_timestamp(?)", before)
+    told.forget(run, before)
     if rows:
         width = bucket_minutes * 60 * SECOND
         run(
@@ -46,6 +50,7 @@ def expire(run: Execute, before: int, bucket_minutes: int, zone: str) -> int:
             [before],
         )
         run("DELETE FROM submissions WHERE time < make_timestamp(?)", [before])
+        told.forget(run)
         _forget_clients(run, before, zone)
     run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [EXPIRED, str(max(before, expired_before(run)))])
     return rows
@@ -58,7 +63,7 @@ def _forget_clients(run: Execute, before: int, zone: str) -> None:
         for slot in (slot for (slot,) in slots if day_start(zone, slot) < before):
             run(f"DELETE FROM {each.table} WHERE slot = ?", [slot])
             run("DELETE FROM sealed WHERE sums = ? AND slot = ?", [each.table, slot])
-    run("DELETE FROM clients WHERE id NOT IN (SELECT client FROM submissions)")
+    run(f"DELETE FROM clients WHERE {NAMED_NOWHERE}")
     run(
         "UPDATE subjects SET account_key = NULL "
         "WHERE account IS NULL AND account_key IS NOT NULL AND id NOT IN (SELECT subject FROM submissions)"
@@ -79,10 +84,12 @@ def erase(run: Execute, account: str, key: str, now: int, remembered: Iterable[R
     rows = 0
     if numbers:
         rows = int(run("SELECT count(*) FROM submissions WHERE subject IN (SELECT unnest(?))", [numbers]).fetchall()[0][0])
-        for table in (ROWS, HOURLY, *(each.table for each in SUMS)):
+        for table in (ROWS, HOURLY, "second_hand", *(each.table for each in SUMS)):
             run(f"DELETE FROM {table} WHERE subject IN (SELECT unnest(?))", [numbers])
+        forget_digests(run)
         run("DELETE FROM subjects WHERE id IN (SELECT unnest(?))", [numbers])
-        run("DELETE FROM clients WHERE id NOT IN (SELECT client FROM submissions)")
+        told.forget(run)
+        run(f"DELETE FROM clients WHERE {NAMED_NOWHERE}")
     run("DELETE FROM accounts WHERE account = ?", [folded])
     run("DELETE FROM withheld WHERE account_key = ?", [key])
     run("INSERT OR REPLACE INTO erased VALUES (?, ?)", [key, now])

@@ -25,9 +25,10 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from smtp_auth_report.changes import Applied, Commit, Messages, Remembered
+from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_forgetting as forgetting
+from smtp_auth_report.store import duckdb_told as told
 from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled, Values
 from smtp_auth_report.store.duckdb_accounts import Accounts
 from smtp_auth_report.store.duckdb_notes import write_notes
@@ -139,7 +140,7 @@ class Writer:
     def _apply(self, commit: Commit) -> Applied:
         changes = commit.changes
         withdrawn = self._withdraw(changes.withdrawn) if changes.withdrawn else 0
-        arrays = self._arrays(commit) if changes.size else None
+        arrays = self._arrays(commit) if changes.size or changes.told else None
         added, revised = self._store(arrays) if arrays is not None else (0, 0)
         if commit.learned:
             self._learn(commit.learned)
@@ -147,7 +148,7 @@ class Writer:
             self._sealing.unseal(self._touched)
         write_notes(self._run, commit, self._clock())
         outcomes = {outcome: number for outcome, number in self._outcomes.items() if number}
-        return Applied(added, revised, withdrawn, changes.size - added - revised, outcomes)
+        return Applied(added, revised, withdrawn, max(0, changes.size - added - revised), outcomes)
 
     def _number(self, sql: str, parameters: dict[str, int] | None = None) -> int:
         row = self._run(sql, parameters or {}).fetchone()
@@ -191,7 +192,17 @@ class Writer:
         if commit.changes.messages:
             kept = (forgotten.kept_messages(messages, keys) for messages in Messages.joined(commit.changes.messages))
             parts += [self._arrays_of_messages(messages, keys) for messages in kept if len(messages.numbers)]
+        parts += self._told(commit.changes, forgotten, keys, {row.identity for row in rows})
         return joined(parts) if parts else None
+
+    def _told(self, changes: Changes, forgotten: forgetting.Forgotten, keys: Mapping[str, str], kept: set[Identity]) -> list[Arrays]:
+        """Readings that other logs give of rows, these or earlier ones."""
+        if not changes.told and not changes.awaited:
+            return []
+        rows = forgotten.kept([_keyed(row, keys) for row in changes.told.values()])
+        awaited = {identity: references for identity, references in changes.awaited.items() if identity in kept}
+        readings = told.meet(self._run, self._arrays_of_rows(rows) if rows else None, awaited)
+        return [readings] if readings is not None else []
 
     def _arrays_of_rows(self, rows: list[Submission]) -> Arrays:
         columns = unzipped(rows)

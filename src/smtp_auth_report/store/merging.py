@@ -90,11 +90,11 @@ WITH held AS (
     SELECT {_NAMES}, 1 AS stored FROM held
 ), reached AS (
     SELECT *, max(epoch_us(opened) + spread) OVER (
-        PARTITION BY key ORDER BY opened, spread ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        PARTITION BY key ORDER BY epoch_us(opened) RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS reach FROM readings
 ), chained AS (
     SELECT *, sum(CASE WHEN epoch_us(opened) - reach <= $apart THEN 0 ELSE 1 END) OVER (
-        PARTITION BY key ORDER BY opened, spread ROWS UNBOUNDED PRECEDING
+        PARTITION BY key ORDER BY epoch_us(opened) RANGE UNBOUNDED PRECEDING
     ) AS cluster FROM reached
 ), ranked AS (
     SELECT *, {_rank("outcome", OUTCOMES[:-1])} AS outcome_rank FROM chained

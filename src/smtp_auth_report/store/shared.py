@@ -283,6 +283,8 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "messages": [[b64encode(numbers.tobytes()).decode(), *common] for numbers, *common in changes.messages],
         "account_keys": commit.account_keys,
         "withdrawn": list(changes.withdrawn),
+        "told": list(changes.told.values()),
+        "awaited": list(changes.awaited.items()),
         "unread": changes.unread,
         "gaps": changes.gaps,
         "lines": changes.lines,
@@ -302,6 +304,8 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
         changes.put(Submission(*values))
     changes.messages += [_messages_in(*values) for values in entry["messages"]]
     changes.withdrawn.update(Identity(*values) for values in entry["withdrawn"])
+    changes.told |= {values[0]: Submission(*values) for values in entry["told"]}
+    changes.awaited |= {Identity(*identity): tuple(references) for identity, references in entry["awaited"]}
     changes.unread += [Unread(*values) for values in entry["unread"]]
     changes.gaps += [Gap(*values) for values in entry["gaps"]]
     return Commit(
