@@ -56,7 +56,7 @@ def test_one_message() -> None:
     assert (row.outcome, row.account, row.mechanism, row.source) == ("accepted", "anna", "PLAIN", "dovecot")
     assert (row.tls_version, row.tls_cipher, row.client_ip, row.helo) == ("TLSv1.3", CIPHER, "192.0.2.10", None)
     assert (row.queue_id, row.sender, row.size, row.recipients) == ("E2C1023A969", "anna@contoso.example", 4968, 2)
-    assert only(login(says="Logged in"), *WHOLE[1:]).account == "anna", "2.4"
+    assert only(login(says="Logged in"), served("relay: " + relayed()), END) == row, "2.4"
 
 
 CLEAR = login(tls="")
@@ -211,6 +211,12 @@ def test_a_message_that_was_refused() -> None:
     for reply, reason in cases.items():
         row = only(login(), served(refused.format(reply)), END)
         assert (row.outcome, row.reason, row.sender, row.size, row.queue_id) == ("rejected", reason, "anna@contoso.example", None, None)
+
+
+def test_the_end_of_a_session_in_older_versions() -> None:
+    end = served("Disconnect from 192.0.2.10: Logged out in=5070 out=113 (state=READY)")
+    assert only(login(), end).outcome == "no_mail"
+    assert only(login(), end.replace(f"<3212><{S}>", "")).outcome == "no_mail"
 
 
 def test_a_session_without_mail() -> None:

@@ -23,7 +23,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,16 +54,17 @@ class MailServer(NamedTuple):
 
 def lacking() -> str | None:
     """Why this machine cannot run the servers, None if it can."""
-    missing = [program for program in PROGRAMS if _program(program) is None]
+    missing = [name for name in PROGRAMS if program(name) is None]
     if missing:
         return f"{' and '.join(missing)} not installed (Debian and Ubuntu: apt-get install postfix dovecot-core openssl)"
     if os.geteuid() != 0:
         return "Postfix can only be started by root"
-    version = subprocess.run([_program("dovecot") or "", "--version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run([program("dovecot") or "", "--version"], capture_output=True, text=True, check=True).stdout
     return None if version.startswith("2.3.") else f"Dovecot {version.split()[0]} is installed; the configuration here is for 2.3"
 
 
-def _program(name: str) -> str | None:
+def program(name: str) -> str | None:
+    """Where it is installed."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":" + SBIN)
 
 
@@ -71,24 +72,25 @@ def _program(name: str) -> str | None:
 def running(folder: Path) -> Iterator[MailServer]:
     """Both servers, started and stopped."""
     folder.chmod(0o755)  # the servers drop their privileges and must still get in
-    server = MailServer(dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True)), folder / "mail.log")
-    _certificate(folder)
+    server = MailServer(dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)), folder / "mail.log")
+    certificate(folder)
     _configure_postfix(folder, server)
-    _configure_dovecot(folder)
+    configure_dovecot(folder)
     with ExitStack() as stack:
         stack.enter_context(_dovecot(folder))
         stack.enter_context(_postfix(folder))
         yield server
-        _wait_for(lambda: _idle(server.log), "Postfix does not come to rest", server.log)
+        wait_for(lambda: idle(server.log), "Postfix does not come to rest", server.log)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports where nothing listens."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [port for _, port in (listening.getsockname() for listening in sockets)]
 
 
-def _idle(log: Path) -> bool:
+def idle(log: Path) -> bool:
     """Every session that began has ended, and every message has left the queue."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     sessions = sum(": connect from " in line for line in lines) - sum(": disconnect from " in line for line in lines)
@@ -97,7 +99,15 @@ def _idle(log: Path) -> bool:
     return sessions == 0 and queued == removed
 
 
-def _wait_for(condition: Callable[[], bool], complaint: str, log: Path) -> None:
+def listens(port: int) -> bool:
+    """Whether a server takes connections there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE):
+        return True
+    return False
+
+
+def wait_for(condition: Callable[[], bool], complaint: str, log: Path) -> None:
+    """Until it is so; RuntimeError with the complaint and the log if it does not come to be."""
     until = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > until:
@@ -105,10 +115,11 @@ def _wait_for(condition: Callable[[], bool], complaint: str, log: Path) -> None:
         time.sleep(0.05)
 
 
-def _certificate(folder: Path) -> None:
+def certificate(folder: Path) -> None:
+    """One that no client knows, and its key."""
     made = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem")]
     named = ["-subj", "/CN=mail.contoso.example", "-days", "2"]
-    command = [_program("openssl") or "", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, *named]
+    command = [program("openssl") or "", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, *named]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OPENSSL_CONF": str(_openssl(folder))})
 
 
@@ -124,7 +135,7 @@ def _configure_postfix(folder: Path, server: MailServer) -> None:
         made.mkdir()
     shutil.chown(folder / "lib", "postfix")
     defaults = subprocess.run(
-        [_program("postconf") or "", "-dh", "daemon_directory", "command_directory"], capture_output=True, text=True, check=True
+        [program("postconf") or "", "-dh", "daemon_directory", "command_directory"], capture_output=True, text=True, check=True
     )
     daemons, commands = defaults.stdout.split()
     (etc / "main.cf").write_text(
@@ -133,7 +144,8 @@ def _configure_postfix(folder: Path, server: MailServer) -> None:
     (etc / "master.cf").write_text(MASTER_CF.format(**server.ports), encoding="utf-8")
 
 
-def _configure_dovecot(folder: Path) -> None:
+def configure_dovecot(folder: Path) -> None:
+    """Its accounts, and its configuration as Postfix's authentication server."""
     (folder / "dovecot").mkdir()
     keys = folder / "keys" / "default" / "HS256"
     keys.mkdir(parents=True)
@@ -154,9 +166,9 @@ def _dovecot(folder: Path) -> Iterator[None]:
     socket_path.parent.mkdir()
     shutil.chown(socket_path.parent, "postfix")
     socket_path.parent.chmod(0o700)
-    process = subprocess.Popen([_program("dovecot") or "", "-F", "-c", str(folder / "dovecot.conf")])
+    process = subprocess.Popen([program("dovecot") or "", "-F", "-c", str(folder / "dovecot.conf")])
     try:
-        _wait_for(lambda: socket_path.exists() or process.poll() is not None, "Dovecot does not listen", folder / "dovecot.log")
+        wait_for(lambda: socket_path.exists() or process.poll() is not None, "Dovecot does not listen", folder / "dovecot.log")
         if process.poll() is not None:
             raise RuntimeError(f"Dovecot ended; it logged:\n{(folder / 'dovecot.log').read_text(errors='replace')}")
         yield
@@ -167,7 +179,7 @@ def _dovecot(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _postfix(folder: Path) -> Iterator[None]:
-    command = [_program("postfix") or "", "-c", str(folder / "etc")]
+    command = [program("postfix") or "", "-c", str(folder / "etc")]
     started = subprocess.run([*command, "start"], capture_output=True, text=True, check=False)
     if started.returncode:
         logged = (folder / "mail.log").read_text(errors="replace") if (folder / "mail.log").exists() else ""

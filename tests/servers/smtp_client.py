@@ -34,7 +34,7 @@ VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
-QUEUED = re.compile(rb"queued as (\w+)")
+QUEUED = re.compile(rb"queued as (\w+)|(\w+) Message accepted")
 TIMEOUT = 20.0
 
 
@@ -53,6 +53,7 @@ class Attempt:
     helo: str = "client.contoso.example"
     password: str = PASSWORD
     body: str = "hello\r\n"
+    pause: float = 0  # seconds between the recipients and the content
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class Client:
     def _session(self, attempt: Attempt) -> Iterator[smtplib.SMTP]:
         port, source = self.server.ports[attempt.service], (attempt.address, 0)
         if attempt.service == "smtps":
-            context = _context(attempt.tls)
+            context = unchecked(attempt.tls)
             with smtplib.SMTP_SSL("127.0.0.1", port, attempt.helo, timeout=TIMEOUT, source_address=source, context=context) as session:
                 session.ehlo()
                 yield session
@@ -103,7 +104,7 @@ class Client:
         with smtplib.SMTP("127.0.0.1", port, attempt.helo, TIMEOUT, source) as session:
             session.ehlo()
             if attempt.tls != "none":
-                session.starttls(context=_context(attempt.tls))
+                session.starttls(context=unchecked(attempt.tls))
                 session.ehlo()
             yield session
 
@@ -121,11 +122,12 @@ class Client:
             session.docmd("RSET")
             self._note(attempt, "message", "rejected", queue_id=None, **sent)
             return
+        time.sleep(attempt.pause)
         code, answer = session.data(f"Subject: test\r\n\r\n{attempt.body}".encode())
         found = QUEUED.search(answer)
         assert code == 250, answer
         assert found, answer
-        self._note(attempt, "message", "ok", queue_id=found[1].decode(), **sent)
+        self._note(attempt, "message", "ok", queue_id=(found[1] or found[2]).decode(), **sent)
 
     def _note(self, attempt: Attempt, event: str, result: str, **more: Any) -> None:
         known = {"service": attempt.service, "client_ip": attempt.address, "helo": attempt.helo, "tls_version": attempt.tls}
@@ -134,7 +136,8 @@ class Client:
         self.truth.append({"event": event, "result": result, **known, **who, **more})
 
 
-def _context(version: str) -> ssl.SSLContext:
+def unchecked(version: str) -> ssl.SSLContext:
+    """Speaks one version, with whoever answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

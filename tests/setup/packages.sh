@@ -4,7 +4,8 @@
 #   tests/setup/packages.sh
 #
 # As root on Debian or Ubuntu it installs what is missing and starts no service. Elsewhere it says what is missing
-# and goes on: the tests that need it are then skipped, and named at the end.
+# and goes on: the tests that need it are then skipped, and named at the end. Mail servers that Debian does not install
+# side by side are only unpacked, in .run/packages.
 set -eu
 
 # package: a program or file that shows it is there; several packages may stand for one browser
@@ -23,6 +24,21 @@ command -v chromium >/dev/null || command -v chromium-browser >/dev/null || comm
 python=${PYTHON:-python3}
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing="$missing python3-dev"
+
+unpack() {
+    folder=$(mktemp -d)
+    if (cd "$folder" && apt-get download --quiet "$1" && dpkg -x "$1"_*.deb unpacked) >"$folder/log" 2>&1; then
+        mkdir -p .run/packages && mv "$folder/unpacked" ".run/packages/$1"
+    else
+        echo "apt-get could not download $1; tests that need it are skipped"
+    fi
+    rm -rf "$folder"
+}
+if command -v apt-get >/dev/null; then
+    [ -e .run/packages/opensmtpd ] || unpack opensmtpd
+    [ -e /usr/lib/dovecot/submission-login ] || [ -e .run/packages/dovecot-submissiond ] || unpack dovecot-submissiond
+fi
+
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -192,7 +192,7 @@ class DovecotSource(SessionSource):
             if ways:
                 self.unread(line, "more than one way to read a line")
             return
-        if told.says.startswith(b"Disconnected: "):
+        if told.says.startswith(lines.ENDS):
             session = self._open(line, told)
             if session is not None:
                 session.last = max(session.last, line.time)

@@ -35,9 +35,10 @@ ATTEMPTS = re.compile(rb"(?P<attempts>\d{1,4}) attempts in |(?P<good>\d{1,4})/(?
 SECURITY = re.compile(rb"(?:[a-z_]+=<?)?(?P<version>[A-Za-z]+v[\d.]+) with cipher (?P<cipher>\S+) \(\d+/\d+ bits\).*", re.DOTALL)
 
 # submission(anna)<3212><1EsQ0vNgMYd/AAJk>: Disconnected: Logged out (state=READY) in=5070 out=113
-PREFIX = re.compile(rb"\)<(?P<pid>\d+)><(?P<session>[^<>\s]+)>: (?:Info: )?")
+# submission(anna)<3212><1EsQ0vNgMYd/AAJk>: relay: Successfully relayed message: …        2.4
+PREFIX = re.compile(rb"\)<(?P<pid>\d+)><(?P<session>[^<>\s]+)>: (?:Info: )?(?:relay: )?")
 # submission(anna): Disconnected: …        mail_log_prefix has neither pid nor session
-BARE_PREFIX = re.compile(rb"\)[^\s:]*: (?:Info: )?(?=Successfully relayed message: |Failed to relay message: |Disconnected: )")
+BARE_PREFIX = re.compile(rb"\)[^\s:]*: (?:Info: )?(?:relay: )?(?=Successfully relayed message: |Failed to relay message: |Disconnect)")
 # Successfully relayed message: from=<a@b.example>, size=4968, id=D6iFNEFlBGuMDAAAg+zDdQ, nrcpt=1, reply=`250 2.0.0 Ok: queued as …'
 # Failed to relay message: from=<a@b.example>, size=368, nrcpt=1, reply=`550 5.7.1 content refused'
 RELAYED = re.compile(
@@ -57,6 +58,7 @@ FILED = re.compile(
     re.DOTALL,
 )
 
+ENDS = (b"Disconnected: ", b"Disconnect from ")  # the second until 2.3.14
 CUT = "..."
 _CONTROL = re.compile(rb"#0[0-3][0-7]|[\x00-\x1f\x7f]")  # rsyslog writes #011 for a tab
 _PORTS = {b"587": Service.SUBMISSION, b"465": Service.SUBMISSIONS}
@@ -123,7 +125,7 @@ class Login:
             self.version, self.cipher = values.tls_version(values.text(security["version"])), values.text(security["cipher"])
         elif element.startswith(b"TLS handshak"):
             self.handshaking = True
-        elif element == b"TLS" or element.startswith(b"TLS:"):
+        elif element in {b"TLS", b"TSL"} or element.startswith(b"TLS:"):  # one of them as 2.4 writes it where a proxy spoke TLS
             self.encrypted = True
         elif element == b"secured":
             self.secured = True
