@@ -38,6 +38,15 @@ def test_servers_of_one_log_are_told_apart(tmp_path: Path) -> None:
     assert "Sendmail on mail: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
 
 
+def test_dovecot_says_only_that_there_was_tls(tmp_path: Path) -> None:
+    relayed = "dovecot: submission(anna)<3212><x>: Successfully relayed message: from=<a@b.example>, size=9, id=Q, nrcpt=1, reply=`250 ok'"
+    signed_in = "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, mpid=3212, TLS, session=<x>"
+    told = doctor(tmp_path, log(signed_in, relayed))
+    assert "Dovecot submission on mail: the TLS version of 1 of 1 messages is not in the log." in told
+    assert "%c %k session" in told
+    assert "%{secured} %{ssl_security}" in told
+
+
 def test_names_of_failed_sign_ins(tmp_path: Path) -> None:
     failed = "postfix/smtpd[7]: warning: x[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6"
     told = doctor(tmp_path, log(*session(middle=[FULL]), failed, failed + ", sasl_username=guess"))

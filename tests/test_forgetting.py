@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,16 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingesting import Site
-from reading import PC, log, session
+from reading import PC, START, log, session
 from rows import NOON, commit, row
 from smtp_auth_report.site_key import seal, unseal
-from smtp_auth_report.store import open_store
+from smtp_auth_report.store import open_store, shared
 from smtp_auth_report.store.interface import Question, Selection
 
 DAY = 86_400_000_000
 EVER = Selection(NOON - 1000 * DAY, NOON + 1000 * DAY, "UTC")
 MESSAGES = Question("SELECT coalesce(sum(messages), 0) AS messages FROM facts", ("messages",))
 YEAR = ("--year", "2026")
+SMTPD = "postfix/submission/smtpd[703]"
 
 
 def failure(name: str) -> list[str]:
@@ -54,6 +57,48 @@ def test_an_erased_account_is_gone_and_does_not_come_back(tmp_path: Path) -> Non
     assert {each["account"] for each in site.rows()} == {"bob", None}
     assert "anna" not in str(site.rows())
     assert site.report("summary", "--from", "2026-01-01", "--to", "2026-12-31")["totals"]["messages"] == 1
+
+
+def traces(folder: Path, name: str) -> int:
+    """How often a name stands in the files of a site, in the clear or as open sessions are remembered."""
+    forms = [name.encode(), *(b64encode(b" " * before + name.encode()).strip(b"=")[4:-4] for before in range(3))]
+    return sum(path.read_bytes().count(form) for path in folder.iterdir() if path.is_file() for form in forms)
+
+
+def test_of_an_erased_account_no_byte_stays(tmp_path: Path) -> None:
+    """Its rows, its spelling, HELO and message id, and a session that was open when reading stopped; those of others go on."""
+    name = "zwiebel.kuchen@contoso.example"
+    many = [line for number in range(40) for line in session(f"user{number}", queue_id=f"4F1A022C{number:03}")]
+    refusal = f"{SMTPD}: NOQUEUE: reject: RCPT from {PC}: 554 5.7.1 <x@y.example>: Relay access denied; from=<{name}> to=<x@y.example>"
+    opened = session(name, queue_id="5C1A022C8A9", smtpd=SMTPD, sender=name, middle=[f"{refusal} proto=ESMTP helo=<{name}>"])[:5]
+    others = session("bob", queue_id="6C1A022C8A9", smtpd="postfix/submission/smtpd[704]")
+    logs, site = tmp_path / "logs", Site(tmp_path / "site")
+    for folder in (logs, site.folder):
+        folder.mkdir()
+    first, second = logs / "mail.log.1", logs / "mail.log"
+    first.write_bytes(log(*many, *session(name, queue_id="5B1A022C8A9", sender=name), *failure(name), *opened, *others[:4]))
+    second.write_bytes(log(*others[4:], start=START + timedelta(hours=1)))
+    site.ingest(*YEAR, first)
+    assert traces(site.folder, name) > 3
+    site.done("erase", name.upper(), "--yes")
+    assert traces(site.folder, name) == 0
+    site.ingest(*YEAR, second)
+    rows = site.rows("--outcome", "accepted")
+    assert [row["account"] for row in rows] == [*(f"user{number}" for number in range(40)), "bob"]
+
+
+def test_while_a_database_is_held_erasing_says_what_stays(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "mail.log").write_bytes(log(*session("anna"), *session("bob", queue_id="5B1A022C8A9")))
+    site.ingest(*YEAR, tmp_path / "mail.log")
+    database = site.environment["SMTP_AUTH_REPORT_DATABASE"]
+    store = open_store(database)
+    with shared.sharing(store, shared.socket_of(database)):
+        said = site.done("erase", "anna", "--yes").stderr
+    store.close()
+    assert said.startswith(b"1 rows erased")
+    assert b"once more while none does" in said
+    assert [each["account"] for each in site.rows()] == ["bob"]
 
 
 def test_erasing_asks_before(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ else:
 
 LOGS = Path(__file__).parent / "logs"
 POSTFIX = LOGS / "postfix" / "maillog_file"
-BEHIND_DOVECOT = LOGS / "dovecot-submission" / "ssl-version"
 YEAR = ("--year", "2026")
 
 
@@ -141,27 +140,3 @@ def _inside_a_session(lines: list[bytes], words: bytes) -> int:
         return next(place for place in range(begins, 0, -1) if server in lines[place] and words in lines[place])
     mark = server if words.startswith(b"disconnect") else b" " + queue_id
     return next(place for place in range(begins, len(lines)) if mark in lines[place] and words in lines[place])
-
-
-@pytest.mark.parametrize("name", ["mail.log", "mail.json.log"])
-def test_postfix_behind_dovecot(tmp_path: Path, name: str) -> None:
-    """
-    Postfix alone cannot tell how the client came to Dovecot: XCLIENT vouches for the account and for nothing else, and
-    Dovecot leaves a name of 300 characters out of it.
-    """
-    rows = rows_of(Site(tmp_path), BEHIND_DOVECOT / name)
-    truth = [entry for entry in read(BEHIND_DOVECOT / "truth.jsonl") if len(entry["account"] or "") < 300]
-    assert faults(truth, rows, {"tls_version": 0, "mechanism": 0}) == []
-    accepted = [row for row in rows if row["outcome"] == "accepted"]
-    assert len(accepted) == 256
-    assert {(row["mechanism"], row["auth_class"], row["tls_version"]) for row in accepted} == {("unknown", "unknown", "unknown")}
-
-
-def test_two_forms_of_one_log_give_the_same_rows(tmp_path: Path, state: Path) -> None:
-    (tmp_path / "text").mkdir()
-    (tmp_path / "json").mkdir()
-    text = rows_of(Site(tmp_path / "text", state), BEHIND_DOVECOT / "mail.log")
-    json = rows_of(Site(tmp_path / "json", state), BEHIND_DOVECOT / "mail.json.log")
-    assert whole_seconds(text) == whole_seconds(json)
-    both = rows_of(Site(tmp_path / "text", state), BEHIND_DOVECOT / "mail.json.log")
-    assert whole_seconds(both) == whole_seconds(text), "the same events from another file"

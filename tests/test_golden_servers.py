@@ -33,6 +33,7 @@ class Golden(NamedTuple):
 GOLDEN = (
     Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),
     Golden("opensmtpd/default", ("mail.log",), {"mechanism": 0}),
+    Golden("dovecot-submission/ssl-version", ("mail.log", "mail.json.log")),
 )
 every_log = pytest.mark.parametrize("golden", GOLDEN, ids=str)
 

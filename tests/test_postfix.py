@@ -350,8 +350,22 @@ def test_any_split_into_batches_gives_the_same_rows() -> None:
     assert read(text, ends) == whole
 
 
-def test_open_sessions_go_on_in_the_next_file_wherever_it_is_cut() -> None:
-    text = log(*session(), CONNECT, refusal("x@y.example"), end("auth=1 mail=1 rcpt=0/1"), *session(queue_id="5B1A022C8A9", version=None))
+TWO_SESSIONS = [*session(), CONNECT, refusal("x@y.example"), end("auth=1 mail=1 rcpt=0/1"), *session(queue_id="5B1A022C8A9", version=None)]
+DROPPED = [
+    CONNECT,
+    CLIENT,
+    f"{SMTPD}: lost connection after DATA (138 bytes) from {PC}",
+    f"{CLEANUP}: info: header Subject: x from {PC}; {ENVELOPE}",
+    end("ehlo=1 auth=1 mail=1 rcpt=2 data=0/1 commands=5/6"),
+    f"{CLEANUP}: message-id=<one@contoso.example>",
+    ACTIVE,
+]
+"""Of a message that nobody awaits any more, later lines under its queue id say nothing."""
+
+
+@pytest.mark.parametrize("lines", [TWO_SESSIONS, DROPPED])
+def test_open_sessions_go_on_in_the_next_file_wherever_it_is_cut(lines: list[str]) -> None:
+    text = log(*lines)
     whole = {row.identity: row for row in read(text)}
     for cut in line_ends(text):
         first, early = run(text[:cut])

@@ -8,9 +8,9 @@ transaction. All parts are values: they can be built in one process and applied 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate, compress
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ class Messages(NamedTuple):
     """Accepted messages as columns, of which nothing more will be told."""
 
     numbers: np.ndarray[Any, Any]  # of type NUMBERS
-    # Values of codes; lists that messages share, and that grow
+    # Values of codes; lists that messages share, all three or none, and that grow
     manners: list[tuple[Any, ...]]  # server, service, source, mechanism, tls_version, tls_cipher, outcome, reason
     clients: list[tuple[str | None, str | None, str | None]]  # client_ip, client_name, helo
     parties: list[tuple[str, str]]  # account, sender
@@ -52,19 +52,19 @@ class Messages(NamedTuple):
         return self._replace(numbers=self.numbers[chosen], queue_ids=queue_ids, message_ids=message_ids)
 
     @classmethod
-    def joined(cls, parts: Sequence[Messages]) -> Messages:
-        """All of them, one behind the other."""
-        numbers = np.concatenate([part.numbers for part in parts])
-        lengths = [len(part.numbers) for part in parts]
-        values: list[Any] = []
-        for code, lists in zip(("manner", "client", "party"), zip(*(part[1:4] for part in parts), strict=True), strict=True):
-            distinct = {id(known): known for known in lists}
-            places = dict(zip(distinct, accumulate(map(len, distinct.values()), initial=0), strict=False))
-            numbers[code] += np.repeat([places[id(known)] for known in lists], lengths)
-            values.append([value for known in distinct.values() for value in known] if len(distinct) > 1 else lists[0])
-        manners, clients, parties = values
-        queue_ids, message_ids = "".join(part.queue_ids for part in parts), "".join(part.message_ids for part in parts)
-        return cls(numbers, manners, clients, parties, queue_ids, message_ids)
+    def joined(cls, parts: Iterable[Messages]) -> list[Messages]:
+        """Those whose codes mean the same as one, one behind the other."""
+        alike: dict[int, list[Messages]] = {}
+        for part in parts:
+            alike.setdefault(id(part.parties), []).append(part)
+        return [
+            some[0]._replace(
+                numbers=np.concatenate([part.numbers for part in some]),
+                queue_ids="".join(part.queue_ids for part in some),
+                message_ids="".join(part.message_ids for part in some),
+            )
+            for some in alike.values()
+        ]
 
     def rows(self) -> Iterator[Submission]:
         """The same as rows."""

@@ -53,7 +53,7 @@ FILTERS = {
 }
 
 Command = Callable[..., Any]
-INGEST_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
+ENGINE_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
 COLLECTED_SELDOM = (100_000, 20, 20)  # of gc.set_threshold: reading makes many objects, and few in circles
 PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
 WIDTH = 240  # of a table that is not on a terminal
@@ -109,7 +109,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
         follow_logs(settings, reading, files, child_of)
         return
     gc.set_threshold(*COLLECTED_SELDOM)
-    store = open_for(settings, memory_limit=INGEST_MEMORY)
+    store = open_for(settings, memory_limit=ENGINE_MEMORY)
     with progress_bar("Reading") as show:
         run = Ingest(store, site_key(settings.state_path), reading, now(), show)
         try:
@@ -142,7 +142,7 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
     os.umask(0o077)
     with TemporaryDirectory(prefix="smtp-auth-report-") as folder:
         settings = load(flags | {"database": f"{folder}/doctor.duckdb"})
-        store = open_for(settings, memory_limit=INGEST_MEMORY)
+        store = open_for(settings, memory_limit=ENGINE_MEMORY)
         try:
             with progress_bar("Reading") as show:
                 run = Ingest(store, site_key(Path(folder, "state.sqlite3")), reading_of(settings, source, year), now(), show)
@@ -197,7 +197,7 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
 
         def opened() -> Store:
             held.close()
-            store = open_for(settings, memory_limit=INGEST_MEMORY)
+            store = open_for(settings, memory_limit=ENGINE_MEMORY)
             if not isinstance(store, shared.SharedStore):
                 held.enter_context(shared.sharing(store, shared.socket_of(settings.database)))
                 held.enter_context(tidying(store, int(settings.retention_days), now))
@@ -311,15 +311,29 @@ def export(since: str | None, until: str | None, form: str, output: str, **flags
 @click.confirmation_option("--yes", prompt="Erase this account from rows and sums for good?", help="Do not ask.")
 def erase(account: str, **flags: str | None) -> None:
     """Erase ACCOUNT from rows and sums. What happened until now does not come back when a log is read again."""
-    from smtp_auth_report.site_key import account_key, site_key
-
+    os.umask(0o077)
     settings = load(flags)
-    store = open_for(settings)
+
+    from smtp_auth_report.site_key import account_key, site_key
+    from smtp_auth_report.sources import SOURCES
+    from smtp_auth_report.store import rewrite
+    from smtp_auth_report.store.shared import SharedStore
+
+    store = open_for(settings, memory_limit=ENGINE_MEMORY)
+    shared = isinstance(store, SharedStore)
     try:
-        rows = store.erase(account, account_key(site_key(settings.state_path), account))
+        open_sessions = [] if shared else [kind.without(entry, account) for kind in SOURCES for entry in store.remembered(kind.name)]
+        rows = store.erase(account, account_key(site_key(settings.state_path), account), open_sessions)
     finally:
         store.close()
     click.echo(f"{rows} rows erased, with their sums", err=True)
+    if shared:
+        click.echo(
+            "Another process holds the database: run the same command once more while none does, and no trace is left in its file.",
+            err=True,
+        )
+    else:
+        rewrite(settings.database, memory_limit=ENGINE_MEMORY)
 
 
 def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:

@@ -117,9 +117,9 @@ class Names:
                 failures.append((identity, row))
             elif row.account:
                 signed_in[row.account] = None
-        if changes.messages:
-            changes.messages = [Messages.joined(changes.messages)]
-            signed_in |= dict.fromkeys(changes.messages[0].accounts())
+        changes.messages = Messages.joined(changes.messages)
+        for messages in changes.messages:
+            signed_in |= dict.fromkeys(messages.accounts())
         for account in signed_in:
             commit.account_keys[account] = key = self._hash(account)
             if account.casefold() not in self._accounts:

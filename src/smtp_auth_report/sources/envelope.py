@@ -43,7 +43,7 @@ _STAMP = (
 SYSLOG = re.compile(
     rb"(?:<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") "
     rb"(?:(?:INFO|WARNING|ERROR|NOTICE|DEBUG|CRITICAL) +)?"
-    rb"(?P<origin>(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:[^\s\[\]]+ (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
+    rb"(?P<origin>(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:[^\s\[\]]*[^\s\[\]:] (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
     rb"[^\s\[\]:]+(?:\[\d+)?)\]?: "
     rb"(?P<text>.*)$",
     re.DOTALL,

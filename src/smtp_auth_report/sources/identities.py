@@ -4,6 +4,7 @@ What makes two readings of one event the same row, for one host and one kind of 
     identities = Identities("mail.contoso.example", b"postfix", b"smtpd")
     identities.message_identity(b"1493522C8A9", opened)                    a message, by its queue id
     identities.line_identity("auth_failed", "701", time, b"192.0.2.1")     a row without one, by its line
+    relayed_identity(b"1493522C8A9", decided, front=True)                  a message that two servers of the site tell of
 
 Only the first label of a host's name counts, so that a log by syslog and a log by the journal tell of the same rows.
 Equal lines of one second are told apart by their number.
@@ -56,6 +57,17 @@ class Identities:
     def recall(self, seen: Iterable[tuple[str, int]]) -> None:
         """Go on where `seen` was."""
         self._seen = {base64.b64decode(text): number for text, number in seen}
+
+
+def relayed_identity(queue_id: bytes, decided: int, *, front: bool) -> Identity:
+    """
+    Of a message that a server in front took from the client, and the server behind it queued: both tell of it, perhaps in
+    logs of their own, perhaps on hosts of their own. What both know is the queue id, and when it was taken: its content may
+    have come for minutes. They never name the same microsecond, so that neither row replaces the other before the store has
+    put them together.
+    """
+    key = int.from_bytes(blake2b(b"relayed\0" + queue_id, digest_size=8).digest(), "big")
+    return Identity(key, decided & ~1 | front)
 
 
 def _second(seen: bytes) -> int:

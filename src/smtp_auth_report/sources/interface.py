@@ -75,6 +75,11 @@ class Source(Protocol):
         """Whether a program of this name, in a syslog, is its server's."""
 
     @staticmethod
+    def begins(_tag: str) -> bytes:
+        """What every line of this program begins with that can matter, up to 16 bytes; "" where there are no such words."""
+        return b""
+
+    @staticmethod
     def forms(_lines: Sequence[bytes], /) -> bool:
         """Whether these first lines of a file are in a form of its server's own, and not a syslog's."""
         return False
@@ -110,3 +115,7 @@ class Source(Protocol):
 
     def remember(self) -> list[Remembered]:
         """What the next file needs to know."""
+
+    @staticmethod
+    def without(remembered: Remembered, account: str) -> Remembered:
+        """What was remembered, but for sessions in which this account signed in, or was named."""

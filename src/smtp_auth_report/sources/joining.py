@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
@@ -338,9 +338,13 @@ class SessionSource(Source):
             recalled, newest = self._recalled.get(name), self.log.newest.get(name, 0)
             if recalled is None or newest >= recalled.newest:
                 sessions = [self.dump(session) for session in self.sessions.values() if session.host == name]
-                content = {"seen": host.seen(), "sessions": sessions}
+                content = {"seen": host.seen(), "sessions": sessions, **self.kept(name)}
                 kept.append(Remembered(self.name, name, newest, json.dumps(content, separators=(",", ":"))))
         return kept
+
+    def kept(self, _host: str) -> dict[str, Any]:
+        """What else of a host is remembered, as JSON can hold it."""
+        return {}
 
     def dump(self, session: Session) -> dict[str, Any]:
         """A session as JSON can hold it. Names that failed to sign in may be passwords, and are not kept."""
@@ -349,13 +353,38 @@ class SessionSource(Source):
             failure["account"] = None
         return content
 
+    @staticmethod
+    def without(remembered: Remembered, account: str) -> Remembered:
+        """See `Source`."""
+        content, name = json.loads(remembered.sessions), account.casefold()
+        for each, kept in content.items():
+            if isinstance(kept, list):  # of sessions, open or ended
+                content[each] = [session for session in kept if name not in _texts(session)]
+        return remembered._replace(sessions=json.dumps(content, separators=(",", ":")))
+
     def _load(self, host: Identities, content: dict[str, Any]) -> None:
         host.recall(content["seen"].items())
         for entry in content["sessions"]:
-            messages = [Message(**message) for message in entry.pop("messages")]
-            failures = [Failure(**failure) for failure in entry.pop("failures")]
-            session = Session(**entry, messages=messages, failures=failures)
+            session = self.load(entry)
             self.sessions[session.host, session.key] = session
+
+    @staticmethod
+    def load(entry: dict[str, Any]) -> Session:
+        """A session that was dumped."""
+        messages = [Message(**message) for message in entry.pop("messages")]
+        failures = [Failure(**failure) for failure in entry.pop("failures")]
+        return Session(**entry, messages=messages, failures=failures)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in what JSON can hold, case-folded."""
+    if isinstance(value, str):
+        yield value.casefold()
+    elif isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 @lru_cache(maxsize=65_536)

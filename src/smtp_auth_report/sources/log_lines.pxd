@@ -40,6 +40,8 @@ cdef struct Prefix:
     int32_t instance        # of one host and instance of Postfix
     int32_t host
     int8_t pid
+    int8_t first_size
+    char first[16]          # a text that begins so is to be read, whatever the kind
     uint64_t hash
 
 

@@ -10,7 +10,10 @@ A batch of log lines, looked at as bytes, by compiled code: where each begins, i
 How lines begin is learned from the log: `learn` is asked about the first line behind each new beginning, and answers what
 wrote it. All other lines that begin so are never made into objects.
 
-    learn(line) -> (length of the stamp, what stands from there to pid or text, whether that is a pid, kind, group, instance, host)
+    learn(line) -> (
+        length of the stamp, what stands from there to pid or text, whether that is a pid, kind, group, instance, host,
+        what a text begins with that is to be read whatever the kind, "" where none is
+    )
                    STRANGE, where this line is to be read as it stands
                    ODD, where the whole batch is to be read line by line
 
@@ -23,7 +26,7 @@ What goes wrong
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memchr, memcmp, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from smtp_auth_report.sources.log_bytes cimport begins, digit, hashed
 
@@ -167,7 +170,7 @@ cdef class LogLines:
             line.raw = <int32_t>(stop - self._bytes)
             stop += 3
         line.text = <int32_t>(stop - self._bytes)
-        line.kind = prefix.kind
+        line.kind = KEPT if prefix.first_size and begins(stop, end, prefix.first, prefix.first_size) else prefix.kind
         return True
 
     cdef int32_t _known(self, const char *at, int32_t size, int32_t blank) noexcept nogil:
@@ -198,13 +201,15 @@ cdef class LogLines:
             return found
         if self._prefix_count == PREFIXES:
             return ODD
-        blank, learned, pid, kind, group, instance, host = found
+        blank, learned, pid, kind, group, instance, host, first = found
         prefix = &self._prefixes[self._prefix_count]
         prefix.offset = PyBytes_GET_SIZE(self._prefix_bytes)
         prefix.size = len(learned)
         prefix.blank = blank
         prefix.pid = pid
         prefix.kind, prefix.group, prefix.instance, prefix.host = kind, group, instance, host
+        prefix.first_size = min(len(first), sizeof(prefix.first))
+        memcpy(prefix.first, PyBytes_AS_STRING(first), prefix.first_size)
         prefix.hash = hashed(PyBytes_AS_STRING(learned), prefix.size) ^ <uint64_t>prefix.blank
         self._prefix_bytes += learned
         self._known_bytes = PyBytes_AS_STRING(self._prefix_bytes)

@@ -65,6 +65,8 @@ class LogReader:
         self._formed = False  # its form is known
         self._envelope = Envelope()
         self._owners: dict[bytes, Source | None] = {}  # by how the envelope writes the origin
+        self._turn: Source | None = None  # whose lines wait to be read
+        self._waiting: list[Parts] = []
         self._previous: Parts | None = None  # the line before
         self._month = b""  # first letters of its stamp: every month is told to the clock, so that no year is missed
         self._swept = 0
@@ -213,34 +215,35 @@ class LogReader:
         return all(isinstance(raw, tuple) and owners.get(raw[0]) is source for raw in {line[1:2] for line in lines})
 
     def _hand_out(self, lines: Sequence[bytes | Parts]) -> None:
-        """Give each line to the source whose program wrote it; each source reads its own in their order."""
+        """Give each line to the source whose program wrote it, all in their order: one server may tell of another's mail."""
         split, owners = self._envelope.split, self._owners
-        waiting: dict[Source, list[Parts]] = {source: [] for source in self.sources}
         for line in lines:
             parts = line if isinstance(line, tuple) else split(line)
             if parts is None:
                 assert isinstance(line, bytes)
-                self._strange(line, waiting)
+                self._strange(line)
                 continue
             stamp, raw, _ = parts
             if stamp[:3] != self._month:
-                self._flush(waiting)
+                self._flush()
                 self._month = stamp[:3]
                 self.log.clock.at(stamp)
             owner = owners[raw] if raw in owners else self._owner(raw)
             if owner is not None:
-                waiting[owner].append(parts)
-            elif self._says(parts, waiting):
+                if owner is not self._turn:
+                    self._flush()
+                    self._turn = owner
+                self._waiting.append(parts)
+            elif self._says(parts):
                 continue
             self._previous = parts
-        self._flush(waiting)
+        self._flush()
 
-    @staticmethod
-    def _flush(waiting: dict[Source, list[Parts]]) -> None:
-        for source, lines in waiting.items():
-            if lines:
-                source.read(lines)
-                lines.clear()
+    def _flush(self) -> None:
+        """Lines in a row of one source are read at once."""
+        if self._turn is not None and self._waiting:
+            self._turn.read(self._waiting)
+            self._waiting.clear()
 
     def _owner(self, raw: bytes) -> Source | None:
         where = origin(raw)
@@ -248,16 +251,16 @@ class LogReader:
         self._owners[raw] = found
         return found
 
-    def _owned_elsewhere(self, tag: str) -> bool:
-        """Whether a program is of a server, and not of Postfix."""
-        return any(source is not self._sifting and source.owns(tag) for source in self.sources)
+    def _owned_elsewhere(self, tag: str) -> bytes | None:
+        """With which words lines of a program begin that matter to a server other than Postfix; None where none do."""
+        return next((source.begins(tag) for source in self.sources if source is not self._sifting and source.owns(tag)), None)
 
-    def _says(self, parts: Parts, waiting: dict[Source, list[Parts]]) -> bool:
+    def _says(self, parts: Parts) -> bool:
         """What the logging daemons say of lines: that one was repeated (then True), or that some were dropped."""
         stamp, raw, message = parts
         repeated = SAYS_REPEATED.match(message)
         if repeated:
-            self._repeat(int(repeated[1]), waiting)
+            self._repeat(int(repeated[1]))
             return True
         lost = LOST.match(message)
         if lost:
@@ -268,10 +271,10 @@ class LogReader:
     def _host(self, where: Origin | None) -> str:
         return (where.host if where else None) or self.log.options.server
 
-    def _strange(self, line: bytes, waiting: dict[Source, list[Parts]]) -> None:
+    def _strange(self, line: bytes) -> None:
         repeated = LAST_REPEATED.match(line)
         if repeated:
-            self._repeat(int(repeated[1]), waiting)
+            self._repeat(int(repeated[1]))
         elif SIGN_IN.search(line):
             self._unread("stamp, host or program not understood", line)
 
@@ -280,10 +283,10 @@ class LogReader:
         kind = next(iter(self.recognised or self.sources)).name
         self.log.unread(kind, self.log.options.server, before or self.log.latest(), reason, line)
 
-    def _repeat(self, times: int, waiting: dict[Source, list[Parts]]) -> None:
+    def _repeat(self, times: int) -> None:
         owner = self._owners.get(self._previous[1]) if self._previous else None
         if owner is not None and self._previous is not None:
-            self._flush(waiting)
+            self._flush()
             owner.repeat(self._previous, times)
 
     def _end_of_batch(self, end: Sequence[bytes | Parts]) -> None:

@@ -11,10 +11,15 @@ Sources read one and the same log in turns, so time that one of them saw pass ha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from smtp_auth_report.changes import Changes, Gap, Unread
 from smtp_auth_report.sources.interface import Options
 from smtp_auth_report.sources.masking import masked
 from smtp_auth_report.sources.stamps import Clock
+from smtp_auth_report.submission import Identity
+
+RELAYED = 5_000
 
 
 class Logbook:
@@ -26,6 +31,9 @@ class Logbook:
         self.changes = Changes()
         self.about = 0  # lines so far that were about submission
         self.newest: dict[str, int] = {}  # host -> time of its newest line that was about submission
+        self.relayed: dict[bytes, int] = {}  # queue id -> when the server in front heard of it; the newest
+        self.vouched: Callable[[int, str | None, str | None, Identity | None], None] = lambda *_: None
+        """The server behind tells the one in front: time, account, client, and the message begun; None where it was refused."""
 
     def time(self, host: str, stamp: bytes) -> int:
         """Time of a line, microseconds UTC."""
@@ -48,3 +56,9 @@ class Logbook:
     def gap(self, host: str, time: int, lost: int | None) -> None:
         """Report lines that the log itself says were dropped."""
         self.changes.gaps.append(Gap(host, time, "rate_limit", lost))
+
+    def relay(self, queue_id: bytes, time: int) -> None:
+        """The server in front heard that its message was queued so."""
+        self.relayed[queue_id] = time
+        if len(self.relayed) > 2 * RELAYED:
+            self.relayed = dict(list(self.relayed.items())[RELAYED:])

@@ -32,6 +32,7 @@ from smtp_auth_report.sources.envelope import SOLARIS, Parts, origin
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_join import Join
+from smtp_auth_report.sources.postfix_rows import accounts
 from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Sieve, Sifted
 from smtp_auth_report.submission import Submission
@@ -137,8 +138,8 @@ class PostfixSource(Source):
         for entry in self._recalled.values():
             self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
 
-    def look(self, batch: bytes, owned: Callable[[str], bool]) -> Scan | None:
-        """What can be told of a batch by its bytes. Lines of programs that are `owned` by another source are kept for it."""
+    def look(self, batch: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+        """What can be told of a batch by its bytes. Lines of programs that are another source's are kept for it (see sieve)."""
         if len(batch) >= WORTH_SIFTING:
             return self._sieve.look(batch, owned)
         self._sieve.forget()
@@ -209,6 +210,15 @@ class PostfixSource(Source):
                 now_open = {process.key: session for process, session in self._serving() if process.server is server}
                 kept.append(Remembered(self.name, host, server.newest, json.dumps(server.dump(now_open), separators=(",", ":"))))
         return kept
+
+    @staticmethod
+    def without(remembered: Remembered, account: str) -> Remembered:
+        """See `Source`."""
+        server = Server.load(remembered.server, remembered.newest, json.loads(remembered.sessions))
+        name = account.casefold()
+        sender = b"from=<%b>" % name.encode("utf-8", "surrogateescape")
+        server.forget(lambda session: name in accounts(session), lambda line: sender in line.lower())
+        return remembered._replace(sessions=json.dumps(server.dump({}), separators=(",", ":")))
 
     def _serving(self) -> list[tuple[Process, Session]]:
         return [(process, process.session) for process in self._by_key.values() if process.session is not None]

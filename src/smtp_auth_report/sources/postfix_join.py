@@ -17,14 +17,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from smtp_auth_report.moments import DAY
+from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources import postfix_rows as rows
+from smtp_auth_report.sources.identities import relayed_identity
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_sessions import WAITING, Door, Message, Process, Server, Session
-from smtp_auth_report.submission import Submission
+from smtp_auth_report.submission import Identity, Submission
 
 REPEATS = 10_000
+SAME = 2 * SECOND  # stamps of one event may differ so much
 ACTIVE_KEPT = 2_000
 # message repeated 3 times: [ warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6]
 REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
@@ -189,6 +191,12 @@ class Join:
         self.reused(process, stamp, message, queue_id)
         server.own(queue_id)
         self._await(server, mail)
+        if session.proxied:
+            self._tell_front(mail.opened, mail.account, mail.client, server.message_identity(queue_id, mail.opened))
+
+    def _tell_front(self, time: int, account: bytes | None, client: bytes, begun: Identity | None) -> None:
+        """A server in front may be in the same log, and needs to know what it does not log itself."""
+        self.log.vouched(time, lines.text(account), lines.address(client), begun)
 
     def _sign_in(self, session: Session, found: re.Match[bytes], time: int) -> None:
         session.interesting = session.authenticated = True
@@ -242,13 +250,22 @@ class Join:
     def _take(self, server: Server, mail: Message) -> None:
         """The message is accepted: its row can be seen from now on."""
         session = mail.session
+        row = self._accepted(server, mail)
         if session.no_mail is not None:
-            if session.no_mail != server.message_identity(mail.queue_id, mail.opened):
+            if session.no_mail != row.identity:
                 self.log.changes.withdraw(session.no_mail)
             session.no_mail = None
-        self._put(mail, rows.accepted(server, mail))
+        self._put(mail, row)
         if session.ended is not None:
             self.settle(server, session)
+
+    def _accepted(self, server: Server, mail: Message) -> Submission:
+        """Its row. What a server in front handed on, that one tells of too; it may hear of it before the queue manager does."""
+        if mail.session.proxied and mail.identity is None and mail.accepted is not None:
+            heard = self.log.relayed.pop(mail.queue_id, 0)
+            decided = heard if mail.opened <= heard <= mail.accepted + SAME else mail.accepted
+            mail.identity = relayed_identity(mail.queue_id, decided, front=False)
+        return rows.accepted(server, mail)
 
     def message_id(self, process: Process, _stamp: bytes, message: bytes, queue_id: bytes) -> None:
         mail = process.server.pending.get(queue_id)
@@ -309,10 +326,14 @@ class Join:
             return
         session = self._session(process)
         session.refusals.append((stamp, message, len(session.messages)))
-        if not session.interesting and (b"sasl_username=" in message or b"not owned by user" in message):
+        if session.proxied:
+            self._tell_front(self.time(process.server, stamp), session.account, session.client, None)
+        elif not session.interesting and (b"sasl_username=" in message or b"not owned by user" in message):
             found = lines.REFUSAL.fullmatch(message)
             user = rows.refused_user(found["text"]) if found else None
             session.interesting = session.authenticated = user is not None
+            if found and found["ip"] and user is not None:
+                self._tell_front(self.time(process.server, stamp), user, found["ip"], None)
 
     def _read_refusals(self, server: Server, session: Session) -> None:
         """Most sessions with refusals are strangers on port 25: only those that signed in are read."""
@@ -430,7 +451,7 @@ class Join:
         for mail in session.messages:
             if mail.accepted is not None:
                 if mail.given is None or session.tls is None or (mail.given.helo is None and session.helo is not None):
-                    self._put(mail, rows.accepted(server, mail))
+                    self._put(mail, self._accepted(server, mail))
             elif mail.refused is not None and mail.queue_id:
                 self._put(mail, rows.refused_message(server, mail))
         self._give_others(server, session)

@@ -141,11 +141,13 @@ _HANDSHAKES = (
     (b"connection reset", "connection_lost"),
     (b"timed out", "timeout"),
 )
+HANDSHAKE_REASONS = frozenset({reason for _, reason in _HANDSHAKES} | {"handshake_failed"})
 REASONS = tuple(
     sorted(
-        {reason for table in (_FAILURES, _HANDSHAKES) for _, reason in table}
+        {reason for _, reason in _FAILURES}
         | {reason for _, reason in _REFUSALS}
-        | {"aborted", "bad_credentials", "content_refused", "deferred", "refused", "handshake_failed"}
+        | {"aborted", "bad_credentials", "content_refused", "deferred", "refused"}
+        | HANDSHAKE_REASONS
     )
 )
 """Every value of `Submission.reason` that this source gives."""

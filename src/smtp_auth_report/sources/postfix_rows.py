@@ -158,6 +158,14 @@ def _standalone(session: Session, transactions: list[_Transaction]) -> list[_Tra
     return sorted(at_mail + chosen, key=lambda t: t.time)
 
 
+def accounts(session: Session) -> set[str]:
+    """Case-folded names that signed in, or that a refusal names."""
+    said = [*(line for _, line, _ in session.refusals), *(line for _, line, _, _ in session.refused)]
+    named = (refused_user(refusal["text"]) for refusal in map(lines.REFUSAL.fullmatch, said) if refusal)
+    found = map(lines.text, (session.account, *(message.account for message in session.messages), *named))
+    return {name.casefold() for name in found if name is not None}
+
+
 def refused_user(text: bytes) -> bytes | None:
     """The account that Postfix names in a refusal, where no other text can be mistaken for it."""
     owner = lines.NOT_OWNED.fullmatch(text)
@@ -176,7 +184,7 @@ def _message_row(server: Server, message: Message, outcome: Outcome, time: int, 
     session = message.session
     version, cipher = session.version_for(message.client)
     identity = message.identity or server.message_identity(message.queue_id, message.opened)
-    helo = None if session.proxied else message.helo or session.helo
+    helo = None if session.speaks_for_another(message.client) else message.helo or session.helo
     return Submission(
         key=identity.key,
         opened=identity.opened,
@@ -185,7 +193,7 @@ def _message_row(server: Server, message: Message, outcome: Outcome, time: int, 
         service=session.door.tag.service.value,
         source=SOURCE,
         client_ip=lines.address(message.client),
-        client_name=lines.client_name(message.name),
+        client_name=lines.client_name(session.name_of(message.client, message.name)),
         helo=lines.text(helo),
         account=lines.text(message.account),
         account_key=None,
@@ -212,8 +220,8 @@ def _session_row(server: Server, session: Session, identity: Identity, outcome: 
         service=session.door.tag.service.value,
         source=SOURCE,
         client_ip=lines.address(session.client),
-        client_name=lines.client_name(session.name),
-        helo=None if session.proxied else lines.text(session.helo),
+        client_name=lines.client_name(session.name_of(session.client, session.name)),
+        helo=None if session.speaks_for_another(session.client) else lines.text(session.helo),
         account=lines.text(session.account),
         account_key=None,
         mechanism=lines.mechanism(session.mechanism),

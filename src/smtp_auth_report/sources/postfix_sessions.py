@@ -15,7 +15,7 @@ straddles two files goes on in the next.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from smtp_auth_report.sources import postfix_lines as lines
@@ -56,7 +56,7 @@ class Message:
     sized: bool = False  # the queue manager's line was seen
     message_id: bytes | None = None
     given: Submission | None = None  # the row as it was last given
-    identity: Identity | None = None  # where the filter's answer told no queue id
+    identity: Identity | None = None  # where a filter's answer told no queue id, or a server in front tells of it too
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -94,7 +94,7 @@ class Session:
 
     def version_for(self, client: bytes) -> tuple[Tls, str | None]:
         """Version and cipher of TLS between this client and the server, as far as it is known now."""
-        if self.proxied or self._speaks_for_another(client):
+        if self.speaks_for_another(client):
             return Tls.UNKNOWN, None
         found = lines.tls(self.tls) if self.tls is not None else None
         if found:
@@ -105,14 +105,19 @@ class Session:
             return Tls.UNVERSIONED, None
         return (Tls.NONE, None) if self.proves_cleartext and self.door.starttls else (Tls.UNKNOWN, None)
 
-    def _speaks_for_another(self, client: bytes) -> bool:
+    def speaks_for_another(self, client: bytes) -> bool:
         """A proxy gave another address than its own (XCLIENT): what the client itself spoke is not in this log."""
-        if (self.counts or {}).get(b"xclient", (0, 0))[0]:
+        if self.proxied or (self.counts or {}).get(b"xclient", (0, 0))[0]:
             return True
         if self.opening.endswith(b"[%b]" % client):
             return False
         found = lines.CONNECT.fullmatch(self.opening)
         return found is not None and lines.address(found["ip"]) != lines.address(client)
+
+    def name_of(self, client: bytes, name: bytes) -> bytes:
+        """Reverse name of a client; a proxy that gives an address alone leaves its own name standing."""
+        proxys_own = self.opening.startswith(b"connect from %b[" % name) and not self.opening.endswith(b"[%b]" % client)
+        return b"" if proxys_own and self.speaks_for_another(client) else name
 
     @property
     def starttls_worked(self) -> bool:
@@ -188,10 +193,18 @@ class Server(Identities):
             "recent": [_to_json(queue_id) for queue_id in list(self.recent)[-REMEMBERED_IDS:]],
             "seen": self.seen(),
             "sessions": [
-                {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session)}
+                {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session, self.pending)}
                 for key, session in self._live(serving)
             ],
         }
+
+    def forget(self, gone: Callable[[Session], bool], gone_line: Callable[[bytes], bool]) -> None:
+        """Of a server that was just loaded, keep nothing of these sessions, and of these lines of the queue manager."""
+        self.active = {queue_id: line for queue_id, line in self.active.items() if not gone_line(line)}
+        self.open = {key: session for key, session in self.open.items() if not gone(session)}
+        self.lingering = {key: session for key, session in self.lingering.items() if not gone(session)}
+        for door in self.doors.values():
+            door.waiting = [session for session in door.waiting if not gone(session)]
 
     @classmethod
     def load(cls, host: str, newest: int, content: dict[str, Any]) -> Server:
@@ -208,14 +221,14 @@ class Server(Identities):
         server.recent = dict.fromkeys(_from_json(queue_id) for queue_id in content["recent"])
         server.recall(content["seen"].items())
         for entry in content["sessions"]:
-            session = _load(server.doors[entry["tag"]], entry)
+            session, awaited = _load(server.doors[entry["tag"]], entry)
             if entry["key"]:
                 server.open[entry["key"]] = session
             else:
                 server.lingering[id(session)] = session
             if entry["waiting"]:
                 session.door.waiting.append(session)
-            server.pending |= {m.queue_id: m for m in session.messages if m.queue_id and m.refused is None and not m.sized}
+            server.pending |= {message.queue_id: message for message in awaited}
         return server
 
 
@@ -238,7 +251,7 @@ _SESSION = tuple("whole opening ended last client name account mechanism authent
 _MESSAGE = tuple("queue_id opened client name account mechanism sender size recipients helo accepted held sized message_id".split())
 
 
-def _dump(session: Session) -> dict[str, Any]:
+def _dump(session: Session, pending: Mapping[bytes, Message]) -> dict[str, Any]:
     return {
         "pid": session.pid,
         "session": [_to_json(getattr(session, name)) for name in _SESSION],
@@ -248,7 +261,10 @@ def _dump(session: Session) -> dict[str, Any]:
         "failures": [[time, _to_json(_nameless(line)), identity] for time, line, identity in session.failures],
         "refusals": [[_to_json(stamp), _to_json(line), before] for stamp, line, before in session.refusals],
         "refused": [[time, _to_json(line), identity, before] for time, line, identity, before in session.refused],
-        "messages": [[*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused] for m in session.messages],
+        "messages": [
+            [*(_to_json(getattr(m, name)) for name in _MESSAGE), m.refused, pending.get(m.queue_id) is m, m.identity]
+            for m in session.messages
+        ],
     }
 
 
@@ -257,7 +273,8 @@ def _nameless(line: bytes) -> bytes:
     return line.partition(b", sasl_username=")[0]
 
 
-def _load(door: Door, entry: dict[str, Any]) -> Session:
+def _load(door: Door, entry: dict[str, Any]) -> tuple[Session, list[Message]]:
+    """A session, and those of its messages that the queue manager may still take."""
     session = Session(door, entry["pid"])
     session.given_early = True
     for name, value in zip(_SESSION, entry["session"], strict=True):
@@ -271,13 +288,18 @@ def _load(door: Door, entry: dict[str, Any]) -> Session:
     session.failures = [(time, _from_json(line), Identity(*identity)) for time, line, identity in entry["failures"]]
     session.refusals = [(_from_json(stamp), _from_json(line), before) for stamp, line, before in entry["refusals"]]
     session.refused = [(time, _from_json(line), Identity(*identity), before) for time, line, identity, before in entry["refused"]]
+    awaited = []
     for values in entry["messages"]:
         message = Message(session)
         for name, value in zip(_MESSAGE, values, strict=False):
             setattr(message, name, _from_json(value))
-        message.refused = values[-1] and tuple(values[-1])
+        more: list[Any] = values[len(_MESSAGE) :]
+        refused, is_awaited, identity = more + [None, True, None][len(more) :]  # earlier versions kept fewer
+        message.refused, message.identity = refused and tuple(refused), identity and Identity(*identity)
         session.messages.append(message)
-    return session
+        if is_awaited:
+            awaited.append(message)
+    return session, awaited
 
 
 def _to_json(value: Any) -> Any:

@@ -73,7 +73,7 @@ class Sieve:
     ) -> None:
         self._shows_starttls = shows_starttls  # whether this host's tag is known not to be wrapper mode
         self.recognised = 0  # beginnings of lines that are Postfix's
-        self._owned: Callable[[str], bool] = lambda _tag: False
+        self._owned: Callable[[str], bytes | None] = lambda _tag: None
         self._scans: list[Scan] = []  # that looks next, and that looked last
         self._groups: dict[tuple[str | None, str], int] = {}
         self._hosts: dict[str | None, int] = {}
@@ -88,8 +88,11 @@ class Sieve:
         if self._scans:
             self._processes.forget()
 
-    def look(self, content: bytes, owned: Callable[[str], bool]) -> Scan | None:
-        """Find the lines and sessions of a batch; those of programs that are `owned` by another source are kept."""
+    def look(self, content: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+        """
+        Find the lines and sessions of a batch. Of programs that are another source's, those are kept whose text begins as
+        `owned` says; of a program that is no source's, it says None.
+        """
         if not self._scans:
             return None
         self._owned = owned
@@ -109,8 +112,11 @@ class Sieve:
             self._whole(batch, groups)
         return Sifted(batch.kept(), batch.last(END), batch.total, tls)
 
-    def _learn(self, known: set[tuple[int, bytes]], line: bytes) -> tuple[int, bytes, bool, int, int, int, int] | int:
-        """How a line begins as none before it did: length of its stamp, what stands from there to pid or text, who wrote it."""
+    def _learn(self, known: set[tuple[int, bytes]], line: bytes) -> tuple[int, bytes, bool, int, int, int, int, bytes] | int:
+        """
+        How a line begins as none before it did: length of its stamp, what stands from there to pid or text, who wrote it, and
+        with which words of his it matters to another source.
+        """
         parts = Envelope().split(line)
         if parts is None:
             return ODD if b"postfix" in line else STRANGE
@@ -131,8 +137,9 @@ class Sieve:
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
         host = self._hosts.setdefault(name[0], len(self._hosts))
-        kind = KEPT if tag is None and self._owned(where.tag) else _kind(tag, pid=pid)
-        return blank, text, pid, kind, group, instance, host
+        first = self._owned(where.tag) if tag is None else None
+        kind = KEPT if first == b"" else _kind(tag, pid=pid)
+        return blank, text, pid, kind, group, instance, host, first or b""
 
 
 def _kind(tag: lines.Tag | None, *, pid: bool) -> int:

@@ -3,6 +3,8 @@ Where submissions are kept: one engine for each kind of database name.
 
     store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain)
 
+    rewrite(settings.database, memory_limit="200MB")      while nobody has it open
+
 A path is a DuckDB file.
 
 What goes wrong
@@ -17,7 +19,7 @@ from smtp_auth_report.errors import StoreError
 from smtp_auth_report.moments import now
 from smtp_auth_report.store.interface import Store
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "rewrite"]
 
 
 def open_store(
@@ -46,3 +48,10 @@ def open_store(
         clock=clock,
         memory_limit=memory_limit,
     )
+
+
+def rewrite(database: str, *, memory_limit: str) -> None:
+    """Write a database anew, so that nothing of what was deleted from it is left. Nobody may have it open."""
+    from smtp_auth_report.store import duckdb_opening  # noqa: PLC0415 (as above)
+
+    duckdb_opening.rewrite(database, memory_limit=memory_limit)

@@ -20,7 +20,7 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -117,26 +117,45 @@ class Numbers:
 class Spelled:
     """Numbers of values as logs spell them, remembered from commit to commit."""
 
-    def __init__(self, numbers: Numbers, normal: Callable[..., Values]) -> None:
+    def __init__(self, numbers: Numbers, normal: Callable[[Sequence[Values]], Sequence[Values]]) -> None:
         self._numbers = numbers
         self._normal = normal
         self._known: dict[Values, int] = {}
+        self._of_codes: tuple[list[Any], np.ndarray[Any, Any]] = [], np.zeros(0, dtype=np.int32)
 
     def of(self, spelled: Sequence[Values]) -> np.ndarray[Any, Any]:
         """A number for each, in their order."""
         if len(self._known) > REMEMBERED:
             self._known.clear()
-        found = list(map(self._known.get, spelled))
-        if None in found:
-            self._learn(dict.fromkeys(values for values, number in zip(spelled, found, strict=True) if number is None))
-            found = list(map(self._known.get, spelled))
-        return np.array(found, dtype=np.int32)
+        fresh = dict.fromkeys(values for values in spelled if values not in self._known)
+        if fresh:
+            self._known.update(zip(fresh, self._learn(list(fresh)), strict=True))
+        return np.array(list(map(self._known.__getitem__, spelled)), dtype=np.int32)
 
-    def _learn(self, spelled: Iterable[Values]) -> None:
-        normal = {values: self._normal(*values) for values in spelled}
-        distinct = list(dict.fromkeys(normal.values()))
+    def of_codes(self, codes: np.ndarray[Any, Any], values: list[Any], spell: Callable[..., Values] | None) -> np.ndarray[Any, Any]:
+        """
+        A number for each code, whose value stands in this list, which may grow from one call to the next. `spell` makes of
+        it what `of` takes.
+        """
+        last, known = self._of_codes
+        if last is not values:
+            known = np.zeros(0, dtype=np.int32)
+        if len(known) < len(values):
+            known = np.concatenate((known, np.zeros(len(values), dtype=np.int32)))
+        self._of_codes = values, known
+        found: np.ndarray[Any, Any] = known[codes]
+        if not found.all():
+            fresh = np.unique(codes[found == 0])
+            spelled = [values[code] for code in fresh.tolist()]
+            known[fresh] = self._learn([spell(*value) for value in spelled] if spell else spelled)
+            found = known[codes]
+        return found
+
+    def _learn(self, spelled: Sequence[Values]) -> list[int]:
+        normal = self._normal(spelled)
+        distinct = list(dict.fromkeys(normal))
         numbers = dict(zip(distinct, self._numbers.of(distinct), strict=True))
-        self._known.update((values, numbers[stored]) for values, stored in normal.items())
+        return [numbers[values] for values in normal]
 
     def drop(self, gone: Callable[[Values], bool]) -> None:
         """Look these up anew next time."""
@@ -146,4 +165,5 @@ class Spelled:
     def forget(self) -> None:
         """Look all up anew: a transaction was rolled back, or values were deleted."""
         self._known.clear()
+        self._of_codes = [], np.zeros(0, dtype=np.int32)
         self._numbers.forget()

@@ -130,9 +130,9 @@ class DuckStore:
         with self._writing, explained(self._database):
             return self._writer.expire(before)
 
-    def erase(self, account: str, key: str) -> int:
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
         with self._writing, explained(self._database):
-            return self._writer.erase(account, key)
+            return self._writer.erase(account, key, remembered)
 
     def seal(self) -> None:
         more = True

@@ -14,15 +14,16 @@ names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import duckdb
 import numpy as np
 
-from smtp_auth_report.changes import Messages
+from smtp_auth_report.changes import Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_told as told
+from smtp_auth_report.store.duckdb_notes import write_remembered
 from smtp_auth_report.store.local_time import day_start
 from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS
 from smtp_auth_report.submission import Submission
@@ -74,8 +75,9 @@ def expired_before(run: Execute) -> int:
     return int(found[0]) if found else 0
 
 
-def erase(run: Execute, account: str, key: str, now: int) -> int:
+def erase(run: Execute, account: str, key: str, now: int, remembered: Iterable[Remembered]) -> int:
     """Delete the rows and sums of an account, failed attempts with its name among them; how many rows."""
+    write_remembered(run, remembered)
     folded = account.casefold()
     numbers = [row[0] for row in run("SELECT id FROM subjects WHERE account = ? OR account_key = ?", [folded, key]).fetchall()]
     rows = 0

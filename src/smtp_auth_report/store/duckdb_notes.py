@@ -31,8 +31,7 @@ def write_notes(run: Execute, commit: Commit, now: int) -> None:
     """Everything of a commit that is not a row."""
     for position in commit.positions:
         run("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", _row(position))
-    for remembered in commit.remembered:
-        run("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?, ?)", _row(remembered))
+    write_remembered(run, commit.remembered)
     for gap in commit.changes.gaps:
         run("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?, ?)", _row(gap))
     if commit.changes.unread:
@@ -44,6 +43,12 @@ def write_notes(run: Execute, commit: Commit, now: int) -> None:
     if commit.learned:
         run("DELETE FROM withheld WHERE account_key IN (SELECT unnest(?))", [list(commit.learned)])
     _write_progress(run, commit, now)
+
+
+def write_remembered(run: Execute, remembered: Iterable[Remembered]) -> None:
+    """Instead of what was remembered before."""
+    for entry in remembered:
+        run("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?, ?)", _row(entry))
 
 
 def _row(values: Iterable[Any]) -> list[Any]:

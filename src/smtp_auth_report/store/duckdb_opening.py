@@ -3,6 +3,7 @@ Opening a DuckDB file: its place, its lock, its version.
 
     connection = connect(path, read_only=False)
     migrate(connection, path, read_only=False)
+    rewrite(path, memory_limit="200MB")             while nobody has it open
 
 A migration is a numbered file of SQL. Each is applied in a transaction together with its record in the table
 `migrations`, so a database is never between two versions.
@@ -14,6 +15,7 @@ What goes wrong
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from smtp_auth_report.store.duckdb_errors import explained, explanation
 CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is ever fetched from the network
     "autoload_known_extensions": False,
-    "checkpoint_threshold": "32MB",  # of log, before the file itself is rewritten: two commits of a bulk load
+    "checkpoint_threshold": "64MB",  # of log, before the file itself is rewritten: some commits of a bulk load
     "storage_compatibility_version": "v1.4.0",  # the oldest version that pyproject.toml admits; its columns pack better
 }
 
@@ -47,6 +49,31 @@ def connect(database: str, *, read_only: bool, memory_limit: str = "") -> duckdb
             raise StoreError(f"{database}: cannot use its folder: {error.strerror}; choose another path with --database") from None
         configuration = CONFIGURATION | ({"memory_limit": memory_limit} if memory_limit else {})
         return duckdb.connect(database, read_only=read_only, config=configuration)
+
+
+def rewrite(database: str, *, memory_limit: str) -> None:
+    """Write the file anew: what was deleted is in no byte of it any more. It takes as much room again while it lasts."""
+    path = Path(database).resolve()
+    fresh = path.with_name(path.name + ".anew")
+    fresh.unlink(missing_ok=True)
+    try:
+        with explained(database), duckdb.connect(":memory:", config=CONFIGURATION | {"memory_limit": memory_limit}) as connection:
+            connection.execute(f"ATTACH {_quoted(path)} AS old")
+            connection.execute(f"ATTACH {_quoted(fresh)} AS fresh (STORAGE_VERSION '{CONFIGURATION['storage_compatibility_version']}')")
+            connection.execute("COPY FROM DATABASE old TO fresh")
+            connection.execute("DETACH fresh")
+            owner = path.stat()
+            fresh.chmod(owner.st_mode & 0o777)
+            os.chown(fresh, owner.st_uid, owner.st_gid)
+            fresh.replace(path)
+    except OSError as error:
+        raise StoreError(f"{database}: cannot be written anew: {error.strerror}; run the same command again") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def migrations() -> list[tuple[int, str, str]]:

@@ -25,11 +25,11 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Messages
+from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_forgetting as forgetting
 from smtp_auth_report.store import duckdb_told as told
-from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled
+from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled, Values
 from smtp_auth_report.store.duckdb_accounts import Accounts
 from smtp_auth_report.store.duckdb_notes import write_notes
 from smtp_auth_report.store.duckdb_sealing import Sealing, read_zone
@@ -43,7 +43,7 @@ from smtp_auth_report.store.packing import (
     pack_identities,
     pack_learned,
     pack_messages,
-    subject_of,
+    subjects_of,
     unzipped,
 )
 from smtp_auth_report.submission import Identity, Outcome, Submission
@@ -79,7 +79,7 @@ class Writer:
         self._widest = self._number(f"SELECT coalesce(max(CAST(value AS BIGINT)), 0) FROM meta WHERE name = '{WIDEST}'")
         self._numbers = {each: Numbers(self._run, each) for each in DIMENSIONS}
         self._spelled = {
-            each: Spelled(self._numbers[each], partial(subject_of, default_domain=default_domain) if each is SUBJECTS else _cleaned)
+            each: Spelled(self._numbers[each], partial(subjects_of, default_domain=default_domain) if each is SUBJECTS else _cleaned)
             for each in DIMENSIONS
         }
         self._accounts = Accounts(self._run, default_domain)
@@ -102,9 +102,9 @@ class Writer:
         self._forget()
         return rows
 
-    def erase(self, account: str, key: str) -> int:
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered]) -> int:
         """See `Store`."""
-        rows = self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock()))
+        rows = self._at_once(lambda: forgetting.erase(self._run, account, key, self._clock(), remembered))
         self._forget()
         return rows
 
@@ -190,8 +190,8 @@ class Writer:
         rows = forgotten.kept([_keyed(row, keys) for row in commit.changes.rows.values()])
         parts = [self._arrays_of_rows(rows)] if rows else []
         if commit.changes.messages:
-            messages = forgotten.kept_messages(Messages.joined(commit.changes.messages), keys)
-            parts += [self._arrays_of_messages(messages, keys)] if len(messages.numbers) else []
+            kept = (forgotten.kept_messages(messages, keys) for messages in Messages.joined(commit.changes.messages))
+            parts += [self._arrays_of_messages(messages, keys) for messages in kept if len(messages.numbers)]
         parts += self._told(commit.changes, forgotten, keys, {row.identity for row in rows})
         return joined(parts) if parts else None
 
@@ -216,15 +216,16 @@ class Writer:
 
     def _arrays_of_messages(self, messages: Messages, keys: Mapping[str, str]) -> Arrays:
         arrays = pack_messages(messages)
-        for each, code, values in (
-            (SUBJECTS, "party", messages.parties),
-            (MANNERS, "manner", messages.manners),
-            (CLIENTS, "client", messages.clients),
+
+        def subject(account: str, sender: str) -> tuple[str | None, ...]:
+            return account, keys.get(account), sender
+
+        for each, code, values, spelled in (
+            (SUBJECTS, "party", messages.parties, subject),
+            (MANNERS, "manner", messages.manners, None),
+            (CLIENTS, "client", messages.clients, None),
         ):
-            used, places = np.unique(messages.numbers[code], return_inverse=True)
-            found = [values[place] for place in used.tolist()]
-            spelled = [(account, keys.get(account), sender) for account, sender in found] if each is SUBJECTS else found
-            arrays[each.column] = self._spelled[each].of(spelled)[places]
+            arrays[each.column] = self._spelled[each].of_codes(messages.numbers[code], values, spelled)
         self._accounts.meet((account, keys.get(account), time) for account, time in messages.accounts().items())
         return arrays
 
@@ -241,20 +242,22 @@ class Writer:
         return int(fresh.sum()) + merged, revised
 
     def _fresh(self, arrays: Arrays) -> np.ndarray[Any, Any]:
-        """Which rows share their key with none of the others, and with none that the store holds of about the same time."""
-        keys = {"key": arrays["key"]}
-        assert keys
+        """Which rows are the only reading of their event: of the others, and of what the store holds, none is of it."""
+        incoming = {name: arrays[name] for name in ("key", "opened")}
+        assert incoming
         self._run(
             f"""
             CREATE OR REPLACE TEMP TABLE matched AS
             SELECT {_columns("s")} FROM submissions AS s
-            WHERE s.opened BETWEEN make_timestamp($low) AND make_timestamp($high) AND s.key IN (SELECT key FROM keys)
+            SEMI JOIN incoming AS i ON s.key = i.key
+                AND i.opened BETWEEN s.opened - to_microseconds($apart) AND s.opened + to_microseconds(s.spread + $apart)
+            WHERE s.opened BETWEEN make_timestamp($low) AND make_timestamp($high)
             """,
-            self._reach(arrays["opened"].astype(np.int64)),
+            {"apart": APART} | self._reach(arrays["opened"].astype(np.int64)),
         )
-        distinct, often = np.unique(arrays["key"], return_counts=True)
-        contested = np.concatenate((distinct[often > 1], self._run("SELECT key FROM matched").fetchnumpy()["key"]))
-        return np.isin(arrays["key"], contested, invert=True)
+        contested = np.isin(arrays["key"], self._run("SELECT key FROM matched").fetchnumpy()["key"])
+        contested[_near_another(arrays["key"], arrays["opened"].astype(np.int64))] = True
+        return ~contested
 
     def _insert(self, arrays: Arrays) -> None:
         """Add rows as they are."""
@@ -317,8 +320,19 @@ CAST = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in STORED.it
 """SQL for the stored columns of arrays; a column of nulls alone has no type of its own."""
 
 
-def _cleaned(*values: str | None) -> tuple[str | None, ...]:
-    return tuple(value if value is None else clean(value) for value in values)
+def _near_another(keys: np.ndarray[Any, Any], opened: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Places of those that share their key with another of about the same time; short queue ids come again later."""
+    distinct, often = np.unique(keys, return_counts=True)
+    shared = np.flatnonzero(np.isin(keys, distinct[often > 1]))
+    shared = shared[np.lexsort((opened[shared], keys[shared]))]
+    near = (keys[shared][1:] == keys[shared][:-1]) & (np.diff(opened[shared]) <= APART)
+    return np.concatenate((shared[1:][near], shared[:-1][near]))
+
+
+def _cleaned(spelled: Sequence[Values]) -> Sequence[Values]:
+    if all("".join(filter(None, column)).isascii() for column in zip(*spelled, strict=True)):
+        return spelled
+    return [tuple(value if value is None else clean(value) for value in values) for values in spelled]
 
 
 def _keyed(row: Submission, keys: Mapping[str, str]) -> Submission:

@@ -180,8 +180,11 @@ class Store(Snapshot, Protocol):
     def expire(self, before: int) -> int:
         """Keep rows of the days before this one by the hour only; how many. They do not come back when a log is read again."""
 
-    def erase(self, account: str, key: str) -> int:
-        """Delete an account from rows and sums; how many rows. Of the time until now it does not come back."""
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
+        """
+        Delete an account from rows and sums; how many rows. Of the time until now it does not come back. `remembered` replaces
+        open sessions that are remembered, where nobody reads a log meanwhile.
+        """
 
     def seal(self) -> None:
         """Make the sums of days that are over. Answers are the same without, and slower."""

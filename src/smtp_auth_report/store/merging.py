@@ -2,9 +2,10 @@
 Putting several readings of one event together, in SQL.
 
 Each column takes the largest of its values under a fixed order, so it does not matter which reading came first, or
-how often: what is known wins over what is not; TLS: unknown, encrypted, none, versions; outcome: `accepted` over
-`rejected` over the rest. `time` and `reason` are those of the winning outcome; a time with parts of a second wins
-over one without, else the earlier; but an attempt that brought no mail ends with its session, so there the latest wins.
+how often: what is known wins over what is not; TLS: unknown, encrypted, none, versions; source: the server in front over
+Postfix behind it; outcome: `accepted` over `rejected` over the rest. `time` and `reason` are those of the winning outcome;
+a time with parts of a second wins over one without, else the earlier; but an attempt that brought no mail ends with its
+session, so there the latest wins.
 
     COLUMNS     of a submission with its values
     STORED      of the table of submissions, with their types
@@ -62,6 +63,7 @@ MERGE: Mapping[str, str] = {name: f"max({name})" for name in COLUMNS} | {
     "time": f"CASE WHEN max(best) >= {OUTCOMES.index(Outcome.REJECTED)} THEN coalesce(min({EXACT}), min({WON.format('time')})) "
     f"ELSE max({WON.format('time')}) END",
     "service": _largest("service", (Service.UNKNOWN,)),
+    "source": _largest("source", ("postfix",)),  # the server that a client spoke to wins over the one behind it
     "mechanism": _largest("mechanism", (UNKNOWN_MECHANISM,)),
     "tls_version": _largest("tls_version", (Tls.UNKNOWN, Tls.UNVERSIONED, Tls.NONE)),
     "outcome": _largest("outcome", OUTCOMES),

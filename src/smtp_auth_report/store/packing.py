@@ -67,12 +67,18 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
     return {name: (np.ma.concatenate if name in masked else np.concatenate)([part[name] for part in parts]) for name in parts[0]}
 
 
-def subject_of(account: str | None, key: str | None, sender: str | None, *, default_domain: str | None) -> tuple[str | None, ...]:
-    """Account, its domain and key, sender and its domain, as they are stored."""
-    account = None if account is None else folded(account)
-    sender = None if sender is None else clean(sender)
-    domain = domain_of(account, default_domain)
-    return account, domain, key, sender, domain if sender == "" else domain_of(sender)
+def subjects_of(spelled: Sequence[tuple[str | None, ...]], *, default_domain: str | None) -> list[tuple[str | None, ...]]:
+    """Account, its domain and key, sender and its domain, as they are stored, of account, key and sender."""
+    found: list[tuple[str | None, ...]] = []
+    for account, key, sender in spelled:
+        name = None if account is None else folded(account)
+        domain = domain_of(name, default_domain)
+        if sender is None or sender == "":
+            found.append((name, domain, key, sender, None if sender is None else domain))
+        else:
+            sent = clean(sender)
+            found.append((name, domain, key, sent, domain_of(sent)))
+    return found
 
 
 def folded(account: str) -> str:

@@ -122,8 +122,8 @@ class SharedStore:
     def expire(self, before: int) -> int:
         return int(self._call("expire", before))
 
-    def erase(self, account: str, key: str) -> int:
-        return int(self._call("erase", account, key))
+    def erase(self, account: str, key: str, remembered: Sequence[Remembered] = ()) -> int:
+        return int(self._call("erase", account, key, remembered))
 
     def seal(self) -> None:
         self._call("seal")
@@ -241,7 +241,7 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "remembered": lambda store, source: store.remembered(source),
     "withheld": lambda store: store.withheld(),
     "expire": lambda store, before: store.expire(before),
-    "erase": lambda store, account, key: store.erase(account, key),
+    "erase": lambda store, account, key, remembered: store.erase(account, key, [Remembered(*entry) for entry in remembered]),
     "seal": lambda store: store.seal(),
     "names": lambda store: _sets(store.names()),
     "ask_all": lambda store, selection, asked: store.ask_all(_selection_in(selection), [_asked_in(*each) for each in asked]),
