@@ -11,7 +11,7 @@ import pytest
 
 from rows import at, commit, row
 from smtp_auth_report.errors import StoreError
-from smtp_auth_report.store import open_store
+from smtp_auth_report.store import duckdb_sealing, open_store
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.duckdb_opening import migrations
 from smtp_auth_report.store.interface import Question, Selection
@@ -95,6 +95,35 @@ def test_what_was_read_before_is_recognised_after(tmp_path: Path) -> None:
     assert store.commit(gone)[:4] == (0, 0, 1, 0)
     assert store.erase("anna@contoso.example", str(KEPT[0].account_key)) == 2
     assert store.count(EVER) == 2
+    store.close()
+
+
+def test_digests_are_made_of_the_days_that_were_sealed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of the schema without them has sums already."""
+    monkeypatch.setattr(duckdb_sealing, "FEW", 0)
+    monkeypatch.setattr(duckdb_sealing, "WORTH", 0)
+    path = tmp_path / "mail.duckdb"
+    store = open_store(str(path), display_zone="UTC", clock=lambda: NOON + 40 * 24 * HOUR)
+    store.commit(commit(*(row(time=NOON + n * HOUR, account=f"user{n % 5}@contoso.example") for n in range(24 * 20))))
+    store.seal()
+    store.close()
+    with duckdb.connect(str(path)) as connection:
+        for (table,) in connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE regexp_matches(table_name, '^(manner|domain)_')"
+        ).fetchall():
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE sealed DROP COLUMN digested")
+        connection.execute("DELETE FROM migrations WHERE number >= 5")
+    store = open_store(str(path), display_zone="UTC", clock=lambda: NOON + 40 * 24 * HOUR)
+    assert isinstance(store, DuckStore)
+    before, sums = counted(store), store._connection.execute("SELECT count(*) FROM sums_1").fetchall()
+    store.seal()
+    assert counted(store) == before
+    assert store.ask(
+        Question("SELECT tls_version, sum(messages) AS n FROM facts GROUP BY tls_version", ("tls_version", "n")), EVER
+    ).rows == [("TLSv1.3", 480)]
+    assert store._connection.execute("SELECT count(*) FROM sums_1").fetchall() == sums
+    assert store._connection.execute("SELECT sum(messages) > 400 FROM domain_sums_1").fetchall() == [(True,)]
     store.close()
 
 

@@ -378,6 +378,42 @@ def test_open_sessions_go_on_in_the_next_file_wherever_it_is_cut(lines: list[str
         assert early.rows == whole, cut
 
 
+def handshake(number: int) -> list[str]:
+    """A stranger on a door that is not known to take AUTH."""
+    smtpd, client = f"postfix/smtpd[{number % 90}]", f"unknown[203.0.113.{number % 250}]"
+    return [f"{smtpd}: connect from {client}", f"{smtpd}: SSL_accept error from {client}: -1", f"{smtpd}: disconnect from {client} ehlo=1"]
+
+
+def test_what_is_remembered_does_not_grow_with_the_log() -> None:
+    """It is written with every commit of a followed log."""
+    sizes = []
+    for number in (400, 1600):
+        lines = [line for each in range(number) for line in (*handshake(each), *session(queue_id=f"4F1A022{each:04X}"))]
+        source, _ = run(log(*lines))
+        sizes.append(sum(len(entry.sessions) for entry in source.remember()))
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_of_a_filter_that_returns_mail_more_is_remembered() -> None:
+    """Mail may lie in an after-queue filter for long; one that was seen to sign in for it gives no second row, also then."""
+    again = "postfix/reinject/smtpd[900]: {}: client=localhost[127.0.0.1], sasl_method=PLAIN, sasl_username=filter, orig_queue_id={}"
+    first, _ = run(log(*session(), again.format("7D1A022C8A9", QUEUED), *(s for n in range(900) for s in session(queue_id=f"AF1A{n:05X}"))))
+    second = reader()
+    second.recall(first.remember())
+    text = log(again.format("8E1A022C8A9", "AF1A00003"), ACTIVE.replace(QUEUED, "8E1A022C8A9"), start=START + timedelta(hours=3))
+    assert not run(text, source=second)[1].rows
+
+
+def test_a_failed_handshake_waits_a_day_for_its_door() -> None:
+    """Until then it is not known whether the client would have signed in there."""
+    for hours, failed in ((2, 2), (30, 1)):
+        later = START + timedelta(hours=hours)
+        begin, then = log(*handshake(1)), log(*handshake(2), start=later)
+        text = begin + then + log(*session(smtpd="postfix/smtpd[95]"), start=later + timedelta(minutes=1))
+        rows = read(text, [len(begin), len(begin) + len(then)])
+        assert [row.outcome for row in rows].count("tls_failed") == failed
+
+
 def test_names_of_failures_are_not_remembered() -> None:
     source, _ = run(log(CONNECT, f"{SMTPD}: warning: {PC}: SASL PLAIN authentication failed: x, sasl_username=hunter2"))
     assert "hunter2" not in json.dumps(source.remember())

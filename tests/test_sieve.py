@@ -70,7 +70,7 @@ def comparable(sessions: str) -> Any:
     """Without what is nobody's business: in which order things were met, and tags that have shown nothing."""
     content = json.loads(sessions)
     return content | {
-        "recent": sorted(map(str, content["recent"])),
+        "own": sorted(content["own"].split()),
         "sessions": sorted(map(str, content["sessions"])),
         "doors": {tag: shown for tag, shown in content["doors"].items() if any(shown)},
     }

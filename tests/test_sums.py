@@ -4,6 +4,7 @@ Sums of days answer as the rows do: whatever comes late, changes, is withdrawn, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 from rows import at, commit, key_of, row
 from smtp_auth_report.changes import Changes, Commit
 from smtp_auth_report.store import duckdb_sealing, open_store
+from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb import DuckStore
+from smtp_auth_report.store.filters import read_filters
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value
 from smtp_auth_report.store.local_time import day_start, local_day
-from smtp_auth_report.store.sums import SUMS, Coverage, Piece, pieces, usable
+from smtp_auth_report.store.relations import Reader
+from smtp_auth_report.store.sums import DIGESTS, SUMS, Coverage, Piece, pieces, usable
 from smtp_auth_report.submission import Identity, Submission
 
 HOUR = 3_600_000_000
@@ -52,6 +56,9 @@ def question(relation: str, names: tuple[str, ...], interval: Interval = "day", 
     return Question(sql, (*names, *COUNTS), interval=interval, outcomes=outcomes)
 
 
+AGO = ("ago_1", "ago_2", "ago_3", "ago_4")
+ASIDE = ", ".join(f"sum({name}) AS {name}" for name in AGO)
+
 FACTS = (
     question("facts", BY_NAME),
     question("facts", ("slot", "outcome"), "hour"),
@@ -60,6 +67,8 @@ FACTS = (
     question("facts", ("sender_domain",), outcomes=("accepted",)),
     question("previous", ("account", "auth_class")),
     question("earlier", ("ago", "account", "outcome")),
+    Question(f"SELECT account, {ASIDE}, sum(ever) AS ever FROM earlier GROUP BY account", ("account", *AGO, "ever")),
+    Question(f"SELECT sender_domain, {ASIDE} FROM earlier GROUP BY sender_domain", ("sender_domain", *AGO)),
 )
 EVENTS = (question("events", BY_CLIENT), question("events", ("slot", "client_ip"), "week"), question("events", ("account", "helo")))
 
@@ -212,6 +221,49 @@ def test_sums_that_would_be_nearly_as_many_as_the_rows_are_not_kept(monkeypatch:
     day = START // DAY
     assert sealed(store) == {("sums_1", day)}
     assert store._connection.execute("SELECT slot, kept FROM sealed ORDER BY slot").fetchall()[:2] == [(day, True), (day + 1, False)]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "filters", "outcomes", "read"),
+    [
+        ("SELECT tls_version, sum(messages) AS n FROM facts GROUP BY tls_version", {}, (), "manner"),
+        ("SELECT slot, auth_class, sum(messages) AS n FROM facts GROUP BY slot, auth_class", {"tls": ("legacy",)}, ("accepted",), "manner"),
+        ("SELECT slot, sender_domain, sum(messages) AS n FROM facts GROUP BY slot, sender_domain", {}, ("accepted",), "domain"),
+        ("SELECT sum(bytes) AS n FROM facts", {"domain": ("contoso.example",)}, (), "domain"),
+        ("SELECT sender_domain, tls_version, sum(bytes) AS n FROM facts GROUP BY sender_domain, tls_version", {}, (), ""),
+        ("SELECT sender_domain, sum(bytes) AS n FROM facts GROUP BY sender_domain", {"mechanism": ("PLAIN",)}, (), ""),
+        ("SELECT sum(messages) AS n FROM facts", {"account": ("bob",)}, (), ""),
+    ],
+)
+def test_what_needs_neither_account_nor_sender_is_read_from_digests(
+    sql: str, filters: dict[str, tuple[str, ...]], outcomes: tuple[str, ...], read: str
+) -> None:
+    day = local_day("UTC", START)
+    days = frozenset(range(day, day + 3))
+    coverage = Coverage(
+        "UTC", 60, START, START + 3 * DAY, sealed={f"{name}_sums_1": days for name in ("manner", "domain")} | {"sums_1": days}
+    )
+    selection = Selection(START, START + 3 * DAY, "UTC", filters)
+    relations = Reader(selection, read_filters(selection, DUCKDB), coverage).relations(Question(sql, (), outcomes=outcomes), {})
+    assert re.findall(r"FROM (\w*sums_\w+)", relations.sql) == [f"{read}_sums_1" if read else "sums_1"]
+
+
+def test_digests_are_made_anew_once_an_account_is_erased() -> None:
+    store = memory_store("UTC")
+    store.commit(commit(*(row(time=START + n * HOUR, account=("bob", "anna@fabrikam.example")[n % 2]) for n in range(24 * 120))))
+    tables = [each.table for kind in DIGESTS.values() for each in kind]
+
+    def numbers() -> list[int]:
+        return [store._connection.execute(f"SELECT coalesce(sum(messages), 0) FROM {table}").fetchall()[0][0] for table in tables]
+
+    store.seal()
+    before = numbers()
+    assert min(before) > 0
+    store.erase("bob", str(key_of("bob")))
+    assert set(numbers()) == {0}
+    store.seal()
+    assert numbers() == [number // 2 for number in before]
     store.close()
 
 

@@ -23,12 +23,7 @@ FROM (
             FROM facts
             UNION ALL
             SELECT
-                sender, sender_domain, account, 0, 0, 0, NULL, NULL, 0,
-                CASE WHEN ago = 1 THEN messages ELSE 0 END,
-                CASE WHEN ago = 2 THEN messages ELSE 0 END,
-                CASE WHEN ago = 3 THEN messages ELSE 0 END,
-                CASE WHEN ago = 4 THEN messages ELSE 0 END,
-                messages
+                sender, sender_domain, account, 0, 0, 0, NULL, NULL, 0, ago_1, ago_2, ago_3, ago_4, ever
             FROM earlier
             UNION ALL
             SELECT sender, sender_domain, account, 0, 0, 0, NULL, NULL, count(client_ip), 0, 0, 0, 0, 0

@@ -18,7 +18,8 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -118,4 +119,23 @@ class Source(Protocol):
 
     @staticmethod
     def without(remembered: Remembered, account: str) -> Remembered:
-        """What was remembered, but for sessions in which this account signed in, or was named."""
+        """
+        What was remembered, but for sessions in which this account signed in, or was named. As it stands here it is for
+        sources that remember lists of sessions, and texts not yet read.
+        """
+        content, name = json.loads(remembered.sessions), account.casefold()
+        for key, value in content.items():
+            if isinstance(value, list):
+                content[key] = [session for session in value if name not in _texts(session)]
+            elif isinstance(value, str) and name in value.casefold():
+                content[key] = ""
+        return remembered._replace(sessions=json.dumps(content, separators=(",", ":")))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in what JSON can hold, case-folded."""
+    if isinstance(value, str):
+        yield value.casefold()
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
@@ -353,15 +353,6 @@ class SessionSource(Source):
             failure["account"] = None
         return content
 
-    @staticmethod
-    def without(remembered: Remembered, account: str) -> Remembered:
-        """See `Source`."""
-        content, name = json.loads(remembered.sessions), account.casefold()
-        for each, kept in content.items():
-            if isinstance(kept, list):  # of sessions, open or ended
-                content[each] = [session for session in kept if name not in _texts(session)]
-        return remembered._replace(sessions=json.dumps(content, separators=(",", ":")))
-
     def _load(self, host: Identities, content: dict[str, Any]) -> None:
         host.recall(content["seen"].items())
         for entry in content["sessions"]:
@@ -374,17 +365,6 @@ class SessionSource(Source):
         messages = [Message(**message) for message in entry.pop("messages")]
         failures = [Failure(**failure) for failure in entry.pop("failures")]
         return Session(**entry, messages=messages, failures=failures)
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text in what JSON can hold, case-folded."""
-    if isinstance(value, str):
-        yield value.casefold()
-    elif isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
 
 
 @lru_cache(maxsize=65_536)

@@ -21,17 +21,26 @@ See also
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
+from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import opensmtpd_lines as lines
 from smtp_auth_report.sources import values
+from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy
 from smtp_auth_report.sources.joining import Line, Session, SessionSource
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.opensmtpd_lines import Event
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Submission, Tls
+
+OTHERS = (b"smtp-in: ", b"message repeated ")  # that do not begin with their session
+ENCRYPTED = frozenset({b"tls ", b"star"})
+ENDED = frozenset({b"disc", b"clos"})
+BEGUN = 20_000
+BEGUN_KEPT = 2_000
 
 
 class OpenSmtpdSource(SessionSource):
@@ -55,6 +64,8 @@ class OpenSmtpdSource(SessionSource):
 
     def __init__(self, log: Logbook) -> None:
         super().__init__(log)
+        self._tried: set[bytes] = set()  # sessions that have tried to sign in
+        self._begun: dict[bytes, list[Parts]] = {}  # of the others, the lines about their connection
         self._acts: dict[Event, Callable[[Line, str, re.Match[bytes]], None]] = {
             Event.CONNECTED: self._connected,
             Event.ENCRYPTED: self._encrypted,
@@ -70,6 +81,39 @@ class OpenSmtpdSource(SessionSource):
     def owns(tag: str) -> bool:
         """smtpd; Postfix's program of that name has the name of its instance before it."""
         return tag == "smtpd"
+
+    def read(self, found: Sequence[Parts]) -> None:
+        """Read lines of smtpd. Those of sessions that never try to sign in, as all that bring mail here, are not looked into."""
+        self.recognised += len(found)
+        ours: list[Parts] = []
+        tried, begun = self._tried, self._begun
+        for parts in found:
+            text = parts[2]
+            if text[16:22] != b" smtp ":
+                if text.startswith(OTHERS):
+                    ours.append(parts)
+                continue
+            key = text[:16]
+            if key in tried:
+                ours.append(parts)
+                continue
+            word = text[28:32] if text.startswith(b"event=", 22) else text[22:26]
+            if word == b"conn":
+                begun[key] = [parts]
+            elif word in ENCRYPTED:
+                begun.setdefault(key, []).append(parts)
+            elif word in ENDED:
+                begun.pop(key, None)
+            elif word == b"auth" or (word == b"fail" and b'command="AUTH' in text):
+                tried.add(key)
+                ours += [*begun.pop(key, ()), parts]
+        if len(begun) > 2 * BEGUN:
+            self._begun = dict(list(begun.items())[BEGUN:])
+        if ours:
+            super().read(ours)
+        else:
+            last = self._line(found[-1])
+            self.host(last.host, last.time)
 
     def line(self, line: Line) -> None:
         """What a line does to its session."""
@@ -200,3 +244,32 @@ class OpenSmtpdSource(SessionSource):
         message = self.message(session, line, None)
         message.sender = sender
         self.decide(session, message, Outcome.REJECTED, line.time, reason)
+
+    def end(self, session: Session) -> None:
+        """The connection is over."""
+        super().end(session)
+        self._tried.discard(session.key.encode())
+
+    # From one file to the next
+
+    def recall(self, remembered: Iterable[Remembered]) -> None:
+        """Sessions of older files, by host; lines of those that have tried to sign in are told from others by their id."""
+        super().recall(remembered)
+        for entry in self._recalled.values():
+            content = json.loads(entry.sessions)
+            self._tried |= {session["key"].encode() for session in content["sessions"]}
+            for key, lines_of in content["begun"]:
+                self._begun[_bytes(key)] = [(_bytes(stamp), _bytes(raw), _bytes(text)) for stamp, raw, text in lines_of]
+
+    def kept(self, host: str) -> dict[str, Any]:
+        """Connections that have not tried to sign in yet."""
+        begun = [each for each in self._begun.items() if self._line(each[1][0]).host == host]
+        return {"begun": [[_text(key), [[_text(part) for part in parts] for parts in lines_of]] for key, lines_of in begun[-BEGUN_KEPT:]]}
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

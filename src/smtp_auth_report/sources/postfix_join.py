@@ -171,6 +171,7 @@ class Join:
             return
         self.log.about += 1
         if found["original"] is not None and found["original"] in server.recent:
+            server.returns = True
             return
         if found["mechanism"] is None and found["user"] is None:
             return
@@ -543,3 +544,5 @@ class Join:
             self.settle(server, session, given_up=True)
         for queue_id in [q for q, m in server.pending.items() if m.opened < edge]:
             self._release(server, queue_id)
+        for door in server.doors.values():
+            door.waiting = [session for session in door.waiting if session.last >= edge]

@@ -23,8 +23,9 @@ from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.submission import Identity, Service, Submission, Tls
 
 REMEMBERED_IDS = 5_000
-ACTIVE_REMEMBERED = 200
 WAITING = 20_000
+DUMPED = 200
+"""Of what may be many, how many are written with every commit: what is under way, and not all of a day."""
 
 
 class Door:
@@ -155,6 +156,7 @@ class Server(Identities):
         self.pending: dict[bytes, Message] = {}  # queue id -> message not yet taken, or not yet sized
         self.queues: set[str] = set()  # instances whose queue manager was seen
         self.recent: dict[bytes, None] = {}  # queue ids of our own messages
+        self.returns = False  # a content filter gives messages back, under another queue id
         self.filtered = False  # a before-queue filter is in use
         self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's
         self.lingering: dict[int, Session] = {}  # ended, with messages undecided
@@ -177,9 +179,12 @@ class Server(Identities):
     def _live(self, serving: dict[str, Session]) -> Iterator[tuple[str, Session]]:
         """Sessions that a later line may still change, with the key they are open under."""
         yield from (self.open | serving).items()
-        waiting = (session for door in self.doors.values() for session in door.waiting if id(session) not in self.lingering)
-        for session in (*self.lingering.values(), *waiting):
+        for session in self.lingering.values():
             yield "", session
+        for door in self.doors.values():
+            for session in door.waiting[-DUMPED:]:
+                if id(session) not in self.lingering:
+                    yield "", session
 
     def dump(self, serving: dict[str, Session]) -> dict[str, Any]:
         """Everything as JSON can hold it; `serving` are the sessions of processes, by key."""
@@ -189,8 +194,9 @@ class Server(Identities):
             "doors": {tag: [door.starttls, door.sasl] for tag, door in self.doors.items()},
             "queues": sorted(self.queues),
             "filtered": self.filtered,
-            "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-ACTIVE_REMEMBERED:]],
-            "recent": [_to_json(queue_id) for queue_id in list(self.recent)[-REMEMBERED_IDS:]],
+            "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-DUMPED:]],
+            "returns": self.returns,
+            "own": b" ".join(list(self.recent)[-(REMEMBERED_IDS if self.returns else DUMPED) :]).decode("ascii"),
             "seen": self.seen(),
             "sessions": [
                 {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session, self.pending)}
@@ -218,7 +224,9 @@ class Server(Identities):
         server.queues = set(content["queues"])
         server.filtered = content["filtered"]
         server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
-        server.recent = dict.fromkeys(_from_json(queue_id) for queue_id in content["recent"])
+        server.returns = content.get("returns", True)  # an earlier version did not tell
+        own = content["own"].encode("ascii").split() if "own" in content else map(_from_json, content["recent"])
+        server.recent = dict.fromkeys(own)
         server.recall(content["seen"].items())
         for entry in content["sessions"]:
             session, awaited = _load(server.doors[entry["tag"]], entry)

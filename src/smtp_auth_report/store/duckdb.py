@@ -26,7 +26,6 @@ import duckdb
 from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import duckdb_notes as notes
-from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
 from smtp_auth_report.store.duckdb_snapshot import DuckSnapshot, read_conditions
@@ -189,7 +188,7 @@ class DuckStore:
 
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
         with self._cursor() as cursor:
-            query = rows(selection, read_conditions(cursor.execute, selection), Submission._fields, DUCKDB)
+            query = rows(selection, read_conditions(cursor.execute, selection), Submission._fields)
             spelled = f"SELECT {SPELLED} FROM ({query.sql}) AS s LEFT JOIN accounts AS a ON a.account = s.account"
             cursor.execute(f"{spelled} ORDER BY s.time, s.key, s.opened", query.parameters)
             while part := cursor.fetchmany(size):

@@ -23,6 +23,7 @@ import numpy as np
 from smtp_auth_report.changes import Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_told as told
+from smtp_auth_report.store.duckdb_digests import forget_digests
 from smtp_auth_report.store.duckdb_notes import write_remembered
 from smtp_auth_report.store.local_time import day_start
 from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS
@@ -85,6 +86,7 @@ def erase(run: Execute, account: str, key: str, now: int, remembered: Iterable[R
         rows = int(run("SELECT count(*) FROM submissions WHERE subject IN (SELECT unnest(?))", [numbers]).fetchall()[0][0])
         for table in (ROWS, HOURLY, "second_hand", *(each.table for each in SUMS)):
             run(f"DELETE FROM {table} WHERE subject IN (SELECT unnest(?))", [numbers])
+        forget_digests(run)
         run("DELETE FROM subjects WHERE id IN (SELECT unnest(?))", [numbers])
         told.forget(run)
         run(f"DELETE FROM clients WHERE {NAMED_NOWHERE}")

@@ -6,7 +6,8 @@ Sums of days that are over: made where they are missing, void once a row of them
     while sealing.seal(zone, now): ...     makes missing sums, some at a time, each in a transaction of its own
     read_coverage(execute)                 what questions may read, as of the transaction that asks
 
-A block of few rows, or one whose sums would be nearly as many as its rows, is noted and passed over.
+A block of few rows, or one whose sums would be nearly as many as its rows, is noted and passed over; digests are made of
+it nevertheless (duckdb_digests.py).
 """
 
 # ruff: noqa: S608 (SQL is put together from names and templates of ours; values are always parameters)
@@ -21,10 +22,11 @@ import numpy as np
 
 from smtp_auth_report.moments import DAY, HOUR
 from smtp_auth_report.store.dialects import DUCKDB
+from smtp_auth_report.store.duckdb_digests import forget_digests, make_digests
 from smtp_auth_report.store.duckdb_forgetting import EXPIRED, expired_before
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.store.relations import measures, sources, totals
-from smtp_auth_report.store.sums import SUMS, Coverage, Sum, pieces, usable
+from smtp_auth_report.store.sums import DIGESTS, SUMS, Coverage, Sum, pieces, usable
 
 Block = tuple[Sum, int]
 Execute = Callable[..., duckdb.DuckDBPyConnection]
@@ -43,10 +45,13 @@ ZONE = "days_zone"
 
 def read_coverage(run: Execute, bucket_minutes: int) -> Coverage:
     """What there are sums of."""
-    sealed = dict(run("SELECT sums, list(slot) FROM sealed WHERE kept GROUP BY sums").fetchall())
+    sealed = run("SELECT sums, list(slot) FILTER (kept), list(slot) FILTER (digested) FROM sealed GROUP BY sums").fetchall()
     said = dict(run("SELECT name, value FROM meta WHERE name IN (?, ?)", [ZONE, EXPIRED]).fetchall())
     first, last = read_span(run) or (0, -1)
-    slots = {table: frozenset(slots) for table, slots in sealed.items()}
+    slots = {table: frozenset(kept or ()) for table, kept, _ in sealed}
+    digested = {table: frozenset(made or ()) for table, _, made in sealed}
+    for each in (each for kind in DIGESTS.values() for each in kind):
+        slots[each.table] = digested.get(f"sums_{each.days}", frozenset())
     return Coverage(said.get(ZONE, ""), bucket_minutes, first, last, int(said.get(EXPIRED, 0)), slots)
 
 
@@ -96,6 +101,9 @@ class Sealing:
 
     def seal(self, zone: str, now: int) -> bool:
         """Seal what belongs together; whether there may be more."""
+        return self._make_sums(zone, now) or make_digests(self._run, read_coverage(self._run, self._bucket_minutes))
+
+    def _make_sums(self, zone: str, now: int) -> bool:
         self._last = None
         if read_zone(self._run) != zone:
             self._begin(zone)
@@ -119,6 +127,7 @@ class Sealing:
         """Days are those of another zone from now on."""
         for each in SUMS:
             self._run(f"DELETE FROM {each.table}")
+        forget_digests(self._run)
         self._run("DELETE FROM sealed")
         self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [ZONE, zone])
 
@@ -182,7 +191,7 @@ class Sealing:
         self._mark([(each.table, slot)], kept=kept)
 
     def _mark(self, blocks: list[tuple[str, int]], *, kept: bool) -> None:
-        sql = "INSERT INTO sealed SELECT unnest($tables), unnest($slots), $kept"
+        sql = "INSERT INTO sealed (sums, slot, kept) SELECT unnest($tables), unnest($slots), $kept"
         self._run(sql, _lists(blocks) | {"kept": kept})
 
 

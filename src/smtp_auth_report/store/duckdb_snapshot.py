@@ -35,7 +35,7 @@ Execute = Callable[..., duckdb.DuckDBPyConnection]
 
 def read_conditions(run: Execute, selection: Selection) -> Conditions:
     """Filters of a selection, with networks resolved to the addresses that the store has in them."""
-    conditions = read_filters(selection)
+    conditions = read_filters(selection, DUCKDB)
     for network in conditions.networks:
         near = run("SELECT DISTINCT client_ip FROM clients WHERE client_ip LIKE ?", [like(network)]).fetchall()
         conditions.addresses |= within([network], (row[0] for row in near))
@@ -62,7 +62,7 @@ class DuckSnapshot:
         return self.ask_all(selection, [Asked(question, view)])[0]
 
     def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
-        reader = Reader(selection, read_conditions(self._run, selection), self._coverage, DUCKDB)
+        reader = Reader(selection, read_conditions(self._run, selection), self._coverage)
         bases = {}
         for need in in_common([each.question for each in asked]):
             bases[need.relation] = base = Base(f"base_{self._bases}", need)
@@ -102,7 +102,7 @@ class DuckSnapshot:
         return [(str(value), int(messages or 0)) for value, messages in found]
 
     def count(self, selection: Selection) -> int:
-        query = number_of_rows(selection, read_conditions(self._run, selection), DUCKDB)
+        query = number_of_rows(selection, read_conditions(self._run, selection))
         return int(self._run(query.sql, query.parameters).fetchall()[0][0])
 
     def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:

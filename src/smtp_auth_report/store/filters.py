@@ -1,9 +1,9 @@
 """
 What a selection's filters mean, as conditions on subjects, manners and clients.
 
-    conditions = read_filters(selection)
-    conditions.of["subjects"]     "(sender_domain IN ($filter_0)) AND (account_domain IN ($scope_0))"
-    conditions.parameters         {"filter_0": "contoso.example", "scope_0": "contoso.example"}
+    conditions = read_filters(selection, DUCKDB)
+    conditions.of["subjects"]     "(sender_domain = $filter_0) AND (account_domain IN (SELECT unnest($scope)))"
+    conditions.parameters         {"filter_0": "contoso.example", "scope": ["contoso.example", "fabrikam.example"]}
     conditions.networks           what must still be resolved to addresses, with the engine's help
 
 Values of one name are alternatives, names all hold. A value never becomes part of the SQL. "unknown" asks for rows
@@ -22,6 +22,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.store.dialects import Dialect
 from smtp_auth_report.store.interface import FILTERS, Selection, Value
 from smtp_auth_report.submission import AUTH_CLASSES, LEGACY_TLS, AuthClass, Outcome, Service, Tls
 
@@ -38,21 +39,24 @@ Network = IPv4Network | IPv6Network
 class Conditions:
     """A condition for each table of dimensions, and the networks that clients must be in."""
 
+    dialect: Dialect
     of: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, Value] = field(default_factory=dict)
+    columns: set[str] = field(default_factory=set)  # that they look at
+    parameters: dict[str, Value | list[str]] = field(default_factory=dict)
     client: bool = False  # asks for client addresses, which not all sums have
     addresses: set[str] = field(default_factory=set)
     networks: list[Network] = field(default_factory=list)
     no_address: bool = False  # rows without an address count too
 
-    def add(self, table: str, column: str, values: Iterable[str | None], prefix: str) -> None:
+    def add(self, table: str, column: str, values: Iterable[str | None], name: str) -> None:
         """Ask that the column has one of the values; None is a value that was not logged."""
-        values = sorted(set(values), key=str)
-        names = {f"{prefix}_{number}": value for number, value in enumerate(values) if value is not None}
-        alternatives = [f"{column} IN ({', '.join('$' + name for name in names)})"] if names else []
-        alternatives += [f"{column} IS NULL"] if None in values else []
+        wanted = set(values)
+        known = sorted(value for value in wanted if value is not None)
+        test = f"= ${name}" if len(known) == 1 else self.dialect.member.format(f"${name}")
+        alternatives = [f"{column} {test}"] if known else []
+        alternatives += [f"{column} IS NULL"] if None in wanted else []
         self.require(table, " OR ".join(alternatives) or "FALSE")
-        self.parameters |= names
+        self.parameters[name] = known[0] if len(known) == 1 else known
 
     def require(self, table: str, condition: str) -> None:
         """Ask that this holds of a dimension."""
@@ -132,9 +136,9 @@ COLUMNS = {
 """Filter -> column of the relations that holds its values."""
 
 
-def read_filters(selection: Selection) -> Conditions:
+def read_filters(selection: Selection, dialect: Dialect) -> Conditions:
     """Conditions of a selection's filters and scope."""
-    conditions = Conditions()
+    conditions = Conditions(dialect)
     for number, (name, values) in enumerate(sorted(selection.filters.items())):
         if name not in FILTERS:
             raise SelectionError(f"there is no filter {name!r}; filters are {', '.join(FILTERS)}")
@@ -144,7 +148,10 @@ def read_filters(selection: Selection) -> Conditions:
         elif cleaned:
             table, column, read = READERS[name]
             conditions.add(table, column, (meant for value in cleaned for meant in read(value)), f"filter_{number}")
+        if cleaned:
+            conditions.columns.add(COLUMNS[name])
     if selection.scope is not None:
+        conditions.columns.add("account_domain")
         conditions.add("subjects", "account_domain", selection.scope, "scope")
     return conditions
 

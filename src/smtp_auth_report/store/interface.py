@@ -16,7 +16,8 @@ every question: a question's SQL reads from the relations below and cannot see a
     events    the same with client_ip client_name helo besides, of the time of which rows are still kept
     previous  like facts without slot, of the equal period before, with the same filters and scope
     earlier   the same of everything before the period; `ago` is 1 to 4 in the equal periods before, nearest first, and 5
-              in what was before those
+              in what was before those. Instead of it and of what adds up, `ago_1 ago_2 ago_3 ago_4` are the messages of the
+              equal periods side by side, and `ever` those of everything before
 
 A row of these stands for `messages` rows of the store, of whatever outcome, or of the question's `outcomes`. Only columns
 that a question names are told apart. `slot` is the start of the local hour, day or week, as the question asks.

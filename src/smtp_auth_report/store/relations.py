@@ -1,7 +1,7 @@
 """
 The relations that questions read, as SQL for any engine.
 
-    reader = Reader(selection, conditions, coverage, DUCKDB)
+    reader = Reader(selection, conditions, coverage)
     reader.base(Base("base_0", need))                 a table to be made of what several questions need
     relations = reader.relations(question, bases)     "facts AS (...), earlier AS (...)": those that the question mentions
     query = answer(question, view, relations)         the whole query, searched, sorted and limited
@@ -35,7 +35,7 @@ from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJ
 from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
 from smtp_auth_report.store.local_time import MONDAY, WIDTHS, earlier_starts, segments
-from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS, Coverage, Piece, pieces, usable
+from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, HOURLY, ROWS, SUMS, Coverage, Piece, pieces, usable
 
 RELATIONS = ("facts", "events", "previous", "earlier")
 
@@ -47,6 +47,16 @@ LONGEST: Mapping[Interval, int] = {"hour": 0, "day": 1, "week": 7}
 
 MEASURES = {"messages": "sum", "recipients": "sum", "bytes": "sum", "first_seen": "min", "last_seen": "max"}
 """Column -> how it adds up."""
+
+TOLD_APART = frozenset({"auth_class"}.union(*(each.values for each in DIMENSIONS)))
+
+BESIDE = {f"ago_{ago}": f"sum(CASE WHEN r.ago = {ago} THEN r.messages ELSE 0 END)" for ago in range(1, EARLIER + 1)} | {
+    "ever": "sum(r.messages)"
+}
+"""Column of what was earlier -> the messages of which periods it adds up."""
+
+TIMES = {"slot": ("facts", "events"), "ago": ("earlier",)}
+"""Column -> relations that it tells rows of apart."""
 
 OF_ROWS = {
     "messages": "1",
@@ -82,8 +92,8 @@ def measures(table: str, names: Iterable[str] = tuple(MEASURES)) -> str:
 
 def totals(names: Iterable[str] = tuple(MEASURES)) -> str:
     """SQL for these columns added up."""
-    added = {name: f"{adding}(r.{name})" for name, adding in MEASURES.items()}
-    whole = {name: f"CAST({sql} AS BIGINT)" if MEASURES[name] == "sum" else sql for name, sql in added.items()}
+    added = {name: f"{adding}(r.{name})" for name, adding in MEASURES.items()} | BESIDE
+    whole = {name: f"CAST({sql} AS BIGINT)" if sql.startswith("sum") else sql for name, sql in added.items()}
     return ", ".join(f"{whole[name]} AS {name}" for name in names)
 
 
@@ -104,16 +114,16 @@ class Need:
     """What is read of a relation: what is told apart, and what adds up."""
 
     relation: str
-    slots: bool
+    time: str  # "slot" or "ago" where rows are told apart by it
     dimensions: tuple[Dimension, ...]
     measures: tuple[str, ...]
     outcomes: tuple[str, ...]  # of which rows; () is all
+    columns: frozenset[str]  # of the dimensions
 
     @property
     def keys(self) -> list[str]:
         """Columns that tell apart what is added up."""
-        ago = ["ago"] if self.relation == "earlier" else []
-        return [*(["slot"] if self.slots else []), *ago, *(each.column for each in self.dimensions)]
+        return [*([self.time] if self.time else []), *(each.column for each in self.dimensions)]
 
 
 class Base(NamedTuple):
@@ -126,18 +136,19 @@ class Base(NamedTuple):
 def needs(question: Question) -> list[Need]:
     """What a question reads."""
     named = _words(question)
-    measures = tuple(name for name in MEASURES if name in named) or ("messages",)
     found = []
     for relation in (relation for relation in RELATIONS if relation in named):
-        dimensions = (each for each in DIMENSIONS if _columns(each, named) and (each is not CLIENTS or relation == "events"))
-        slots = "slot" in named and relation in ("facts", "events")
-        found.append(Need(relation, slots, tuple(dimensions), measures, tuple(sorted(question.outcomes))))
+        dimensions = tuple(each for each in DIMENSIONS if _columns(each, named) and (each is not CLIENTS or relation == "events"))
+        time = next((time for time, told_apart in TIMES.items() if time in named and relation in told_apart), "")
+        beside = tuple(name for name in BESIDE if name in named and relation == "earlier")
+        measures = beside or tuple(name for name in MEASURES if name in named) or ("messages",)
+        found.append(Need(relation, time, dimensions, measures, tuple(sorted(question.outcomes)), named & TOLD_APART))
     return found
 
 
 def in_common(questions: Sequence[Question]) -> list[Need]:
     """Of each relation that several of the questions read, what is enough for all of them."""
-    every = [need for question in questions for need in needs(question) if not need.slots]
+    every = [need for question in questions for need in needs(question) if not need.time]
     often = [relation for relation, number in Counter(need.relation for need in every).items() if number > 1]
     return [_together([need for need in every if need.relation == relation]) for relation in often]
 
@@ -147,10 +158,11 @@ def _together(some: Sequence[Need]) -> Need:
     dimensions = {each for need in some for each in need.dimensions} | ({MANNERS} if len(outcomes) > 1 else set())
     return Need(
         relation=some[0].relation,
-        slots=False,
+        time="",
         dimensions=tuple(each for each in DIMENSIONS if each in dimensions),
-        measures=tuple(name for name in MEASURES if any(name in need.measures for need in some)),
+        measures=tuple(name for name in (*MEASURES, *BESIDE) if any(name in need.measures for need in some)),
         outcomes=some[0].outcomes if len(outcomes) == 1 else (),
+        columns=frozenset[str]().union(*(need.columns for need in some)),
     )
 
 
@@ -169,11 +181,11 @@ def _columns(dimension: Dimension, named: frozenset[str]) -> list[str]:
 class Reader:
     """What questions about one selection read."""
 
-    def __init__(self, selection: Selection, conditions: Conditions, coverage: Coverage, dialect: Dialect) -> None:
+    def __init__(self, selection: Selection, conditions: Conditions, coverage: Coverage) -> None:
         self._selection = selection
         self._conditions = conditions
         self._coverage = coverage
-        self._dialect = dialect
+        self._dialect = conditions.dialect
         self._offsets = segments(selection.zone, selection.start, selection.end)
         self._parameters: Parameters = dict(conditions.parameters) | {"clients": sorted(conditions.addresses)}
         self._parameters |= {f"change_{number}": segment.start for number, segment in enumerate(self._offsets)}
@@ -182,7 +194,12 @@ class Reader:
 
     def base(self, base: Base) -> Relations:
         """SQL that makes its table, for as long as the connection lasts."""
-        sql = f"CREATE TEMP TABLE {base.table} AS {self._added(base.need, 'day')}"
+        added = self.added(base.need)
+        return Relations(f"CREATE TEMP TABLE {base.table} AS {added.sql}", added.parameters)
+
+    def added(self, need: Need, interval: Interval = "day") -> Relations:
+        """SQL for what is needed, with numbers instead of values."""
+        sql = self._added(need, interval)
         return Relations(sql, used(self._parameters, sql))
 
     def relations(self, question: Question, bases: Mapping[str, Base]) -> Relations:
@@ -192,12 +209,12 @@ class Reader:
 
     def _relation(self, need: Need, question: Question, bases: Mapping[str, Base]) -> str:
         """SQL for one of them."""
-        base = None if need.slots else bases.get(need.relation)
+        base = None if need.time else bases.get(need.relation)
         where = f" WHERE {_outcome(need.outcomes)}" if base and need.outcomes != base.need.outcomes else ""
         added = base.table if base else f"({self._added(need, question.interval)})"
         joined = [*need.dimensions, *([MANNERS] if where and MANNERS not in need.dimensions else [])]
         joins = "".join(f" JOIN {each.table} ON {each.table}.id = r.{each.column}" for each in joined)
-        columns = [f"r.{key} AS {key}" for key in need.keys if key in ("slot", "ago")]
+        columns = [f"r.{need.time} AS {need.time}"] if need.time else []
         columns += [column for each in need.dimensions for column in _columns(each, _words(question))]
         columns += [f"{self._measure(measure)} AS {measure}" for measure in need.measures]
         return f"SELECT {', '.join(columns)} FROM {added} AS r{joins}{where}"
@@ -208,35 +225,47 @@ class Reader:
     def _added(self, need: Need, interval: Interval) -> str:
         """SQL for what the pieces of its periods give, added up."""
         clients = self._conditions.client or CLIENTS in need.dimensions
-        longest = LONGEST[interval] if need.slots else SUMS[-1].days
-        narrowed = narrowing(self._conditions, self._dialect, need.outcomes)
-        shown = list(dict.fromkeys([*need.keys, *narrowed]))
+        longest = LONGEST[interval] if need.time == "slot" else SUMS[-1].days
+        narrowed = narrowing(self._conditions, need.outcomes)
+        beside = not set(BESIDE).isdisjoint(need.measures)
+        shown = list(dict.fromkeys([*need.keys, *narrowed, *(["ago"] if beside else [])]))
+        adding = ("messages",) if beside else need.measures
         parts = [
-            self._part(source, shown, need.measures, ago, interval)
-            for ago, start, end in self._periods(need.relation)
-            for source in self._sources(start, end, clients=clients, longest=longest)
+            self._part(source, shown, adding, ago, interval)
+            for ago, start, end in self._periods(need)
+            for source in self._sources(start, end, clients=clients, longest=longest, digest=self._digest(need))
         ]
-        union = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), shown, need.measures, 0, interval)
+        union = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), shown, adding, 0, interval)
         where = f" WHERE {' AND '.join(narrowed.values())}" if narrowed else ""
         keys = ", ".join(need.keys)
-        if not keys or (need.slots and SUBJECTS in need.dimensions):  # adding up would leave nearly as many
+        if not (keys or beside) or (need.time == "slot" and SUBJECTS in need.dimensions):  # adding up would leave nearly as many
             return f"SELECT {', '.join([*need.keys, *need.measures])} FROM ({union}) AS r{where}"
-        return f"SELECT {keys}, {totals(need.measures)} FROM ({union}) AS r{where} GROUP BY {keys}"
+        by = f" GROUP BY {keys}" if keys else ""
+        return f"SELECT {', '.join([*need.keys, totals(need.measures)])} FROM ({union}) AS r{where}{by}"
 
-    def _periods(self, relation: str) -> list[tuple[int, int, int]]:
+    def _periods(self, need: Need) -> list[tuple[int, int, int]]:
         """Which periods a relation is of: how many before the one asked for, start, end."""
         start, end = self._selection.start, self._selection.end
-        if relation in ("facts", "events"):
+        if need.relation in ("facts", "events"):
             return [(0, start, end)]
         starts = earlier_starts(self._selection.zone, start, end, EARLIER)
         found = list(zip(range(1, EARLIER + 1), starts, (start, *starts), strict=False))
-        return found[:1] if relation == "previous" else [*found, (EARLIER + 1, self._coverage.since, starts[-1])]
+        if need.relation == "previous":
+            return found[:1]
+        return found if set(need.measures) <= set(BESIDE) - {"ever"} else [*found, (EARLIER + 1, self._coverage.since, starts[-1])]
 
-    def _sources(self, start: int, end: int, *, clients: bool, longest: int) -> Iterator[Source]:
+    def _digest(self, need: Need) -> str:
+        """Which digests tell enough apart."""
+        columns = need.columns | self._conditions.columns | ({"outcome"} if need.outcomes else set())
+        if columns.isdisjoint({*SUBJECTS.values, *CLIENTS.values}):
+            return BY_MANNER
+        return BY_DOMAIN if columns <= {"sender_domain", "outcome"} else ""
+
+    def _sources(self, start: int, end: int, *, clients: bool, longest: int, digest: str) -> Iterator[Source]:
         start, end = max(start, self._coverage.since), min(end, self._coverage.last + 1)
         if clients:
             start = max(start, self._coverage.expired_before)
-        tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest)
+        tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest, digest=digest)
         for piece in pieces(self._coverage, start, end, tables):
             self._parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
             yield from sources(piece, self._pieces, self._coverage, self._dialect, clients=clients)
@@ -260,11 +289,11 @@ class Reader:
         return f"{local} - {since} % {WIDTHS[interval]}"
 
 
-def narrowing(conditions: Conditions, dialect: Dialect, outcomes: Iterable[str] = ()) -> dict[str, str]:
+def narrowing(conditions: Conditions, outcomes: Iterable[str] = ()) -> dict[str, str]:
     """Conditions on rows `r` of any table, by the columns with the numbers of what is asked for."""
     of = dict(conditions.of)
     if conditions.client:
-        member = f"client_ip {dialect.member.format('$clients')}"
+        member = f"client_ip {conditions.dialect.member.format('$clients')}"
         of[CLIENTS.table] = f"({member} OR client_ip IS NULL)" if conditions.no_address else member
     if outcomes:
         of[MANNERS.table] = " AND ".join([*([of[MANNERS.table]] if MANNERS.table in of else []), _outcome(outcomes)])
@@ -276,19 +305,19 @@ def _outcome(outcomes: Iterable[str]) -> str:
     return f"outcome IN ({', '.join(repr(str(outcome)) for outcome in sorted(outcomes))})"
 
 
-def rows(selection: Selection, conditions: Conditions, columns: Iterable[str], dialect: Dialect) -> Relations:
+def rows(selection: Selection, conditions: Conditions, columns: Iterable[str]) -> Relations:
     """The stored rows of a selection, with these columns."""
-    return _stored(logical(ROWS, tuple(columns)), selection, conditions, dialect)
+    return _stored(logical(ROWS, tuple(columns)), selection, conditions)
 
 
-def number_of_rows(selection: Selection, conditions: Conditions, dialect: Dialect) -> Relations:
+def number_of_rows(selection: Selection, conditions: Conditions) -> Relations:
     """How many they are."""
-    return _stored(f"SELECT count(*) FROM {ROWS} AS r", selection, conditions, dialect)
+    return _stored(f"SELECT count(*) FROM {ROWS} AS r", selection, conditions)
 
 
-def _stored(select: str, selection: Selection, conditions: Conditions, dialect: Dialect) -> Relations:
-    start, end = dialect.instant.format("$start"), dialect.instant.format("$end")
-    where = " AND ".join([f"r.time >= {start} AND r.time < {end}", *narrowing(conditions, dialect).values()])
+def _stored(select: str, selection: Selection, conditions: Conditions) -> Relations:
+    start, end = (conditions.dialect.instant.format(edge) for edge in ("$start", "$end"))
+    where = " AND ".join([f"r.time >= {start} AND r.time < {end}", *narrowing(conditions).values()])
     sql = f"{select} WHERE {where}"
     given: Parameters = {"start": selection.start, "end": selection.end, "clients": sorted(conditions.addresses)}
     return Relations(sql, used({**given, **conditions.parameters}, sql))

@@ -1,7 +1,7 @@
 """
 Sums of whole local days and of blocks of 7, 28 and 112 days, and which of them answer a period.
 
-    SUMS                                       their tables
+    SUMS, DIGESTS                              their tables
     pieces(coverage, start, end, tables)       a period as pieces, each of one table
 
 Sums are made from the rows of days that are over, where they make at least three rows into one: elsewhere the rows
@@ -9,8 +9,11 @@ themselves are as quick. A *sealed* block is one whose sums stand. Whoever chang
 transaction, and questions read what is below it again until it is sealed anew; so sums are never wrong, and a commit
 has no upkeep for them. Days are those of one zone, the coverage's; a question in another zone reads rows.
 
+*Digests* are sums that tell less apart, and so are few however many accounts there are: by manner alone, and by sender
+domain and outcome alone. Most charts need no more. There are digests of every sealed day.
+
 See also
-    duckdb_sealing.py, which makes them; relations.py, which reads them
+    duckdb_sealing.py and duckdb_digests.py, which make them; relations.py, which reads them
 """
 
 from __future__ import annotations
@@ -53,6 +56,19 @@ SUMS = (
 """Shorter blocks before the longer ones that may be made of them."""
 
 
+BY_MANNER = "by manner"
+BY_DOMAIN = "by sender domain and outcome"
+
+LENGTHS = tuple(each.days for each in SUMS if not each.clients)
+
+DIGESTS = {
+    BY_MANNER: tuple(Sum(f"manner_sums_{days}", days, False) for days in LENGTHS),
+    BY_DOMAIN: tuple(Sum(f"domain_sums_{days}", days, False) for days in LENGTHS),
+}
+"""What they tell apart -> their tables, each beside the table of sums with as many days. By domain, a subject stands for all
+with its sender domain, and a manner for all with its outcome."""
+
+
 class Piece(NamedTuple):
     """Part of a period that is read from one table: from `low` to before `high`, slots of sums, else microseconds UTC."""
 
@@ -78,12 +94,12 @@ class Coverage:
         return self.first - self.first % (self.bucket_minutes * 60 * SECOND)
 
 
-def usable(zone: str, coverage: Coverage, *, clients: bool, longest: int) -> list[Sum]:
-    """Tables that a question in this zone may read, longest blocks first."""
+def usable(zone: str, coverage: Coverage, *, clients: bool, longest: int, digest: str = "") -> list[Sum]:
+    """Tables that a question in this zone may read, longest blocks first, and the digest asked for before other sums."""
     if zone != coverage.zone:
         return []
-    fitting = (each for each in SUMS if each.clients == clients and each.days <= longest and coverage.sealed.get(each.table))
-    return sorted(fitting, key=lambda each: -each.days)
+    there = [*DIGESTS.get(digest, ()), *(each for each in SUMS if each.clients == clients)]
+    return sorted((each for each in there if each.days <= longest and coverage.sealed.get(each.table)), key=lambda each: -each.days)
 
 
 def pieces(coverage: Coverage, start: int, end: int, tables: Sequence[Sum]) -> list[Piece]:
@@ -93,7 +109,8 @@ def pieces(coverage: Coverage, start: int, end: int, tables: Sequence[Sum]) -> l
     if not tables:
         return [Piece(ROWS, start, end)]
     found = _joined(_steps(coverage, start, end, tables))
-    while len(found) > PIECES and (short := _shortest(found)) is not None:
+    days = {each.table for each in tables if each.days == 1}
+    while len(found) > PIECES and (short := _shortest(found, days)) is not None:
         low, high = (day_start(coverage.zone, day) for day in found[short][1:])
         found[short] = Piece(ROWS, low, high)
         found = _joined(found)
@@ -124,7 +141,7 @@ def _joined(steps: Iterator[Piece] | list[Piece]) -> list[Piece]:
     return found
 
 
-def _shortest(found: list[Piece]) -> int | None:
+def _shortest(found: list[Piece], days: set[str]) -> int | None:
     """The shortest stretch of days that has sums: that, as at a site that is idle at weekends, rather than more parts."""
-    lengths = [(piece.high - piece.low, place) for place, piece in enumerate(found) if piece.table == SUMS[0].table]
+    lengths = [(piece.high - piece.low, place) for place, piece in enumerate(found) if piece.table in days]
     return min(lengths)[1] if lengths else None
