@@ -269,8 +269,8 @@ def _civil(year: int, month: int, day: int, hour: bytes, minute: bytes, second: 
 
 @lru_cache(maxsize=4096)
 def _midnight(year: int, month: int, day: int) -> int | None:
-    """Microseconds since 1970 of a date's beginning, None for a date that does not exist."""
+    """Microseconds since 1970 of a date's beginning, None for a date that does not exist or lies before there were logs."""
     try:
-        return micros(datetime(year, month, day, tzinfo=UTC))
+        return micros(datetime(year, month, day, tzinfo=UTC)) if year > 1970 else None
     except ValueError:
         return None
