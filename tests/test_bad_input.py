@@ -180,7 +180,7 @@ def test_settings_that_cannot_be_used(site: Site, arguments: tuple[str, ...], wo
     [
         ("ingest",),
         ("ingest", "--year", "26", "x"),
-        ("ingest", "--source", "exchange", "x"),
+        ("ingest", "--source", "carrier-pigeon", "x"),
         ("report", "nonsense"),
         ("export", "--format", "pdf"),
         ("unknown",),
