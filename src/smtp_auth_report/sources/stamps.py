@@ -194,7 +194,7 @@ class Clock:
         if parts is None:
             return None
         local = _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
-        if local is None:
+        if local is None or local < DAY:  # before there were logs
             return None
         zone = parts[8]
         if zone is None:
