@@ -32,6 +32,10 @@ TAGS = {
     "dovecot": (b"dovecot",),
     "exim": (b"exim",),
     "courier": (b"courieresmtpd", b"courierd"),
+    "haraka": (b"haraka",),
+    "maddy": (b"maddy",),
+    "chasquid": (b"chasquid",),
+    "stalwart": (b"stalwart",),
 }
 
 with atheris.instrument_imports(include=["smtp_auth_report.sources"]):

@@ -32,10 +32,11 @@ def test_nothing_is_missing(tmp_path: Path) -> None:
     assert doctor(tmp_path, log(*session(middle=[FULL]))) == "Nothing is missing that a setting would bring.\n"
 
 
-def test_servers_of_one_log_are_told_apart(tmp_path: Path) -> None:
-    told = doctor(tmp_path, log(*session(middle=[FULL]), "sm-mta[9]: starting daemon (8.17.1.9): SMTP"))
-    assert "Postfix" not in told
-    assert "Sendmail on mail: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
+def test_a_host_without_sign_ins_and_one_whose_other_server_has_them(tmp_path: Path) -> None:
+    daemon = "sm-mta[9]: starting daemon (8.17.1.9): SMTP"
+    told = doctor(tmp_path, log(*session(middle=[FULL]), daemon) + log(daemon, host="relay"))
+    assert "on mail" not in told
+    assert "Sendmail on relay: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
 
 
 def test_dovecot_says_only_that_there_was_tls(tmp_path: Path) -> None:

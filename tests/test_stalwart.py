@@ -134,8 +134,20 @@ def test_sessions_without_mail() -> None:
 
 def test_secrets_are_passed_over_and_other_lines_reported() -> None:
     raw = event("smtp.raw-input", 'size = 40, contents = "AUTH PLAIN AGFubmEAaHVudGVyMg=="', "TRACE")
-    _, changes = run(log(AUTH, raw, "INFO Queued (queue.authenticated-message-queued) queueId = 7", QUEUED.replace("size = ", "size = x")))
-    assert [line.reason for line in changes.unread] == ["session of an event not understood", "message not understood"]
+    _, changes = run(
+        log(
+            AUTH.replace("accountName", "account"),
+            raw,
+            "INFO Queued (queue.authenticated-message-queued) queueId = 7",
+            QUEUED.replace("size = ", "size = x"),
+        )
+    )
+    assert [line.reason for line in changes.unread] == [
+        "sign-in not understood",
+        "session of an event not understood",
+        "message not understood",
+    ]
+    assert (changes.lines, changes.other) == (4, 1)
     assert "AGFub" not in str(changes)
 
 

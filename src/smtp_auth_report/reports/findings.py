@@ -86,18 +86,19 @@ def recent(store: Snapshot, zone: str) -> Selection:
 
 
 def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selection) -> list[Finding]:
-    """Of every server that the selection's rows, or the progress of reading, know."""
+    """Of every server that the selection's rows, or the progress of reading, know. On a host with sign-ins one server need have none."""
     sql = files(__package__).joinpath("findings.sql").read_text(encoding="utf-8")
     answer = store.ask(Question(sql, ("source", "server", *FIGURES)), selection)
     figures = {(str(row[0]), str(row[1])): dict(zip(FIGURES, (int(number or 0) for number in row[2:]), strict=True)) for row in answer.rows}
     for progress in store.progress():
         if progress.newest >= selection.start:
             figures.setdefault((progress.source, progress.server), dict.fromkeys(FIGURES, 0))
+    in_use = {server for (_, server), told in figures.items() if not LACKS["sessions"](told)}
     by_name = {kind.name: kind for kind in kinds}
     return [
         Finding(source, by_name[source].title, server, missing, remedy)
         for (source, server), told in sorted(figures.items())
         if source in by_name
         for remedy in by_name[source].remedies
-        if (missing := LACKS[remedy.lacks](told))
+        if not (remedy.lacks == "sessions" and server in in_use) and (missing := LACKS[remedy.lacks](told))
     ]

@@ -120,10 +120,14 @@ class LogReader:
         """Asked of every batch until lines of a server are known: a log may begin with what its server says of itself."""
         lines = [line for line in first if line.strip()]
         self._form = self._form_of(lines)
-        if self._form is None:
+        if self._form is None and not any(map(self._owned, lines)):
             self._form = self._form_of([found[1] for found in map(Envelope().inside, lines) if found])
             self._wrapped = self._form is not None
         self._formed = self._form is not None or bool(self.recognised)
+
+    def _owned(self, line: bytes) -> bool:
+        parts = Envelope().split(line)
+        return parts is not None and self._owner(parts[1]) is not None
 
     def _form_of(self, lines: list[bytes]) -> Source | None:
         return next((source for source in self.sources if source.forms(lines)), None) if lines else None
@@ -179,8 +183,8 @@ class LogReader:
         return changes
 
     def remember(self) -> list[Remembered]:
-        """What the next file needs to know."""
-        return [entry for source in self.sources for entry in source.remember()]
+        """What the next file needs to know, of the servers that this one is of."""
+        return [entry for source in self.recognised for entry in source.remember()]
 
     # A syslog
 

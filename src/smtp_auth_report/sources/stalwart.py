@@ -199,7 +199,6 @@ class StalwartSource(OwnFormSource):
 
     def _submission(self, session: Session, line: Line, event: bytes, rest: bytes) -> None:
         if event in {b"auth.success", b"queue.authenticated-message-queued"}:
-            self.log.about += 1
             if session.service == Service.SUBMISSIONS and session.tls_version == Tls.UNKNOWN:
                 session.tls_version = Tls.UNVERSIONED.value
             if event == b"auth.success":
@@ -218,7 +217,9 @@ class StalwartSource(OwnFormSource):
 
     def _signed_in(self, session: Session, line: Line, rest: bytes) -> None:
         told = ACCOUNT.fullmatch(rest)
-        if told is None:
+        if told:
+            self.log.about += 1
+        else:
             self.unread(line, "sign-in not understood")
         self.sign_in(session, values.text(told["name"]) if told else None, UNKNOWN_MECHANISM)
 
@@ -235,6 +236,7 @@ class StalwartSource(OwnFormSource):
         if told is None:
             self.unread(line, "message not understood")
             return
+        self.log.about += 1
         if not session.authenticated:
             self.sign_in(session, None, UNKNOWN_MECHANISM)
         message = self.take(session, line, told["id"].decode(), session.notes.get("from"))

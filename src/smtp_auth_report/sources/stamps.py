@@ -194,7 +194,7 @@ class Clock:
         if parts is None:
             return None
         local = _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
-        if local is None or local < DAY:  # before there were logs
+        if local is None:
             return None
         zone = parts[8]
         if zone is None:
@@ -269,8 +269,8 @@ def _civil(year: int, month: int, day: int, hour: bytes, minute: bytes, second: 
 
 @lru_cache(maxsize=4096)
 def _midnight(year: int, month: int, day: int) -> int | None:
-    """Microseconds since 1970 of a date's beginning, None for a date that does not exist."""
+    """Microseconds since 1970 of a date's beginning, None for a date that does not exist or lies before there were logs."""
     try:
-        return micros(datetime(year, month, day, tzinfo=UTC))
+        return micros(datetime(year, month, day, tzinfo=UTC)) if year > 1970 else None
     except ValueError:
         return None
