@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reading import ANNA, CIPHER, PC, START, line_ends, log, read, reader, run, session
+from reading import ANNA, CIPHER, NOW, PC, START, line_ends, log, read, reader, run, session
 from smtp_auth_report.sources import postfix_lines
 from smtp_auth_report.submission import Submission
 
@@ -451,3 +451,8 @@ def test_no_expression_takes_more_than_linear_time(name: str) -> None:
             pattern.fullmatch(subject(head, body))
             slowest = max(slowest, time.process_time() - began)
     assert slowest < 2  # an expression that backtracks takes hours
+
+
+def test_a_first_line_whose_stamp_cannot_be_read() -> None:
+    line = b"Nov 99 16:06:05 mail postfix/submission/smtpd[701]: warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: x\n"
+    assert [(row.outcome, row.time) for row in read(line)] == [("auth_failed", NOW)]

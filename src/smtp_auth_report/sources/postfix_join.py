@@ -47,7 +47,7 @@ class Join:
     def time(self, server: Server, stamp: bytes) -> int:
         time = self.clock.at(stamp)
         if time is None:
-            return server.newest
+            return server.newest or self.log.options.now
         if time > server.newest:  # noqa: PLR1730 - for every line
             server.newest = time
         return time
