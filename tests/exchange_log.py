@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 START = datetime(2026, 11, 23, 16, 6, 5, tzinfo=UTC)
 CLIENT_FRONTEND = "EX1\\Client Frontend EX1"
@@ -144,14 +144,14 @@ def session(
     return rows
 
 
-def front(events: Iterable[Event] | None = None, **stated: object) -> list[Line]:
+def front(events: Iterable[Event] | None = None, **stated: Any) -> list[Line]:
     """A client signs in with a front end, which hands it over."""
-    return session([*HELLO, *TLS, *login(handed_over=True), ("-", "", "Remote")] if events is None else events, **stated)  # type: ignore[arg-type]
+    return session([*HELLO, *TLS, *login(handed_over=True), ("-", "", "Remote")] if events is None else events, **stated)
 
 
-def hub(*parts: list[Event], **stated: object) -> list[Line]:
+def hub(*parts: list[Event], **stated: Any) -> list[Line]:
     """What the mailbox server logs of it, a second later."""
-    given = {
+    given: dict[str, Any] = {
         "id": HUB,
         "connector": CLIENT_PROXY,
         "local": "10.0.0.5:465",
@@ -159,12 +159,12 @@ def hub(*parts: list[Event], **stated: object) -> list[Line]:
         "start": START + timedelta(seconds=2),
     }
     events = [*from_front_end(), *[event for part in parts for event in part], *BYE]
-    return session(events, **given | stated)  # type: ignore[arg-type]
+    return session(events, **given | stated)
 
 
-def direct(*parts: list[Event], **stated: object) -> list[Line]:
+def direct(*parts: list[Event], **stated: Any) -> list[Line]:
     """A server that takes clients itself: Exchange 2010, or an Edge server."""
-    return session([event for part in parts for event in part], **{"id": DIRECT, "connector": "EX1\\Client EX1"} | stated)  # type: ignore[arg-type]
+    return session([event for part in parts for event in part], **{"id": DIRECT, "connector": "EX1\\Client EX1"} | stated)
 
 
 def protocol(*sessions: list[Line], columns: str = COLUMNS, bom: bool = False, title: str = "SMTP Receive Protocol Log") -> bytes:

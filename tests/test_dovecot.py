@@ -190,7 +190,7 @@ def test_what_stands_behind() -> None:
     cases = {
         "250 2.0.0 Ok: queued as E2C1023A969": "E2C1023A969",
         "250 2.0.0 Ok: queued as 4fXyzb3nQkz1J0N": "4fXyzb3nQkz1J0N",
-        "250 OK id=1rXXXX-000ABC-2E": "1rXXXX-000ABC-2E",
+        "250 OK id=1rKf3b-000ABC-2E": "1rKf3b-000ABC-2E",
         "250 2.0.0 6ANGKaVY011771 Message accepted for delivery": "6ANGKaVY011771",
         "250 2.0.0 e180c775 Message accepted for delivery": "e180c775",
         "250 2.6.0 <1@x> [InternalId=12] Queued mail for delivery": "D6iFNEFlBGuMDAAAg+zDdQ",

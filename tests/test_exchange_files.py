@@ -43,7 +43,9 @@ from reading import in_order, line_ends, read, run
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.ingest import Ingest, Reading, Summary
 from smtp_auth_report.reports.findings import findings, recent
+from smtp_auth_report.site_key import account_key
 from smtp_auth_report.sources import SOURCES, exchange
+from smtp_auth_report.sources.csv_log import fields
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.submission import Submission
@@ -204,8 +206,6 @@ def test_tracking_alone_gives_no_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("columns", [COLUMNS, ",".join(reversed(COLUMNS.split(",")))])
 def test_columns_by_the_header(columns: str) -> None:
     places = [COLUMNS.split(",").index(name) for name in columns.split(",")]
-    from smtp_auth_report.sources.csv_log import fields  # noqa: PLC0415
-
     lines = []
     for line in SENT:
         cut = fields(line.text.encode())
@@ -247,8 +247,6 @@ def test_line_breaks_in_a_subject_make_no_rows(tmp_path: Path) -> None:
 
 
 def test_what_is_told_goes_with_the_rows_that_are_erased(tmp_path: Path) -> None:
-    from smtp_auth_report.site_key import account_key  # noqa: PLC0415
-
     with site(tmp_path) as made:
         made.ingest(*HANDED)
         assert made.store.erase(ANNA, account_key(b"k" * 32, ANNA)) == 2

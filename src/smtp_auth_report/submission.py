@@ -107,6 +107,33 @@ class Submission(NamedTuple):
         return Identity(self.key, self.opened)
 
 
+def bare(identity: Identity, time: int, server: str, source: str, outcome: str) -> Submission:
+    """A row of which nothing else is known."""
+    return Submission(
+        key=identity.key,
+        opened=identity.opened,
+        time=time,
+        server=server,
+        service=Service.UNKNOWN.value,
+        source=source,
+        client_ip=None,
+        client_name=None,
+        helo=None,
+        account=None,
+        account_key=None,
+        mechanism=UNKNOWN_MECHANISM,
+        tls_version=Tls.UNKNOWN.value,
+        tls_cipher=None,
+        sender=None,
+        recipients=None,
+        size=None,
+        queue_id=None,
+        message_id=None,
+        outcome=outcome,
+        reason=None,
+    )
+
+
 def domain_of(address: str | None, default: str | None = None) -> str | None:
     """Lower-cased domain of an address or account; `default` for a name without one.
 

@@ -18,7 +18,7 @@ from ingesting import Site
 def played() -> Iterator[Played]:
     """Start the servers, play the script, stop them."""
     if reason := lacking():
-        pytest.skip(reason)
+        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
     with tempfile.TemporaryDirectory(prefix="postfix-", ignore_cleanup_errors=True) as name:
         with running(Path(name)) as server:
             client = Client(server)

@@ -38,7 +38,7 @@ MESSAGES = 16
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     """Start both servers, play the script, stop them."""
     if reason := lacking():
-        pytest.skip(reason)
+        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
     with tempfile.TemporaryDirectory(prefix="dovecot-", ignore_cleanup_errors=True) as name:
         with relaying(Path(name), trusted=request.param) as server:
             client = Client(server)

@@ -45,7 +45,7 @@ def in_clear(server: MailServer) -> None:
 def refused() -> Iterator[Site]:
     """The log of a device that spoke in clear, in a database of its own."""
     if reason := lacking():
-        pytest.skip(reason)
+        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
     with tempfile.TemporaryDirectory(prefix="opensmtpd-", ignore_cleanup_errors=True) as name, tempfile.TemporaryDirectory() as own:
         with running(Path(name)) as server:
             in_clear(server)
@@ -72,7 +72,7 @@ def played() -> Iterator[Played]:
     nothing to play then, and its failed handshakes must give no row.
     """
     if reason := lacking():
-        pytest.skip(reason)
+        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
     with tempfile.TemporaryDirectory(prefix="opensmtpd-", ignore_cleanup_errors=True) as name:
         with running(Path(name)) as server:
             client = Client(server)

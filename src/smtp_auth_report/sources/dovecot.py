@@ -15,7 +15,7 @@ What goes wrong
     A line that begins like one of ours and matches no expression is Unread.
 
 See also
-    dovecot_lines.py for the lines, relaying.py for what Postfix tells, joining.py for sessions; docs/sources.md
+    dovecot_lines.py for the lines, logbook.py for what Postfix tells, joining.py for sessions; docs/sources.md
 """
 
 from __future__ import annotations
@@ -312,9 +312,8 @@ class DovecotSource(SessionSource):
             if session.authenticated:
                 self._clients[session.account, session.client_ip] = session
 
-    def passed(self, host: str, stamp: bytes) -> None:
-        """Time has come so far, by a line of whatever service."""
-        self.log.changes.newest[host] = max(self.log.time(host, stamp), self.log.changes.newest.get(host, 0))
+    def passed(self, _host: str, _stamp: bytes) -> None:
+        """A line of whatever service: no evidence that this one submits mail."""
 
 
 def _beside(begun: Identity | list[int]) -> Identity:

@@ -48,7 +48,7 @@ RELAYED = re.compile(
 )
 # 250 2.0.0 Ok: queued as 4F1A022C8A9
 QUEUED = re.compile(rb".*\bqueued as (?P<qid>[0-9A-Za-z]{5,40})", re.DOTALL)
-# 250 OK id=1rXXXX-000ABC-2E        250 2.0.0 6ANGKaVY011771 Message accepted for delivery
+# 250 OK id=1rKf3b-000ABC-2E        250 2.0.0 6ANGKaVY011771 Message accepted for delivery
 TAKEN = re.compile(rb"250 (?:[\d.]+ )?(?:OK id=(?P<exim>\S+)|(?P<other>[0-9A-Za-z]+) Message accepted for delivery).*", re.DOTALL)
 
 # Nov 23 16:09:37 submission-login: Info: Login: user=<anna>, …        log_path is a file

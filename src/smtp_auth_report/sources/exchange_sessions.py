@@ -31,7 +31,7 @@ from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exchange_lines as lines
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.exchange_lines import Row
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls, bare
 
 FIRST = 0  # number of the row that begins a session
 REPLAYED = 1_000
@@ -520,26 +520,13 @@ def _as_text(row: Row) -> list[Any]:
 
 
 def _row(session: Session, identity: Identity, outcome: Outcome, time: int, reason: str | None = None) -> Submission:
-    return Submission(
-        key=identity.key,
-        opened=identity.opened,
-        time=time,
-        server=session.server,
+    return bare(identity, time, session.server, "exchange", outcome.value)._replace(
         service=session.service,
-        source="exchange",
         client_ip=session.client_ip,
-        client_name=None,
         helo=session.helo,
         account=session.account,
-        account_key=None,
         mechanism=session.mechanism,
         tls_version=session.signed_tls,
         tls_cipher=session.signed_cipher,
-        sender=None,
-        recipients=None,
-        size=None,
-        queue_id=None,
-        message_id=None,
-        outcome=outcome.value,
         reason=reason,
     )

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.csv_log import Columns
 from smtp_auth_report.sources.exchange_sessions import message_of_server, message_of_session
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Service, Submission, Tls
+from smtp_auth_report.submission import Identity, Outcome, Submission, bare
 
 RECEIVED = b",SMTP,RECEIVE,"
 # 08DE2A7B4C5D6E7F;2026-11-23T16:06:05.100Z;0
@@ -49,26 +49,5 @@ def _number(raw: bytes) -> int | None:
 
 
 def _row(reference: int, time: int, size: int | None, recipients: int | None) -> Submission:
-    return Submission(
-        key=reference,
-        opened=0,
-        time=time,
-        server="",  # the protocol log knows it
-        service=Service.UNKNOWN.value,
-        source="exchange",
-        client_ip=None,
-        client_name=None,
-        helo=None,
-        account=None,
-        account_key=None,
-        mechanism=UNKNOWN_MECHANISM,
-        tls_version=Tls.UNKNOWN.value,
-        tls_cipher=None,
-        sender=None,
-        recipients=recipients,
-        size=size,
-        queue_id=None,
-        message_id=None,
-        outcome=Outcome.NO_MAIL.value,
-        reason=None,
-    )
+    server = ""  # the protocol log knows it
+    return bare(Identity(reference, 0), time, server, "exchange", Outcome.NO_MAIL.value)._replace(size=size, recipients=recipients)

@@ -100,11 +100,11 @@ class Source(Protocol):
         Of a file in its server's own form: fix what its stamps leave out, from lines all over it and its first ones; returns
         the time of the first, or 0.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # asked only of a source whose `forms` has said yes
 
     def feed(self, batch: bytes) -> None:
         """Read whole lines of a file in its server's own form."""
-        raise NotImplementedError
+        raise NotImplementedError  # asked only of a source whose `forms` has said yes
 
     def unwrapped(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
         """Read such lines out of a container's log: its stamp, or b"", and the line, for servers whose own lines have none."""

@@ -9,7 +9,7 @@ Sources whose servers log a session line by line: what belongs together is told 
     session = self.session(line, key)                  the session of this key on the line's host; begun where there is none
     self.end(session)                                  it is over
     message = self.message(session, line, queue_id)    a transaction
-    self.accept(session, message, line.time)           its rows can be seen from now on
+    self.decide(session, message, Outcome.ACCEPTED, line.time)     its rows can be seen from now on
     self.fail(session, line, account, mechanism, reason)
 
 Rows are given as soon as they are certain, and again when more is known: same identity, better values. A session ends
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -34,7 +35,7 @@ from smtp_auth_report.sources.envelope import SOLARIS, Origin, Parts, origin
 from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.sources.interface import Source
 from smtp_auth_report.sources.logbook import Logbook
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls, bare
 
 STRAGGLER = 2 * SECOND
 REPEATS = 10_000
@@ -116,9 +117,9 @@ class SessionSource(Source):
         self._recalled: dict[str, Remembered] = {}
         self._given: dict[Identity, Submission] = {}  # of open sessions, as last given
 
+    @abstractmethod
     def line(self, line: Line) -> None:
         """What a line does to its session."""
-        raise NotImplementedError
 
     # Lines
 
@@ -139,11 +140,14 @@ class SessionSource(Source):
 
     def _line(self, parts: Parts) -> Line:
         stamp, raw, message = parts
-        where = _origin(raw)
-        host = where.host or self.log.options.server
+        where, host = _origin(raw), self.host_of(raw)
         time = self.log.time(host, stamp)
         text = SOLARIS.sub(b"", message, count=1) if message.startswith(b"[ID ") else message
         return Line(host, where.tag, where.pid or "", time, text.rstrip(), stamp)
+
+    def host_of(self, raw: bytes) -> str:
+        """The host that a line's origin names."""
+        return _origin(raw).host or self.log.options.server
 
     def repeat(self, line: Parts, times: int) -> None:
         """Only a failed sign-in is a row of its own each time."""
@@ -262,10 +266,9 @@ class SessionSource(Source):
         for failure in session.failures:
             self._given.pop(Identity(*failure.identity), None)
 
-    def passed(self, host: str, stamp: bytes) -> None:
-        """Time has come so far."""
+    def passed(self, _host: str, _stamp: bytes) -> None:
+        """The reader keeps the time."""
         self.recognised += 1
-        self.log.changes.newest[host] = max(self.log.time(host, stamp), self.log.changes.newest.get(host, 0))
 
     def sweep(self, now: int) -> None:
         """Give up sessions that nothing was heard of for a day."""
@@ -308,27 +311,15 @@ class SessionSource(Source):
         return row._replace(account=failure.account, mechanism=failure.mechanism)
 
     def _row(self, session: Session, identity: Identity, outcome: str, time: int, reason: str | None) -> Submission:
-        return Submission(
-            key=identity.key,
-            opened=identity.opened,
-            time=time,
-            server=session.host,
+        return bare(identity, time, session.host, self.name, outcome)._replace(
             service=session.service,
-            source=self.name,
             client_ip=session.client_ip,
             client_name=session.client_name,
             helo=session.helo,
             account=session.account,
-            account_key=None,
             mechanism=session.mechanism,
             tls_version=session.tls_version,
             tls_cipher=session.tls_cipher,
-            sender=None,
-            recipients=None,
-            size=None,
-            queue_id=None,
-            message_id=None,
-            outcome=outcome,
             reason=reason,
         )
 

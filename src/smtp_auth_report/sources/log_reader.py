@@ -238,7 +238,7 @@ class LogReader:
 
     def _hand_out(self, lines: Sequence[bytes | Parts]) -> None:
         """Give each line to the source whose program wrote it, all in their order: one server may tell of another's mail."""
-        split, owners = self._envelope.split, self._owners
+        split = self._envelope.split
         for line in lines:
             parts = line if isinstance(line, tuple) else split(line)
             if parts is None:
@@ -250,7 +250,7 @@ class LogReader:
                 self._flush()
                 self._month = stamp[:3]
                 self.log.clock.at(stamp)
-            owner = owners[raw] if raw in owners else self._owner(raw)
+            owner = self._owner(raw)
             if owner is not None:
                 if owner is not self._turn:
                     self._flush()
@@ -268,10 +268,10 @@ class LogReader:
             self._waiting.clear()
 
     def _owner(self, raw: bytes) -> Source | None:
-        where = origin(raw)
-        found = next((source for source in self.sources if where and source.owns(where.tag)), None)
-        self._owners[raw] = found
-        return found
+        if raw not in self._owners:
+            where = origin(raw)
+            self._owners[raw] = next((source for source in self.sources if where and source.owns(where.tag)), None)
+        return self._owners[raw]
 
     def _owned_elsewhere(self, tag: str) -> bytes | None:
         """With which words lines of a program begin that matter to a server other than Postfix; None where none do."""
@@ -317,7 +317,7 @@ class LogReader:
         last = [parts for parts in (line if isinstance(line, tuple) else split(line) for line in reversed(end)) if parts]
         self._previous = last[0] if last else self._previous
         for stamp, raw, _ in last:
-            owner = self._owners[raw] if raw in self._owners else self._owner(raw)
+            owner = self._owner(raw)
             if owner is not None:
                 host = self._host(origin(raw))
                 self.log.time(host, stamp)

@@ -263,7 +263,7 @@ class OpenSmtpdSource(SessionSource):
 
     def kept(self, host: str) -> dict[str, Any]:
         """Connections that have not tried to sign in yet."""
-        begun = [each for each in self._begun.items() if self._line(each[1][0]).host == host]
+        begun = [each for each in self._begun.items() if self.host_of(each[1][0][1]) == host]
         return {"begun": [[_text(key), [[_text(part) for part in parts] for parts in lines_of]] for key, lines_of in begun[-BEGUN_KEPT:]]}
 
 

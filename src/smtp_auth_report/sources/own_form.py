@@ -33,7 +33,7 @@ from smtp_auth_report.sources.joining import Line, Message, Session, SessionSour
 from smtp_auth_report.submission import Outcome
 
 UNDATED = "line without a time: read the container's log with its time stamps"
-ZONED = (b"Z", b"+", b"-")  # last or sixth byte from the end of a stamp that states its zone
+SIGNS = (b"+", b"-")  # of the offset that may end a stamp: +01:00
 
 
 class OwnFormSource(SessionSource):
@@ -171,5 +171,5 @@ def _plain(line: bytes) -> bytes:
 
 def _time_of(wrapped: bytes, own: bytes) -> bytes:
     """The stamp that counts."""
-    zoned = own[-1:] == b"Z" or own[-6:-5] in ZONED
+    zoned = own[-1:] == b"Z" or own[-6:-5] in SIGNS
     return own if zoned or not wrapped else wrapped

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from smtp_auth_report.sources import values
+from smtp_auth_report.sources import postfix_lines, values
 from smtp_auth_report.submission import Service, Tls
 
 _QUEUE_ID = rb"(?P<qid>[0-9A-Za-z]{8,24})"
@@ -83,16 +83,7 @@ _REFUSALS = (
     (rb"user unknown|unknown user|mailbox|550 5\.1\.1", "unknown_recipient"),
     (rb"rate limit|too many|quota|connections", "rate_limited"),
 )
-_HANDSHAKES = (
-    (b"no shared cipher", "no_shared_cipher"),
-    (b"unsupported protocol", "version_refused"),
-    (b"version too low", "version_refused"),
-    (b"protocol version", "version_refused"),
-    (b"unknown protocol", "not_tls"),
-    (b"wrong version number", "not_tls"),
-    (b"http request", "not_tls"),
-    (b"certificate", "certificate_refused"),
-    (b"unknown ca", "certificate_refused"),
+_LEFT = (
     (b"timed out", "timeout"),
     (b"timeout", "timeout"),
     (b"connection", "connection_lost"),
@@ -101,10 +92,11 @@ _HANDSHAKES = (
 _STAGES = {b"check_mail": "sender_refused", b"check_rcpt": "recipient_refused"}
 REASONS = tuple(
     sorted(
-        {reason for table in (_FAILURES, _HANDSHAKES) for _, reason in table}
+        {reason for table in (_FAILURES, _LEFT) for _, reason in table}
         | {reason for _, reason in _REFUSALS}
         | set(_STAGES.values())
-        | {"bad_credentials", "content_refused", "deferred", "refused", "handshake_failed"}
+        | postfix_lines.HANDSHAKE_REASONS
+        | {"bad_credentials", "content_refused", "deferred", "refused"}
     )
 )
 """Every value of `Submission.reason` that this source gives."""
@@ -165,5 +157,5 @@ def refusal_reason(ruleset: bytes | None, words: bytes) -> str:
 
 def handshake_reason(words: bytes) -> str:
     """Why a TLS handshake failed, in our words."""
-    lower = words.lower()
-    return next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
+    found, lower = postfix_lines.handshake_reason(words), words.lower()
+    return next((reason for needle, reason in _LEFT if needle in lower), found) if found == "handshake_failed" else found

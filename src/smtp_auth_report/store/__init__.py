@@ -52,6 +52,6 @@ def open_store(
 
 def rewrite(database: str, *, memory_limit: str) -> None:
     """Write a database anew, so that nothing of what was deleted from it is left. Nobody may have it open."""
-    from smtp_auth_report.store import duckdb_opening  # noqa: PLC0415 (as above)
+    from smtp_auth_report.store import duckdb_opening  # noqa: PLC0415 (a command that needs no store starts without DuckDB)
 
     duckdb_opening.rewrite(database, memory_limit=memory_limit)
