@@ -238,7 +238,7 @@ class LogReader:
 
     def _hand_out(self, lines: Sequence[bytes | Parts]) -> None:
         """Give each line to the source whose program wrote it, all in their order: one server may tell of another's mail."""
-        split = self._envelope.split
+        split, owners = self._envelope.split, self._owners
         for line in lines:
             parts = line if isinstance(line, tuple) else split(line)
             if parts is None:
@@ -250,7 +250,7 @@ class LogReader:
                 self._flush()
                 self._month = stamp[:3]
                 self.log.clock.at(stamp)
-            owner = self._owner(raw)
+            owner = owners[raw] if raw in owners else self._owner(raw)
             if owner is not None:
                 if owner is not self._turn:
                     self._flush()
