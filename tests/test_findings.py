@@ -36,22 +36,40 @@ def test_a_host_without_sign_ins_and_one_whose_other_server_has_them(tmp_path: P
     daemon = "sm-mta[9]: starting daemon (8.17.1.9): SMTP"
     told = doctor(tmp_path, log(*session(middle=[FULL]), daemon) + log(daemon, host="relay"))
     assert "on mail" not in told
-    assert "Sendmail on relay: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
+    assert "Sendmail 8.17.1.9 on relay: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
 
 
 def test_dovecot_says_only_that_there_was_tls(tmp_path: Path) -> None:
     relayed = "dovecot: submission(anna)<3212><x>: Successfully relayed message: from=<a@b.example>, size=9, id=Q, nrcpt=1, reply=`250 ok'"
     signed_in = "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, mpid=3212, TLS, session=<x>"
     told = doctor(tmp_path, log(signed_in, relayed))
-    assert "Dovecot submission on mail: the TLS version of 1 of 1 messages is not in the log." in told
+    newer = doctor(tmp_path, log(signed_in.replace("Login:", "Logged in:"), relayed))
+    assert "Dovecot submission 2.4 on mail" in newer
+    assert "%c %k session" not in newer
+    assert "%{secured} %{ssl_security}" in newer
+    assert "Dovecot submission 2.3 on mail: the TLS version of 1 of 1 messages is not in the log." in told
     assert "%c %k session" in told
-    assert "%{secured} %{ssl_security}" in told
+    assert "%{secured} %{ssl_security}" not in told
 
 
 def test_names_of_failed_sign_ins(tmp_path: Path) -> None:
     failed = "postfix/smtpd[7]: warning: x[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6"
     told = doctor(tmp_path, log(*session(middle=[FULL]), failed, failed + ", sasl_username=guess"))
     assert "the name tried in 1 of 2 failed sign-ins is not in the log.\n    Postfix 3.9 or newer" in told
+
+
+def test_no_upgrade_is_advised_to_who_has_it(tmp_path: Path) -> None:
+    failed = "postfix/smtpd[7]: warning: x[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6"
+    for version, advised in (("3.7.11", True), ("3.9.1", False), ("3.10.0", False), ("3.12-20261101", False)):
+        started = f"postfix/master[1]: daemon started -- version {version}, configuration /etc/postfix"
+        told = doctor(tmp_path, log(started, *session(middle=[FULL]), failed))
+        assert (f"Postfix {version} on mail: the name tried" in told) == advised
+        assert ("Postfix 3.9 or newer" in told) == advised
+
+
+def test_a_client_cannot_tell_a_version(tmp_path: Path) -> None:
+    forged = session(middle=[FULL.replace("<pc>", "<daemon started -- version 3.9.1, configuration />")], version=None)
+    assert "Postfix on mail: the TLS version" in doctor(tmp_path, log(*forged))
 
 
 def test_nothing_is_kept(tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ class Changes:
     lines: int = 0  # lines in the batch
     other: int = 0  # of these, lines that are not about submission
     newest: dict[str, int] = field(default_factory=dict)  # server -> time of its newest line
+    versions: dict[tuple[str, str], str] = field(default_factory=dict)  # source and server -> the version that its lines told last
 
     @property
     def size(self) -> int:
@@ -159,6 +160,7 @@ class Changes:
         self.gaps += later.gaps
         self.lines += later.lines
         self.other += later.other
+        self.versions |= later.versions
         for server, time in later.newest.items():
             self.newest[server] = max(time, self.newest.get(server, time))
 

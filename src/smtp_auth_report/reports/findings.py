@@ -32,7 +32,7 @@ class Finding(NamedTuple):
     """One thing that is missing."""
 
     source: str
-    title: str
+    title: str  # of the server, with its version where the log tells it
     server: str
     missing: str  # a sentence without its full stop
     remedy: Remedy
@@ -93,12 +93,14 @@ def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selectio
     for progress in store.progress():
         if progress.newest >= selection.start:
             figures.setdefault((progress.source, progress.server), dict.fromkeys(FIGURES, 0))
+    versions = {(progress.source, progress.server): progress.version for progress in store.progress()}
     in_use = {server for (_, server), told in figures.items() if not LACKS["sessions"](told)}
     by_name = {kind.name: kind for kind in kinds}
     return [
-        Finding(source, by_name[source].title, server, missing, remedy)
+        Finding(source, f"{by_name[source].title} {versions.get((source, server), '')}".rstrip(), server, missing, remedy)
         for (source, server), told in sorted(figures.items())
         if source in by_name
         for remedy in by_name[source].remedies
+        if remedy.fits(versions.get((source, server), ""))
         if not (remedy.lacks == "sessions" and server in in_use) and (missing := LACKS[remedy.lacks](told))
     ]

@@ -40,10 +40,19 @@ RELAYED_KEPT = 200
 MOST = 1000  # failed sign-ins of one session
 
 ELEMENTS = "login_log_format_elements = user=<%u> method=%m rip=%r lip=%l lport=%a mpid=%e %c %k session=<%{session}>"
-IN_FORCE = (
-    "dovecot.conf, then doveadm reload; in 2.4 user=<%{user}> method=%{mechanism} rip=%{remote_ip} lip=%{local_ip} lport=%{local_port} "
-    "mpid=%{mail_pid} %{secured} %{ssl_security} session=<%{session}>"
+ELEMENTS_2_4 = (
+    "login_log_format_elements = user=<%{user}> method=%{mechanism} rip=%{remote_ip} lip=%{local_ip} lport=%{local_port} mpid=%{mail_pid} "
+    "%{secured} %{ssl_security} session=<%{session}>"
 )
+IN_FORCE = "dovecot.conf of Dovecot {}; then doveadm reload"
+
+
+def _by_elements(lacks: str, gain: str) -> tuple[Remedy, Remedy]:
+    """The elements of a login line have other names since 2.4."""
+    return (
+        Remedy(lacks, ELEMENTS, IN_FORCE.format("2.3"), gain, before=(2, 4)),
+        Remedy(lacks, ELEMENTS_2_4, IN_FORCE.format("2.4"), gain, since=(2, 4)),
+    )
 
 
 class DovecotSource(SessionSource):
@@ -64,10 +73,10 @@ class DovecotSource(SessionSource):
             "dovecot.conf; then doveadm reload",
             "clients can sign in here; if they do already, another log is theirs",
         ),
-        Remedy("tls_version", ELEMENTS, IN_FORCE, "the TLS version and cipher of every session, by %k"),
-        Remedy("service", ELEMENTS, IN_FORCE, "which port a client uses, by lport="),
-        Remedy("client_ip", ELEMENTS, IN_FORCE, "the address of every client, by rip="),
-        Remedy("mechanism", ELEMENTS, IN_FORCE, "the mechanism of every session, by method="),
+        *_by_elements("tls_version", "the TLS version and cipher of every session"),
+        *_by_elements("service", "which port a client uses, by lport="),
+        *_by_elements("client_ip", "the address of every client, by rip="),
+        *_by_elements("mechanism", "the mechanism of every session, by method="),
     )
     worth: ClassVar[re.Pattern[bytes]] = re.compile(rb"\Asubmission")
 
@@ -142,6 +151,8 @@ class DovecotSource(SessionSource):
             if line.text.startswith((b"submission-login: Login: ", b"submission-login: Logged in: ")):
                 self.unread(line, "sign-in not understood")
             return
+        if version := lines.version(told.says):
+            self.log.version(self.name, line.host, version)
         session = self.begin(line, told.session)
         session.client_ip, session.service = told.client, told.service.value
         self._learn_tls(session, told)

@@ -187,6 +187,13 @@ def _account(told: Login, elements: list[bytes]) -> bytes:
     return b", ".join(elements)[:-1]
 
 
+def version(says: bytes) -> str:
+    """Which Dovecot words it so; "" where all do."""
+    if says.startswith((b"Logged in", b"Login aborted")):
+        return "2.4"
+    return "2.3" if says.startswith((b"Login", b"Aborted login")) else ""
+
+
 def failed(told: Login) -> tuple[int, str]:
     """How many sign-ins failed, and why the last did; none where none was tried."""
     lower = told.says.lower()

@@ -20,6 +20,7 @@ See also
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
@@ -51,6 +52,13 @@ class Remedy(NamedTuple):
     setting: str  # the line of configuration, as it is written
     where: str  # which file or command it belongs to, and what puts it in force
     gain: str  # what the report shows from then on
+    since: tuple[int, ...] = ()  # the versions of the server that it is for, where they differ: from this one
+    before: tuple[int, ...] = ()  # and below this one
+
+    def fits(self, version: str) -> bool:
+        """Whether it is for a server of this version; "" is a version that is not known."""
+        numbers = tuple(map(int, re.findall(r"\d+", version)))
+        return not numbers or (numbers >= self.since and (not self.before or numbers < self.before))
 
 
 class Source(Protocol):

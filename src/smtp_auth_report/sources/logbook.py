@@ -53,6 +53,10 @@ class Logbook:
         """Report a line that looks like a source's own and was not understood; its secrets are masked."""
         self.changes.unread.append(Unread(source, host, reason, time, masked(line)))
 
+    def version(self, source: str, host: str, version: str) -> None:
+        """A line tells the version of the server that wrote it: "3.7.11", or "2.4" where no more is known."""
+        self.changes.versions[source, host] = version
+
     def gap(self, host: str, time: int, lost: int | None) -> None:
         """Report lines that the log itself says were dropped."""
         self.changes.gaps.append(Gap(host, time, "rate_limit", lost))

@@ -94,6 +94,7 @@ class PostfixSource(Source):
             "Postfix 3.9 or newer",
             "an upgrade: older versions do not log the name",
             "which accounts are attacked",
+            before=(3, 9),
         ),
     )
 
@@ -117,6 +118,8 @@ class PostfixSource(Source):
             b"mess": join.repeated,
             b"lost": join.lost,
             b"time": join.lost,
+            b"daem": self._started,
+            b"relo": self._started,
             **dict.fromkeys(_TLS_WORDS, join.tls),
         }
         self._actions: dict[bytes, Callable[[Process, bytes, bytes, bytes], None]] = {
@@ -184,6 +187,11 @@ class PostfixSource(Source):
                 join.failure(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
             elif message.startswith(_SOLARIS_WORD):
                 self.read([(stamp, raw, rest)] if (rest := SOLARIS.sub(b"", message, count=1)) != message else [])
+
+    def _started(self, process: Process, _stamp: bytes, message: bytes) -> None:
+        found = lines.STARTED.match(message)
+        if found and process.daemon == "master":
+            self._log.version(self.name, process.server.host, lines.text(found["version"]) or "")
 
     def repeat(self, line: Parts, times: int) -> None:
         """A failed sign-in came so many times more."""

@@ -96,6 +96,9 @@ HANDSHAKE = re.compile(rb"SSL_accept error from " + _CLIENT + rb": (?P<reason>.*
 # warning: TLS library problem: error:0A0000C1:SSL routines::no shared cipher:../ssl/statem/statem_srvr.c:2226:
 LIBRARY = re.compile(rb"warning: TLS library problem: .*")
 
+# daemon started -- version 3.7.11, configuration /etc/postfix        reload -- version 3.7.11, …
+STARTED = re.compile(rb"(?:daemon started|reload) -- version (?P<version>\d[\w.-]{0,30}), ")
+
 DAEMONS = frozenset(
     """
     anvil bounce cleanup defer discard dnsblog error flush lmtp local master nqmgr oqmgr pickup pipe postdrop postfix-script postlog

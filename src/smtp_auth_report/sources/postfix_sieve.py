@@ -145,7 +145,7 @@ class Sieve:
 def _kind(tag: lines.Tag | None, *, pid: bool) -> int:
     if tag is None:
         return OTHER
-    if not pid or tag.daemon in {"", "pickup", "tlsproxy"}:
+    if not pid or tag.daemon in {"", "pickup", "tlsproxy", "master"}:
         return KEPT
     if tag.daemon == "smtpd":
         return SMTPD

@@ -29,6 +29,7 @@ from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Service, Sub
 
 LONGEST = 8192
 LOG_LEVEL = "define(`confLOG_LEVEL', `9')dnl"
+LOG_LEVEL_10 = "define(`confLOG_LEVEL', `10')dnl"
 IN_FORCE = "sendmail.mc; then make and restart Sendmail"
 
 
@@ -45,7 +46,13 @@ class SendmailSource(SessionSource):
         Remedy("sessions", LOG_LEVEL, IN_FORCE, "accounts, mechanisms, TLS versions and failed sign-ins"),
         Remedy("account", LOG_LEVEL, IN_FORCE, "the account and mechanism of every session"),
         Remedy("tls_version", LOG_LEVEL, IN_FORCE, "the TLS version and cipher of every session; before 8.15 of few ciphers only"),
-        Remedy("failures", "define(`confLOG_LEVEL', `10')dnl", IN_FORCE, "failed sign-ins, where Sendmail is older than 8.16.1"),
+        Remedy(
+            "failures",
+            "define(`confLOG_LEVEL', `10')dnl",
+            IN_FORCE,
+            "failed sign-ins, where Sendmail is older than 8.16.1",
+            before=(8, 16, 1),
+        ),
         Remedy(
             "service",
             "DAEMON_OPTIONS(`Port=submission, Name=MSA, M=Ea')dnl",
@@ -54,7 +61,7 @@ class SendmailSource(SessionSource):
         ),
     )
     worth: ClassVar[re.Pattern[bytes]] = re.compile(
-        rb"=server, |: from=|AUTH failure|did not issue MAIL|, reject=|exceeds maximum|, stat=|\]: "
+        rb"=server, |: from=|AUTH failure|did not issue MAIL|, reject=|exceeds maximum|, stat=|\]: |\Astarting daemon "
     )
 
     @staticmethod
@@ -82,6 +89,8 @@ class SendmailSource(SessionSource):
             self._refusal(line)
         elif b" did not issue MAIL" in text:
             self._no_mail(line)
+        elif started := lines.STARTED.match(text):
+            self.log.version(self.name, line.host, values.text(started["version"]))
 
     def repeatable(self, text: bytes) -> bool:
         """A failed sign-in."""

@@ -67,6 +67,9 @@ NO_MAIL = re.compile(_QUEUE_ID + rb": (?P<relay>.*) did not issue MAIL/EXPN/VRFY
 # 6ANGKaVY011771[1]: from=<…>, size=14896, class=0, nrcpts=2, ...         a line too long for syslog goes on in [2]
 SPLIT = re.compile(rb"(?P<qid>[0-9A-Za-z]{8,24}|NOQUEUE)\[(?P<number>\d{1,3})\]: (?P<text>.*?)(?P<more> \.\.\.)?", re.DOTALL)
 
+# starting daemon (8.17.1.9): SMTP+queueing@00:10:00
+STARTED = re.compile(rb"starting daemon \((?P<version>\d[\d.]{0,30})")
+
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 _FAILURES = (

@@ -113,15 +113,18 @@ def _write_progress(run: Execute, commit: Commit, now: int) -> None:
         kinds.setdefault(server, set()).add(source)
     for line in changes.unread:
         kinds.setdefault(line.server, set()).add(line.source)
+    for source, server in changes.versions:
+        kinds.setdefault(server, set()).add(source)
     for server, time in changes.newest.items():
         known = kinds.get(server) or {row[0] for row in run("SELECT source FROM progress WHERE server = ?", [clean(server)]).fetchall()}
         for source in known or {"unknown"}:
             newest[source, server] = max(time, newest.get((source, server), time))
     for (source, server), time in newest.items():
         run(
-            "INSERT INTO progress VALUES (?, ?, ?, ?) ON CONFLICT (source, server) "
-            "DO UPDATE SET newest = greatest(progress.newest, excluded.newest), committed = excluded.committed",
-            [source, clean(server), time, now],
+            "INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, server) "
+            "DO UPDATE SET newest = greatest(progress.newest, excluded.newest), committed = excluded.committed, "
+            "version = coalesce(nullif(excluded.version, ''), progress.version)",
+            [source, clean(server), time, now, clean(changes.versions.get((source, server), ""))],
         )
 
 

@@ -106,6 +106,7 @@ class Progress(NamedTuple):
     server: str
     newest: int  # time of the newest line, microseconds UTC
     committed: int  # when it was committed, microseconds UTC
+    version: str = ""  # of the server, as far as its lines told
 
 
 class StreamState(NamedTuple):

@@ -290,6 +290,7 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "lines": changes.lines,
         "other": changes.other,
         "newest": changes.newest,
+        "versions": [[*which, version] for which, version in changes.versions.items()],
         "positions": commit.positions,
         "remembered": commit.remembered,
         "learned": commit.learned,
@@ -308,6 +309,7 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
     changes.awaited |= {Identity(*identity): tuple(references) for identity, references in entry["awaited"]}
     changes.unread += [Unread(*values) for values in entry["unread"]]
     changes.gaps += [Gap(*values) for values in entry["gaps"]]
+    changes.versions |= {(source, server): version for source, server, version in entry["versions"]}
     return Commit(
         changes,
         positions=[Position(*values) for values in entry["positions"]],

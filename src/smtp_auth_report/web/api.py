@@ -189,6 +189,7 @@ def ingest(request: HttpRequest) -> dict[str, Any]:
             {
                 "source": log.source,
                 "server": log.server,
+                "version": log.version,
                 "newest": rfc3339(log.newest),
                 "committed": rfc3339(log.committed),
                 "lag_seconds": max(0, now - log.newest) // 1_000_000,
