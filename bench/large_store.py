@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 
 from smtp_auth_report.store import open_store
+from smtp_auth_report.store.dimensions import CLIENTS, SUBJECTS, number_alike
 
 DAYS = 396
 DAY = 86_400_000_000
@@ -36,15 +37,15 @@ INSERT INTO accounts
 SELECT 'user' || a || '@customer' || a % {DOMAINS} || '.example', 'user' || a || '@customer' || a % {DOMAINS} || '.example',
        make_timestamp({START}), substr(md5(CAST(a AS VARCHAR)), 1, 16), 'customer' || a % {DOMAINS} || '.example'
 FROM range($accounts) AS t(a);
-INSERT INTO subjects
+INSERT INTO subjects (id, account, account_domain, account_key, sender, sender_domain)
 SELECT a * {SENDERS} + s, 'user' || a || '@customer' || a % {DOMAINS} || '.example', 'customer' || a % {DOMAINS} || '.example',
        substr(md5(CAST(a AS VARCHAR)), 1, 16),
        CASE s WHEN 0 THEN 'user' || a || '@customer' || a % {DOMAINS} || '.example'
               WHEN 1 THEN 'noreply@customer' || a % {DOMAINS} || '.example' END,
        CASE WHEN s < 2 THEN 'customer' || a % {DOMAINS} || '.example' END
 FROM range($accounts) AS t(a), range({SENDERS}) AS u(s);
-INSERT INTO progress VALUES ('postfix', 'mail', {END}, {END});
-INSERT INTO subjects VALUES ($accounts * {SENDERS}, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO progress (source, server, newest, committed) VALUES ('postfix', 'mail', {END}, {END});
+INSERT INTO subjects (id) VALUES ($accounts * {SENDERS});
 INSERT INTO manners
 SELECT ((v * 5 + t) * 4 + m) * 5 + o, 'mail', {list(SERVICES)}[v + 1], 'postfix',
        CASE WHEN o = 4 THEN 'unknown' ELSE {list(MECHANISMS)}[m + 1] END,
@@ -52,7 +53,7 @@ SELECT ((v * 5 + t) * 4 + m) * 5 + o, 'mail', {list(SERVICES)}[v + 1], 'postfix'
        CASE WHEN t < 4 AND o < 4 THEN 'TLS_AES_256_GCM_SHA384' END, {list(OUTCOMES)}[o + 1],
        CASE o WHEN 1 THEN 'bad credentials' WHEN 3 THEN 'policy' WHEN 4 THEN 'no shared cipher' END
 FROM range({len(SERVICES)}) AS a(v), range({len(VERSIONS)}) AS b(t), range({len(MECHANISMS)}) AS c(m), range({len(OUTCOMES)}) AS d(o);
-INSERT INTO clients
+INSERT INTO clients (id, client_ip, client_name, helo)
 SELECT a * 4 + k, '10.' || a // 256 || '.' || a % 256 || '.' || k + 1, CASE WHEN a % 3 > 0 THEN 'host' || a || '.access.example' END,
        '[192.168.1.' || a % 200 || ']'
 FROM range($accounts) AS t(a), range(4) AS u(k);
@@ -101,6 +102,8 @@ def _make(path: Path, rows: int, accounts: int) -> None:
         for statement in DIMENSIONS.split(";\n"):
             if statement.strip():
                 connection.execute(statement, {"accounts": accounts} if "$accounts" in statement else {})
+        for dimension in (SUBJECTS, CLIENTS):
+            number_alike(connection.execute, dimension)
         for low in range(0, rows, STEP):
             connection.execute(ROWS.format(low=low, high=min(low + STEP, rows), rows=rows, accounts=accounts))
     print(f"{rows:,} rows written in {time.perf_counter() - began:.0f} s", flush=True)

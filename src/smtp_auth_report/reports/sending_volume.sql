@@ -11,30 +11,30 @@ FROM (
         END AS usual
     FROM (
         SELECT
-            sender, sender_domain, account,
+            any_value(sender) AS sender, any_value(sender_domain) AS sender_domain, any_value(account) AS account,
             sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes,
             min(first_seen) AS first_seen, max(last_seen) AS last_seen,
             sum(client_addresses) AS client_addresses,
             sum(ago_1) AS ago_1, sum(ago_2) AS ago_2, sum(ago_3) AS ago_3, sum(ago_4) AS ago_4, sum(ever) AS ever
         FROM (
             SELECT
-                sender, sender_domain, account, messages, recipients, bytes, first_seen, last_seen, 0 AS client_addresses,
+                sender_id, domain_id, sender, sender_domain, account, messages, recipients, bytes, first_seen, last_seen, 0 AS client_addresses,
                 0 AS ago_1, 0 AS ago_2, 0 AS ago_3, 0 AS ago_4, 0 AS ever
             FROM facts
             UNION ALL
             SELECT
-                sender, sender_domain, account, 0, 0, 0, NULL, NULL, 0, ago_1, ago_2, ago_3, ago_4, ever
+                sender_id, domain_id, NULL, NULL, NULL, 0, 0, 0, NULL, NULL, 0, ago_1, ago_2, ago_3, ago_4, ever
             FROM earlier
             UNION ALL
-            SELECT sender, sender_domain, account, 0, 0, 0, NULL, NULL, count(client_ip), 0, 0, 0, 0, 0
+            SELECT sender_id, domain_id, NULL, NULL, NULL, 0, 0, 0, NULL, NULL, count(address_id), 0, 0, 0, 0, 0
             FROM (
-                SELECT sender, sender_domain, account, client_ip
+                SELECT sender_id, domain_id, address_id
                 FROM events
-                GROUP BY sender, sender_domain, account, client_ip
+                GROUP BY sender_id, domain_id, address_id
             ) AS addresses
-            GROUP BY sender, sender_domain, account
+            GROUP BY sender_id, domain_id
         ) AS parts
-        GROUP BY sender, sender_domain, account
+        GROUP BY sender_id, domain_id
     ) AS sums
     WHERE messages > 0
 ) AS rows_with_usual

@@ -1,4 +1,4 @@
-SELECT slot, sum(messages) AS messages, count(DISTINCT account) AS accounts
+SELECT slot, sum(messages) AS messages, count(DISTINCT account_id) AS accounts
 FROM facts
 WHERE outcome = 'accepted'
 GROUP BY slot

@@ -5,12 +5,12 @@ SELECT
     now.tls_none, now.tls_sslv3, now.tls_1_0, now.tls_1_1, now.tls_1_2, now.tls_1_3, now.tls_unversioned, now.tls_unknown
 FROM (
     SELECT
-        count(DISTINCT CASE WHEN accepted > 0 THEN account END) AS accounts,
+        count(DISTINCT CASE WHEN accepted > 0 THEN account_id END) AS accounts,
         coalesce(sum(accepted), 0) AS messages,
         coalesce(sum(CASE WHEN accepted > 0 THEN recipients ELSE 0 END), 0) AS recipients,
-        count(DISTINCT CASE WHEN accepted > 0 AND tls_version IN ('SSLv3', 'TLSv1.0', 'TLSv1.1') THEN account END) AS legacy_tls_accounts,
-        count(DISTINCT CASE WHEN accepted > 0 AND tls_version = 'none' THEN account END) AS cleartext_accounts,
-        count(DISTINCT CASE WHEN accepted > 0 AND auth_class = 'basic' THEN account END) AS basic_auth_accounts,
+        count(DISTINCT CASE WHEN accepted > 0 AND tls_version IN ('SSLv3', 'TLSv1.0', 'TLSv1.1') THEN account_id END) AS legacy_tls_accounts,
+        count(DISTINCT CASE WHEN accepted > 0 AND tls_version = 'none' THEN account_id END) AS cleartext_accounts,
+        count(DISTINCT CASE WHEN accepted > 0 AND auth_class = 'basic' THEN account_id END) AS basic_auth_accounts,
         coalesce(sum(CASE WHEN outcome = 'auth_failed' THEN messages ELSE 0 END), 0) AS auth_failed,
         coalesce(sum(CASE WHEN outcome = 'tls_failed' THEN messages ELSE 0 END), 0) AS tls_failed,
         coalesce(sum(CASE WHEN tls_version = 'none' THEN accepted ELSE 0 END), 0) AS tls_none,
@@ -23,14 +23,14 @@ FROM (
         coalesce(sum(CASE WHEN tls_version = 'unknown' THEN accepted ELSE 0 END), 0) AS tls_unknown
     FROM (
         SELECT
-            account, outcome, tls_version, auth_class, sum(messages) AS messages, sum(recipients) AS recipients,
+            account_id, outcome, tls_version, auth_class, sum(messages) AS messages, sum(recipients) AS recipients,
             sum(CASE WHEN outcome = 'accepted' THEN messages ELSE 0 END) AS accepted
         FROM facts
-        GROUP BY account, outcome, tls_version, auth_class
+        GROUP BY account_id, outcome, tls_version, auth_class
     ) AS counted
 ) AS now
 CROSS JOIN (
-    SELECT count(DISTINCT account) AS accounts, coalesce(sum(messages), 0) AS messages
+    SELECT count(DISTINCT account_id) AS accounts, coalesce(sum(messages), 0) AS messages
     FROM previous
     WHERE outcome = 'accepted'
 ) AS before

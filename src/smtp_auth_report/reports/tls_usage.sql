@@ -13,7 +13,7 @@ SELECT
     tls_none + tls_sslv3 + tls_1_0 + tls_1_1 AS weak
 FROM (
     SELECT
-        sender, account,
+        any_value(sender) AS sender, any_value(account) AS account,
         sum(CASE WHEN tls_version = 'none' THEN messages ELSE 0 END) AS tls_none,
         sum(CASE WHEN tls_version = 'SSLv3' THEN messages ELSE 0 END) AS tls_sslv3,
         sum(CASE WHEN tls_version = 'TLSv1.0' THEN messages ELSE 0 END) AS tls_1_0,
@@ -25,5 +25,5 @@ FROM (
         max(CASE WHEN tls_version IN ('SSLv3', 'TLSv1.0', 'TLSv1.1') THEN last_seen END) AS last_legacy,
         sum(messages) AS messages
     FROM facts
-    GROUP BY sender, account
+    GROUP BY sender_id
 ) AS sums

@@ -29,7 +29,7 @@ from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Remembe
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_forgetting as forgetting
 from smtp_auth_report.store import duckdb_told as told
-from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled, Values
+from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled, Values, number_alike
 from smtp_auth_report.store.duckdb_accounts import Accounts
 from smtp_auth_report.store.duckdb_notes import write_notes
 from smtp_auth_report.store.duckdb_sealing import Sealing, read_zone
@@ -307,12 +307,14 @@ class Writer:
     def _learn(self, learned: dict[str, str]) -> None:
         """Name earlier failures of accounts that have authenticated since; their numbers, and so their sums, stay."""
         self._load("learned", pack_learned(learned, self._default_domain))
-        self._run(
+        named = self._run(
             """
             UPDATE subjects SET account = l.account, account_domain = l.account_domain
             FROM learned AS l WHERE subjects.account IS NULL AND subjects.account_key = l.account_key
             """
-        )
+        ).fetchall()
+        if named[0][0]:
+            number_alike(self._run, SUBJECTS)
         self._spelled[SUBJECTS].drop(lambda values: values[0] is None and values[1] in learned)
 
 

@@ -48,7 +48,7 @@ LONGEST: Mapping[Interval, int] = {"hour": 0, "day": 1, "week": 7}
 MEASURES = {"messages": "sum", "recipients": "sum", "bytes": "sum", "first_seen": "min", "last_seen": "max"}
 """Column -> how it adds up."""
 
-TOLD_APART = frozenset({"auth_class"}.union(*(each.values for each in DIMENSIONS)))
+TOLD_APART = frozenset({"auth_class"}.union(*(each.columns for each in DIMENSIONS)))
 
 BESIDE = {f"ago_{ago}": f"sum(CASE WHEN r.ago = {ago} THEN r.messages ELSE 0 END)" for ago in range(1, EARLIER + 1)} | {
     "ever": "sum(r.messages)"
@@ -172,7 +172,7 @@ def _words(question: Question) -> frozenset[str]:
 
 def _columns(dimension: Dimension, named: frozenset[str]) -> list[str]:
     """Columns of a dimension that are named, as SQL."""
-    columns = [f"{dimension.table}.{name} AS {name}" for name in dimension.values if name in named]
+    columns = [f"{dimension.table}.{name} AS {name}" for name in dimension.columns if name in named]
     if dimension is MANNERS and "auth_class" in named:
         columns.append(f"{auth_class_case('manners.mechanism')} AS auth_class")
     return columns
@@ -257,7 +257,7 @@ class Reader:
     def _digest(self, need: Need) -> str:
         """Which digests tell enough apart."""
         columns = need.columns | self._conditions.columns | ({"outcome"} if need.outcomes else set())
-        if columns.isdisjoint({*SUBJECTS.values, *CLIENTS.values}):
+        if columns.isdisjoint({*SUBJECTS.columns, *CLIENTS.columns}):
             return BY_MANNER
         return BY_DOMAIN if columns <= {"sender_domain", "outcome"} else ""
 
