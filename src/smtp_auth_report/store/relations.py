@@ -336,29 +336,36 @@ def answer(question: Question, view: View, relations: Relations) -> Relations:
     """
     order, (found, table) = _order(question, view), _found(question, view)
     before = f"WITH {relations.sql}, asked AS ({question.sql}){found}"
+    shown, join = _spelled(question)
     if is_whole(view):
-        sql = f"{before} SELECT {_quoted(question.columns)} FROM {table} ORDER BY {order}"
+        sql = f"{before} SELECT {shown} FROM {table} AS q{join} ORDER BY {order}"
     else:
         sums = ", ".join(f"coalesce(sum({name}), 0) AS total_{number}" for number, name in enumerate(("1", *question.sums)))
         limit = "" if view.limit is None else " LIMIT $limit"
-        part = f"SELECT 1 AS present, {_quoted(question.columns)} FROM {table} ORDER BY {order}{limit} OFFSET $offset"
-        sql = f"{before} SELECT * FROM (SELECT {sums} FROM {table}) AS t LEFT JOIN ({part}) AS q ON TRUE ORDER BY {order}"
+        part = f"SELECT 1 AS present, {_quoted(question.columns)} FROM {table} AS q ORDER BY {order}{limit} OFFSET $offset"
+        totals = f"SELECT {sums} FROM {table}"
+        sql = f"{before} SELECT t.*, q.present, {shown} FROM ({totals}) AS t LEFT JOIN ({part}) AS q ON TRUE{join} ORDER BY {order}"
     given = relations.parameters | {"needle": clean(view.search).lower(), "offset": view.offset, "limit": view.limit}
     return Relations(sql, used(given, sql))
 
 
 def _found(question: Question, view: View) -> tuple[str, str]:
-    """SQL that leaves the rows searched for, with accounts as they were first spelled, and the name of what has them."""
-    sql, table = "", "asked"
-    if "account" in question.columns:
-        spelled = {"account": 'coalesce(a.spelling, asked.account) AS "account"'}
-        shown = [spelled.get(name, f'asked."{name}"') for name in question.columns]
-        sql = f", spelled AS (SELECT {', '.join(shown)} FROM asked LEFT JOIN accounts AS a ON a.account = asked.account)"
-        table = "spelled"
-    if view.search and question.searched:
-        tests = " OR ".join(f'position($needle IN lower("{name}")) > 0' for name in question.searched)
-        sql, table = f"{sql}, found AS (SELECT * FROM {table} WHERE {tests})", "found"
-    return sql, table
+    """SQL that leaves the rows searched for, and the name of what has them."""
+    if not (view.search and question.searched):
+        return "", "asked"
+    tests = " OR ".join(f'position($needle IN lower(q."{name}")) > 0' for name in question.searched)
+    sql = f", found AS (SELECT * FROM asked AS q WHERE {tests}"
+    if "account" in question.searched:
+        sql += " OR account IN (SELECT account FROM accounts WHERE position($needle IN lower(spelling)) > 0)"
+    return f"{sql})", "found"
+
+
+def _spelled(question: Question) -> tuple[str, str]:
+    """SQL for the columns of `q`, with accounts as they were first spelled, and for what tells that."""
+    if "account" not in question.columns:
+        return ", ".join(f'q."{name}"' for name in question.columns), ""
+    spelled = {"account": 'coalesce(a.spelling, q.account) AS "account"'}
+    return ", ".join(spelled.get(name, f'q."{name}"') for name in question.columns), " LEFT JOIN accounts AS a ON a.account = q.account"
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -369,10 +376,10 @@ def _order(question: Question, view: View) -> str:
     """The order asked for; ties are settled by messages, most first, then by the other columns."""
     if view.sort is not None and view.sort not in question.columns:
         raise SelectionError(f"there is no column {view.sort!r} to sort by; columns are {', '.join(question.columns)}")
-    first = [f'"{view.sort}" {"DESC" if view.descending else "ASC"} NULLS LAST'] if view.sort is not None else []
-    most = ['"messages" DESC NULLS LAST'] if view.sort is not None and "messages" in question.columns and view.sort != "messages" else []
+    first = [f'q."{view.sort}" {"DESC" if view.descending else "ASC"} NULLS LAST'] if view.sort is not None else []
+    most = ['q."messages" DESC NULLS LAST'] if view.sort is not None and "messages" in question.columns and view.sort != "messages" else []
     others = (name for name in question.columns if name != view.sort and not (most and name == "messages"))
-    return ", ".join([*first, *most, *(f'"{name}" ASC NULLS LAST' for name in others)])
+    return ", ".join([*first, *most, *(f'q."{name}" ASC NULLS LAST' for name in others)])
 
 
 def used(given: Parameters, *texts: str) -> Parameters:
