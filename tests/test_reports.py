@@ -280,6 +280,22 @@ def test_reports_asked_together_are_those_asked_one_by_one(store: Store, filters
     assert both == [ask(REPORTS["failures"], store, selection), ask(REPORTS["sending-volume"], store, selection, View("ratio", limit=2))]
 
 
+@pytest.mark.parametrize("name", ["sending-volume", "clients", "failures"])
+@pytest.mark.parametrize("limit", [None, 2])
+def test_columns_that_are_not_wanted_change_no_other(store: Store, name: str, limit: int | None) -> None:
+    report = REPORTS[name]
+    names = [*(column.name for column in report.columns), *report.orders]
+    for sort in names:
+        whole = ask(report, store, WEEK, View(sort, descending=True, limit=limit))
+        for wanted in {"messages", "usual", "is_new", "client_addresses", "helo", "client_name", "last_reason"} & {*names}:
+            (found,) = ask_all(store, WEEK, [Wanted(report, View(sort, descending=True, limit=limit), columns=frozenset({wanted}))])
+            for row_found, row_whole in zip(found.rows, whole.rows, strict=True):
+                told = dict(zip(names, row_found, strict=False))
+                assert all(value in (None, told_whole) for value, told_whole in zip(row_found, row_whole, strict=True))
+                assert wanted not in told or told[wanted] == dict(zip(names, row_whole, strict=False))[wanted]
+            assert found.totals == whole.totals
+
+
 @pytest.mark.parametrize("name", [name for name, report in REPORTS.items() if report.series])
 def test_a_chart_alone_has_the_same_figures(store: Store, name: str) -> None:
     whole = ask(REPORTS[name], store, WEEK)

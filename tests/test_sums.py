@@ -133,6 +133,22 @@ def answers(store: DuckStore, selection: Selection, questions: tuple[Question, .
     return [sorted(store.ask(each, selection).rows, key=repr) for each in questions]
 
 
+ALIKE = ("account, account_id", "account, sender, sender_id", "sender_domain, domain_id")
+
+
+@PROPERTY
+@given(STEPS)
+def test_values_that_are_equal_have_one_number(steps: list[Step]) -> None:
+    store = memory_store("UTC")
+    for step in steps:
+        happen(store, step)
+        for table, columns in [*(("subjects", columns) for columns in ALIKE), ("clients", "client_ip, address_id")]:
+            found = store._connection.execute(f"SELECT DISTINCT {columns} FROM {table}").fetchall()
+            values, numbers = [entry[:-1] for entry in found], [entry[-1] for entry in found]
+            assert len(set(values)) == len(set(numbers)) == len(found), "each value has one number, and each number one value"
+            assert all((number is None) == (value == (None,)) for value, number in zip(values, numbers, strict=True))
+
+
 @PROPERTY
 @given(
     STEPS, st.sampled_from(ZONES), EDGES, st.sampled_from([{}, {"client": ("192.0.2.0/24", "unknown")}, {"account": ("bob", "unknown")}])

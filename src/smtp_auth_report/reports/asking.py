@@ -5,8 +5,14 @@ Asking a report: its SQL to the store, and the typed table back.
     tables = ask_all(store, selection, [Wanted(REPORTS["tls-usage"], rows=False), ...])      several, of one selection
 
 Three questions make a table: its rows, its series, and what is said of the selection as a whole. A report's SQL lies
-beside its module: `tls_usage.sql`, and `tls_usage.series.sql` where it has a chart. Where some columns take long and only
-the first rows are wanted, `clients.brief.sql` without these columns finds which rows that are, and they alone are asked
+beside its module: `tls_usage.sql`, and `tls_usage.series.sql` where it has a chart. Some columns take long: what the SQL
+has for them alone stands between two comments, and is left out where they are not wanted.
+
+    -- [helo client_name
+    ...
+    -- ]
+
+Where only the first rows are wanted, the question without such columns finds which rows that are, and they alone are asked
 for in full.
 
 Parameters that the SQL may name
@@ -16,7 +22,6 @@ Parameters that the SQL may name
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -39,8 +44,30 @@ OVERALL = ("messages", "accounts", "tls_version", "mechanism", "account_unknown"
 
 
 @cache
-def _sql(name: str) -> str:
-    return (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8")
+def _sql(name: str, without: frozenset[str] = frozenset()) -> str:
+    """The SQL of that name, but for what it has for these columns alone."""
+    kept, left_out = [], [False]
+    for line in (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if words[:1] != ["--"]:
+            kept += [] if left_out[-1] else [line]
+        elif words[1] == "]":
+            left_out.pop()
+        else:
+            left_out.append(left_out[-1] or without.issuperset(_named(words)))
+    return "\n".join(kept)
+
+
+def _named(words: Sequence[str]) -> list[str]:
+    """Columns that a comment of the form above names."""
+    return [word.removeprefix("[") for word in words[1:]]
+
+
+@cache
+def _costly(name: str) -> frozenset[str]:
+    """Columns that can be left out."""
+    lines = (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8").splitlines()
+    return frozenset(column for line in lines if line.lstrip().startswith("-- [") for column in _named(line.split()))
 
 
 OVERALL_QUESTION = Question(_sql("overall"), OVERALL, outcomes=(Outcome.ACCEPTED,))
@@ -50,12 +77,26 @@ Width = Interval | Literal["auto"]
 
 
 class Wanted(NamedTuple):
-    """A report, and what is wanted of it. Totals come with the rows; without them, of the columns that the series has."""
+    """
+    A report, and what is wanted of it. Totals come with the rows; without them, of the columns that the series has. Where
+    only some columns are wanted, others may be null.
+    """
 
     report: Report
     view: View = View()
     rows: bool = True
     series: bool = True
+    columns: frozenset[str] = frozenset()
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """Columns without which the rows are not found."""
+        return frozenset({_sorted(self.report, self.view).sort or "", *(self.report.searched if self.view.search else ())})
+
+    @property
+    def needless(self) -> frozenset[str]:
+        """Columns that take long and may be left out."""
+        return _costly(self.report.name) - self.columns - self.needed if self.columns else frozenset()
 
 
 def ask(report: Report, store: Snapshot, selection: Selection, view: View = View(), *, interval: Width = "auto") -> Table:  # noqa: B008 (frozen)
@@ -108,26 +149,29 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
 
 
 def _first(wanted: Wanted, selection: Selection, history: Mapping[str, Value]) -> Asked:
-    """What finds the rows of the view: the shortest question that has what they are sorted and searched by."""
+    """What finds the rows of the view: the question without columns that take long, but for what they are sorted and searched by."""
     report, view = wanted.report, _sorted(wanted.report, wanted.view)
-    whole = _question(report, history)
     if view.limit is None or "account" in selection.filters:
-        return Asked(whole, view)
-    for name in _briefs(report.name):
-        sql = _sql(name)
-        words = set(re.findall(r"\w+", sql))
-        if view.sort in words and (not view.search or words.issuperset(report.searched)):
-            return Asked(replace(whole, sql=sql, columns=tuple(column for column in whole.columns if column in words)), view)
-    return Asked(whole, view)
+        return Asked(_question(report, history, wanted.needless), view)
+    return Asked(_question(report, history, _costly(report.name) - wanted.needed), view)
 
 
 def _in_full(seen: Snapshot, selection: Selection, wanted: Wanted, history: Mapping[str, Value], first: Answer) -> Answer:
-    """The rows found, with all columns."""
+    """The rows found, with all columns that are wanted."""
     report = wanted.report
     question, view = _first(wanted, selection, history)
     whole = _question(report, history)
-    if question.columns == whole.columns or not first.rows:
-        return first
+    if first.rows and not {*whole.columns} - wanted.needless <= {*question.columns}:
+        full = _question(report, history, wanted.needless)
+        return _filled(_looked_up(seen, selection, report, view, (question, full), first), full, whole)
+    return _filled(first, question, whole)
+
+
+def _looked_up(
+    seen: Snapshot, selection: Selection, report: Report, view: View, questions: tuple[Question, Question], first: Answer
+) -> Answer:
+    """The rows that the first of two questions found, as the second tells of them."""
+    question, full = questions
     told_apart = [name for name, _ in report.found_by]
     found = [tuple(row[question.columns.index(name)] for name in told_apart) for row in first.rows]
     filters = {
@@ -135,25 +179,27 @@ def _in_full(seen: Snapshot, selection: Selection, wanted: Wanted, history: Mapp
         for place, (_, filter_) in enumerate(report.found_by)
         if filter_
     }
-    rows = seen.ask(whole, replace(selection, filters={**selection.filters, **filters})).rows
-    full = {tuple(row[whole.columns.index(name)] for name in told_apart): row for row in rows}
-    if not full.keys() >= set(found):
-        return seen.ask(whole, selection, view)  # a name that is a filter's own word, or, of another process, a commit that came between
-    return first._replace(rows=[full[key] for key in found])
+    rows = seen.ask(full, replace(selection, filters={**selection.filters, **filters})).rows
+    there = {tuple(row[full.columns.index(name)] for name in told_apart): row for row in rows}
+    if not there.keys() >= set(found):
+        return seen.ask(full, selection, view)  # a name that is a filter's own word, or, of another process, a commit that came between
+    return first._replace(rows=[there[key] for key in found])
 
 
-@cache
-def _briefs(report_name: str) -> tuple[str, ...]:
-    """Questions of a report with some of its columns, the shortest first."""
-    name = report_name.replace("-", "_")
-    there = [brief for brief in (f"{name}.brief", f"{name}.usual") if (files(__package__) / f"{brief}.sql").is_file()]
-    return tuple(there)
+def _filled(answer: Answer, question: Question, whole: Question) -> Answer:
+    """The same with the columns of the whole question; those left out are null."""
+    if question.columns == whole.columns:
+        return answer
+    places = {name: place for place, name in enumerate(question.columns)}
+    rows = [tuple(row[places[name]] if name in places else None for name in whole.columns) for row in answer.rows]
+    return answer._replace(rows=rows)
 
 
-def _question(report: Report, history: Mapping[str, Value]) -> Question:
+def _question(report: Report, history: Mapping[str, Value], without: frozenset[str] = frozenset()) -> Question:
+    names = (*(column.name for column in report.columns), *report.orders)
     return Question(
-        sql=_sql(report.name),
-        columns=(*(column.name for column in report.columns), *report.orders),
+        sql=_sql(report.name, without),
+        columns=tuple(name for name in names if name not in without),
         sums=tuple(column.name for column in report.columns if column.additive),
         searched=report.searched,
         outcomes=report.outcomes,

@@ -35,11 +35,18 @@ from smtp_auth_report.web.tables import Frame, account_address, as_rows, excerpt
 LISTED = 8
 """Senders of the dashboard's list."""
 
+EXCERPT = ("sender", "messages", "usual", "ratio")
+"""Columns of that list."""
+
 FEWEST = 10
 """Messages that a sender of that list has at least; below it a ratio says little."""
 
 
-FAILED_ADDRESSES = Question(sql="SELECT client_ip FROM events GROUP BY client_ip", columns=("client_ip",), outcomes=(Outcome.AUTH_FAILED,))
+FAILED_ADDRESSES = Question(
+    sql="SELECT count(DISTINCT address_id) + max(CASE WHEN address_id IS NULL THEN 1 ELSE 0 END) AS addresses FROM events",
+    columns=("addresses",),
+    outcomes=(Outcome.AUTH_FAILED,),
+)
 
 
 class Reading(NamedTuple):
@@ -76,7 +83,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
             Wanted(REPORTS["summary"]),
             Wanted(REPORTS["failures"], rows=False),
             Wanted(REPORTS["tls-usage"], rows=False),
-            Wanted(REPORTS["sending-volume"], View("ratio", descending=True, limit=10 * LISTED)),
+            Wanted(REPORTS["sending-volume"], View("ratio", descending=True, limit=10 * LISTED), columns=frozenset((*EXCERPT, "is_new"))),
         ],
     )
     context = _cards(site, summary, failures, tls) | {
@@ -180,7 +187,7 @@ def _cards(site: Site, summary: Table, failures: Table, tls: Table) -> dict[str,
         "accounts_by_day": charts.daily(summary, "accounts"),
         "legacy_by_day": _legacy_by_day(tls),
         "failed_by_day": charts.daily(failures, "auth_failed"),
-        "failed_addresses": site.seen.ask(FAILED_ADDRESSES, summary.selection, View(limit=0)).total,
+        "failed_addresses": int(site.seen.ask(FAILED_ADDRESSES, summary.selection).rows[0][0] or 0),
         "doubts": doubts(summary),
         "unread": sum(unread.lines for unread in site.seen.unread()),
     }
@@ -206,6 +213,6 @@ def _lower(site: Site, query: Query, volume: Table) -> dict[str, Any]:
     chart = chart_of(query, volume, ranked_domains(site), site.clock())
     column = [known.name for known in volume.columns].index("messages")
     listed = [row for row in volume.rows if int(row[column] or 0) >= FEWEST][:LISTED]
-    unusual = excerpt(replace(volume, rows=listed), _frame(site, query), ("sender", "messages", "usual", "ratio"))
+    unusual = excerpt(replace(volume, rows=listed), _frame(site, query), EXCERPT)
     label = _("Messages by sender domain, %(period)s") % {"period": spans.in_words(volume.selection)}
     return {"chart": chart, "chart_label": label, "unusual": unusual.lines}
