@@ -70,12 +70,27 @@ class Log:
         self.offset = 0
         self._rest = b""  # a line whose end has not been written
         self._looked = (0, 0)  # size and time of change when `rewritten` was last asked
+        self._cut = False  # that it was rewritten was found while it was read
         self._overlong = False  # what comes up to the next line's end is passed over
         self._before = b""  # the last bytes before `offset`
         self._damage: Exception | None = None  # raised when what was unpacked before it has been given
         self._now = now
+        self._begin()
+        while self.live and not self._intact():  # cut while its beginning was read, which is of two files then
+            self.close()
+            self._begin()
+        self.reference = self._reference()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        """Open it, and read ahead."""
         self._raw = self._open()
-        self._once = path == STDIN or not self._raw.seekable()  # a pipe can be read but once
+        self._once = self.path == STDIN or not self._raw.seekable()  # a pipe can be read but once
         self.file = self._identity()
         self.packed = self._magic()
         self._stream = self._unpack()
@@ -84,13 +99,6 @@ class Log:
         except InputError:
             self.close()
             raise
-        self.reference = self._reference()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -150,14 +158,22 @@ class Log:
 
     @property
     def rewritten(self) -> bool:
-        """A plain file no longer holds, before the place where reading stopped, what was read there."""
-        status = os.fstat(self._raw.fileno())
-        if (status.st_size, status.st_mtime_ns) == self._looked:
+        """A plain file no longer holds what was read of it."""
+        if not self.live:
             return False
-        self._looked = status.st_size, status.st_mtime_ns
+        status = os.fstat(self._raw.fileno())
+        if not self._cut and (status.st_size, status.st_mtime_ns) != self._looked:
+            self._looked = status.st_size, status.st_mtime_ns
+            self._cut = not self._intact()
+        return self._cut
+
+    def _intact(self) -> bool:
+        """Whether a plain file is as long as it was, begins as it did, and holds the same before the place where reading stopped."""
+        descriptor = self._raw.fileno()
         before = self._before + self._rest[:TAIL]
-        place = self.offset - len(self._before)
-        return status.st_size < self._raw.tell() or os.pread(self._raw.fileno(), len(before), place) != before
+        if os.fstat(descriptor).st_size < self._raw.tell() or os.pread(descriptor, len(self.head), 0) != self.head:
+            return False
+        return os.pread(descriptor, len(before), self.offset - len(self._before)) == before
 
     @property
     def place(self) -> Place:
@@ -324,10 +340,18 @@ class Log:
                     yield rest
 
     def _chunks(self, size: int) -> Iterator[bytes]:
+        """
+        What was read ahead, and what is read now. A file may be cut, and grow anew, between two calls: what is read behind
+        a place counts only if the file is intact up to there when it has been read.
+        """
         more, self._start = self._start, b""
-        while more := more or self._whole(size):
+        if more:
             yield more
-            more = b""
+        while more := self._whole(size):
+            if self.live and not self._intact():
+                self._cut = True
+                return
+            yield more
 
     def _whole(self, size: int) -> bytes:
         try:
