@@ -8,7 +8,8 @@ The real logs in tests/logs were written by servers while a client kept its own 
 write. Each log is ingested as an administrator would, the rows are exported, and every difference is printed. Then the
 tests that `make test` runs in a short form are run whole: 300 kills over rotating logs, a thousand mutated logs read with
 the sieve and without, a thousand logs followed through writes, rotations and crashes of chance and a thousand damaged
-archives, a soak of an hour. What was printed is written to docs/proof.md.
+archives, a log rotated at three hundred pairs of places between the reader's steps in each state and style,
+readers stopped behind a thousand lines of each log, a soak of an hour. What was printed is written to docs/proof.md.
 
 What goes wrong
     A difference, or a test that fails: exit status 1.
@@ -86,6 +87,8 @@ LONG = {
     "killed at any moment": ("tests/test_crash.py", {"CRASH_KILLS": "300"}),
     "with the sieve and without": ("tests/test_sieve.py", {"SIEVE_SEEDS": "1000"}),
     "followed through rotation and damage": ("tests/test_follow_fuzz.py", {"FOLLOW_SEEDS": "1000"}),
+    "stopped behind any line": ("tests/test_resuming.py", {"RESUMING": "1000"}),
+    "rotated between any two steps": ("tests/test_rotation_steps.py", {"ROTATION_STEPS": "300"}),
     "soak": ("tests/test_soak.py", {"SOAK_SECONDS": "3600"}),
 }
 """Test file, and the size of its whole form."""

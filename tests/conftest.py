@@ -1,5 +1,6 @@
 """
-How the whole test run behaves: what was skipped is named at its end, and in continuous integration it is a failure.
+How the whole test run behaves: what was skipped is named at its end, and in continuous integration it is a failure. What
+tests have counted is told before.
 
 CI=true in the environment says that every test must run: there all that tests need is installed, so that a skipped
 test is one that nobody would miss. The modules in examples/ and bench/ are on the path, for the tests that use them.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, number in _counted(terminalreporter).items():
+        terminalreporter.line(f"{number} {name}")
     skipped = _skipped(terminalreporter.config)
     if not skipped:
         return
@@ -35,6 +39,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{name}: {reason}")
     if ALL_MUST_RUN:
         terminalreporter.line("CI=true: every test must run, so this run has failed", red=True)
+
+
+def _counted(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """What tests have counted (`record_property`), summed over those that passed."""
+    counted: Counter[str] = Counter()
+    for report in reporter.getreports("passed"):
+        counted.update({name: number for name, number in report.user_properties if isinstance(number, int)})
+    return counted
 
 
 def _skipped(config: pytest.Config) -> list[tuple[str, str]]:

@@ -1,7 +1,10 @@
 """
 Writes a log as a busy machine does, in a process of its own: in pieces that end anywhere, and rotated all the while.
 
-    python tests/rotating_writer.py SOURCE TARGET STYLE SECONDS SEED
+    python tests/rotating_writer.py SOURCE TARGET STYLE SECONDS SEED [PORTIONS]
+
+The whole takes so many seconds. It is written in so many portions of equal size; each begins when a line comes on standard
+input, so that whoever reads the log can be sure that it is not at its end yet. Without PORTIONS it is written at once.
 
 Styles, as logrotate has them
     rename          mail.log.1, mail.log.2, …; the writer goes on in the renamed file until it is told to reopen
@@ -82,13 +85,37 @@ def compress(path: Path, suffix: str = ".gz") -> Path:
     return packed
 
 
-def main(source: str, target: str, style: str, seconds: str, seed: str) -> None:
+class Portions:
+    """How fast the content is written, and how far before it waits to be told."""
+
+    def __init__(self, size: int, seconds: float, count: int) -> None:
+        self._size = size
+        self._seconds = seconds
+        self._count = count
+        self._told = 0
+        self._begun = time.monotonic()
+        self._from = 0
+
+    def await_turn(self, done: int) -> None:
+        """Return when there may be written more, so much being done."""
+        while self._count and done >= self._size * self._told // self._count:
+            if not sys.stdin.readline():
+                sys.exit("nobody tells the next portion")
+            self._told += 1
+            self._begun, self._from = time.monotonic(), done
+        ahead = self._seconds * (done - self._from) / self._size - (time.monotonic() - self._begun)
+        time.sleep(max(0.0, ahead))
+
+
+def main(source: str, target: str, style: str, seconds: str, seed: str, portions: str = "0") -> None:
     rng = random.Random(int(seed))
     content = Path(source).read_bytes()
     log = Rotating(Path(target), style)
     borders = sorted(rng.randrange(len(content)) for _ in range(ROTATIONS))
-    done, began = 0, time.monotonic()
+    turns = Portions(len(content), float(seconds), int(portions))
+    done = 0
     while done < len(content):
+        turns.await_turn(done)
         piece = content[done : done + rng.randint(*PIECE)]
         log.file.write(piece)
         done += len(piece)
@@ -106,7 +133,6 @@ def main(source: str, target: str, style: str, seconds: str, seed: str) -> None:
                 log.file.write(content[done:late])
                 done = late
             log.reopen()
-        time.sleep(max(0.0, float(seconds) * done / len(content) - (time.monotonic() - began)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,18 @@
 """
 Killed at any moment, over a log that is written and rotated meanwhile: the rows are those of an undisturbed run.
 
-The short form has some twenty kills; `make proof` sets CRASH_KILLS to three hundred.
+Each run has a log of its own, which another process writes in portions and rotates eight times, in one of seven styles.
+For each kill a reader is started, and once it follows the log the next portion is begun; the reader is killed by SIGKILL at
+a moment of chance while that is written. The last portion is begun after the last kill, so every kill that is counted met a
+reader that followed a log still being written. Some readers are killed as soon as they are started besides, before they say
+that they follow; those are counted apart. At times the log goes on unwatched for as long as a rotation takes. In the end a
+reader is started that is not killed, and the whole export must come to be that of reading the log once.
+
+CRASH_KILLS says how many kills there are in all runs together, 20 unless it is set; `make proof` sets it to three hundred.
+How many there were is told at the end. One more test has the log cut with lines that no copy has; its kills are added.
+
+What goes wrong
+    A reader that ends by itself fails the test at once, with what it said.
 """
 
 from __future__ import annotations
@@ -14,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -22,11 +34,91 @@ from ingesting import PROGRAM, ZONES, Site
 LOG = Path(__file__).parent / "logs" / "postfix" / "maillog_file" / "mail.log"
 WRITER = Path(__file__).parent / "rotating_writer.py"
 STYLES = ("rename", "compress", "compressnow", "date", "datexz", "copytruncate", "copycompress")
-KILLS = int(os.environ.get("CRASH_KILLS", "20"))
+KILLS = max(1, int(os.environ.get("CRASH_KILLS", "20")))
 KILLS_A_RUN = 4
-SECONDS = 4.0
+PORTION = 1.0
+"""Seconds that a portion is written for."""
+
 YEAR = ("--from", "2026-01-01", "--to", "2027-12-31")
-RUNS = [(STYLES[number % len(STYLES)], number) for number in range(max(len(STYLES), KILLS // KILLS_A_RUN))]
+
+Count = Callable[[str, object], None]
+
+
+def runs() -> list[tuple[str, int, int]]:
+    """Style, seed and kills of each run: every style, if there are kills for it, and all kills together as many as promised."""
+    number = min(KILLS, max(len(STYLES), KILLS // KILLS_A_RUN))
+    return [(STYLES[run % len(STYLES)], run, KILLS // number + (run < KILLS % number)) for run in range(number)]
+
+
+class Reader:
+    """The program that follows the log, and what it says."""
+
+    def __init__(self, site: Site, log: Path) -> None:
+        self._said = site.folder / "said"
+        with self._said.open("wb") as said:
+            command = [*PROGRAM, "ingest", "--follow", "--year", "2026", *ZONES, str(log)]
+            self._process = subprocess.Popen(command, env=site.environment, stderr=said)
+
+    def until(self, reached: Callable[[], bool], seconds: float) -> bool:
+        """Wait so long at most; whether it was reached. A reader that ends by itself fails the test."""
+        end = time.monotonic() + seconds
+        while not reached():
+            if self._process.poll() is not None:
+                pytest.fail(f"the reader ended with status {self._process.returncode} and said: {self.said}")
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def follows(self) -> bool:
+        return "following" in self.said
+
+    def lives(self, seconds: float) -> None:
+        self.until(lambda: False, seconds)
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        assert self._process.wait() == -signal.SIGKILL, self.said
+
+    def end(self) -> None:
+        self._process.terminate()
+        assert self._process.wait(20) == 0, self.said
+
+
+class Writer:
+    """The process that writes the log, each portion when it is told to."""
+
+    def __init__(self, log: Path, style: str, seed: int, portions: int) -> None:
+        command = [sys.executable, WRITER, LOG, log, style, str(PORTION * portions), str(seed), str(portions)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        self._left = portions
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def go_on(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._left -= 1
+
+    @property
+    def writes(self) -> bool:
+        return self._process.poll() is None
+
+    def finish(self) -> None:
+        while self._left:
+            self.go_on()
+        self._process.communicate()
+        assert self._process.returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -36,32 +128,34 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site
 
 
-@pytest.mark.parametrize(("style", "seed"), RUNS)
-def test_killed_at_any_moment_over_a_rotating_log(tmp_path: Path, undisturbed: Site, style: str, seed: int) -> None:
+@pytest.mark.parametrize(("style", "seed", "kills"), runs())
+def test_killed_at_any_moment_over_a_rotating_log(
+    tmp_path: Path, undisturbed: Site, record_property: Count, style: str, seed: int, kills: int
+) -> None:
     log = tmp_path / "mail.log"
     site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
-    kill_while_written(site, log, style, seed)
-    reader = follow(site, log)
+    kill_while_written(site, log, style, seed, kills, record_property)
+    reader = Reader(site, log)
     expected = undisturbed.run("export", "--format", "jsonl").stdout
-    wait_until(lambda: site.run("export", "--format", "jsonl").stdout == expected)
-    reader.terminate()
-    assert reader.wait(20) == 0
+    reader.until(lambda: site.run("export", "--format", "jsonl").stdout == expected, 60)
+    reader.end()
     assert site.rows() == undisturbed.rows()
     assert site.report("sending-volume", *YEAR)["totals"] == undisturbed.report("sending-volume", *YEAR)["totals"]
 
 
 @pytest.mark.parametrize("seed", range(max(1, KILLS // 50)))
-def test_what_is_cut_away_is_a_gap_and_nothing_else_is_lost(tmp_path: Path, undisturbed: Site, seed: int) -> None:
+def test_what_is_cut_away_is_a_gap_and_nothing_else_is_lost(tmp_path: Path, undisturbed: Site, record_property: Count, seed: int) -> None:
     log = tmp_path / "mail.log"
     site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
-    kill_while_written(site, log, "copylose", seed, first=lambda: bool(site.run("export", "--format", "jsonl").stdout))
+    kill_while_written(
+        site, log, "copylose", seed, KILLS_A_RUN, record_property, lambda: b"\n" in site.run("export", "--format", "jsonl").stdout
+    )
     (tmp_path / "remaining").mkdir()
     remaining = Site(tmp_path / "remaining", state=undisturbed.folder / "state.sqlite3")
     remaining.ingest("--year", "2026", *(path for path in tmp_path.glob("mail.log*") if path.stat().st_size))
-    reader = follow(site, log)
-    wait_until(lambda: messages(remaining) <= messages(site))
-    reader.terminate()
-    assert reader.wait(20) == 0
+    reader = Reader(site, log)
+    reader.until(lambda: messages(remaining) <= messages(site), 60)
+    reader.end()
     assert messages(remaining) <= messages(site) <= messages(undisturbed)
     assert site.report("summary", "--from", "2026-01-01", "--to", "2099-12-31")["unknown"]["gaps"] > 0
 
@@ -71,31 +165,41 @@ def messages(site: Site) -> set[str]:
     return {row["queue_id"] for row in site.rows("--outcome", "accepted")}
 
 
-def kill_while_written(site: Site, log: Path, style: str, seed: int, first: Callable[[], bool] | None = None) -> None:
-    """Until the log is written to its end, not less often than promised, and not before `first`, with more time to write."""
+def kill_while_written(
+    site: Site, log: Path, style: str, seed: int, kills: int, count: Count, first: Callable[[], bool] = lambda: True
+) -> None:
+    """So many kills, not before `first`, and then the rest of the log unwatched."""
     rng = random.Random(seed)
-    seconds = SECONDS * (3 if first else 1)
-    writer = subprocess.Popen([sys.executable, WRITER, LOG, log, style, str(seconds), str(seed)])
-    kills = 0
-    while kills < KILLS_A_RUN or writer.poll() is None:
-        reader = follow(site, log)
-        if first and not kills:
-            wait_until(first)
-        time.sleep(rng.uniform(0.3, 2 * SECONDS / KILLS_A_RUN))
-        reader.send_signal(signal.SIGKILL)
-        reader.wait()
-        kills += 1
-        if rng.random() < 0.3:
-            time.sleep(0.7)  # long enough for the log to be rotated unwatched
-    assert writer.returncode == 0
+    early = 0
+    with Writer(log, style, seed, kills + 1) as writer:
+        for _ in range(kills):
+            if rng.random() < 0.3:
+                early += killed_early(Reader(site, log), rng.uniform(0, 0.5))
+            reader = Reader(site, log)
+            assert reader.until(reader.follows, 60), f"the reader does not follow: {reader.said}"
+            writer.go_on()
+            assert reader.until(first, 60), reader.said
+            reader.lives(rng.uniform(0, PORTION))
+            assert writer.writes
+            reader.kill()
+            if rng.random() < 0.3:
+                time.sleep(0.7 * PORTION)
+        writer.finish()
+    count("kills of a reader that followed a log still being written", kills)
+    count("kills of a reader that was just starting", early)
 
 
-def follow(site: Site, log: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*PROGRAM, "ingest", "--follow", "--year", "2026", *ZONES, str(log)], env=site.environment)
+def killed_early(reader: Reader, seconds: float) -> bool:
+    """After so long; whether it was not yet following."""
+    reader.lives(seconds)
+    starting = not reader.follows()
+    reader.kill()
+    return starting
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
-    """For a minute at most; what is not reached then is for the caller to show."""
-    until = time.monotonic() + 60
-    while not reached() and time.monotonic() < until:
-        time.sleep(0.5)
+def test_a_reader_that_dies_at_its_start_is_told(tmp_path: Path) -> None:
+    """It must not be taken for one that was killed."""
+    site = Site(tmp_path)
+    (tmp_path / "mail.duckdb").write_text("no database\n" * 1000)
+    with pytest.raises(pytest.fail.Exception, match=r"ended with status 1 .*is not a DuckDB database"):
+        kill_while_written(site, tmp_path / "mail.log", "rename", 0, 1, lambda *_: None)

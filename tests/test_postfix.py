@@ -108,6 +108,62 @@ def test_tls_of_the_session_before_is_never_inherited() -> None:
     assert [row.tls_version for row in rows] == ["TLSv1.3", "unknown"]
 
 
+OTHER = "laptop.contoso.example[192.0.2.99]"
+OTHERS_TLS = f"{SMTPD}: Anonymous TLS connection established from {OTHER}: TLSv1.2 with cipher AES128-SHA (128/128 bits)"
+OTHERS_CLIENT = f"{SMTPD}: 5A1A022C8A9: client={OTHER}, sasl_method=LOGIN, sasl_username=otto"
+OTHERS_ACTIVE = "postfix/qmgr[803]: 5A1A022C8A9: from=<otto@contoso.example>, size=99, nrcpt=1 (queue active)"
+OTHERS_END = f"{SMTPD}: disconnect from {OTHER} ehlo=2 starttls=1 auth=1 mail=1 rcpt=1 data=1 quit=1 commands=8"
+BOTH = [(QUEUED, "accepted", "TLSv1.3", ANNA), ("5A1A022C8A9", "accepted", "TLSv1.2", "otto")]
+"""A session that goes well while the end of the one before, and its own beginning, were dropped by a rate limit."""
+
+
+def told(*given: str) -> list[tuple[object, ...]]:
+    return [(row.queue_id, row.outcome, row.tls_version, row.account) for row in read(log(*given))]
+
+
+@pytest.mark.parametrize("word", ["Anonymous ", "Untrusted ", "Trusted ", "Verified ", ""])
+def test_a_second_tls_line_is_another_session_s(word: str) -> None:
+    """The counters at the end are the second's: what the first sent may still be taken, and is not refused for them."""
+    tls = OTHERS_TLS.replace("Anonymous ", word)
+    assert told(CONNECT, TLS, CLIENT, tls, OTHERS_CLIENT, OTHERS_ACTIVE, OTHERS_END, ACTIVE) in (BOTH, BOTH[::-1])
+
+
+def test_a_second_session_of_the_same_client() -> None:
+    """It ends without mail, and takes nothing from the one before."""
+    again = [TLS, end("ehlo=2 starttls=1 auth=1 quit=1 commands=5")]
+    assert sorted(outcomes(CONNECT, TLS, CLIENT, *again, ACTIVE)) == ["accepted", "no_mail"]
+
+
+def test_a_session_without_tls_line_behind_one_whose_end_is_lost() -> None:
+    rows = told(CONNECT, TLS, CLIENT, OTHERS_CLIENT, OTHERS_ACTIVE, OTHERS_END, ACTIVE)
+    assert sorted(map(str, rows)) == sorted(map(str, [BOTH[0], ("5A1A022C8A9", "accepted", "tls", "otto")]))
+
+
+def test_an_end_of_another_session_refuses_nothing() -> None:
+    assert told(CONNECT, TLS, CLIENT, f"{SMTPD}: disconnect from {OTHER} ehlo=1 quit=1 commands=2", ACTIVE) == BOTH[:1]
+
+
+def test_a_handshake_that_fails_behind_a_session_whose_end_is_lost() -> None:
+    failed = f"{SMTPD}: SSL_accept error from {OTHER}: -1"
+    lost = f"{SMTPD}: disconnect from {OTHER} ehlo=1 starttls=0/1 commands=1/2"
+    found = read(log(CONNECT, TLS, CLIENT, failed, lost, ACTIVE))
+    assert sorted((row.outcome, row.client_ip) for row in found) == [("accepted", "192.0.2.10"), ("tls_failed", "192.0.2.99")]
+
+
+def test_a_tls_line_that_the_log_holds_twice_is_one_session_s() -> None:
+    text = log(CONNECT, TLS, CLIENT)
+    lines = text.splitlines(keepends=True)
+    assert [row.tls_version for row in read(b"".join([lines[0], lines[1], lines[1], *lines[2:]]) + log(ACTIVE))] == ["TLSv1.3"]
+
+
+def test_a_proxy_that_names_its_clients_in_one_connection() -> None:
+    """XCLIENT changes the address in the midst of a session."""
+    proxy = "proxy.contoso.example[192.0.2.1]"
+    lines = [f"{SMTPD}: connect from {proxy}", CLIENT, OTHERS_CLIENT, OTHERS_ACTIVE, ACTIVE]
+    ends = f"{SMTPD}: disconnect from {OTHER} ehlo=3 xclient=2 mail=2 rcpt=2 data=2 quit=1 commands=12"
+    assert {row[:2] for row in told(*lines, ends)} == {(QUEUED, "accepted"), ("5A1A022C8A9", "accepted")}
+
+
 def test_several_messages_in_a_session_one_of_them_dropped() -> None:
     second, third = "5B1A022C8A9", "6C1A022C8A9"
     rows = read(

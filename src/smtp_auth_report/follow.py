@@ -75,6 +75,8 @@ class Start(NamedTuple):
     reference: int  # microseconds UTC
     year: int | None  # where reading goes on, the year it had got to
     head: bytes = b""  # how the first file begins, where reading goes on behind that
+    place: Position | None = None  # where reading goes on
+    before: bytes = b""  # the line before that
 
 
 class Stream(Protocol):
@@ -151,7 +153,7 @@ class _Files:
         if not self._logs:
             return None
         first = self._logs[0]
-        return Start(first.sample(), first.start, first.reference, self._year, first.head)
+        return Start(first.sample(), first.start, first.reference, self._year, first.head, first.resumed, first.last_line)
 
     def read(self) -> Iterator[bytes]:
         """Whole lines that have come since, in order."""
@@ -216,11 +218,17 @@ class _Files:
             log.close()
             return None
         place = self._known.find(log)
-        if place is None:
-            self._known.add([beginning(log.head, path)])
-        else:
+        if place is not None:
             self._recall_year(place)
         return log
+
+    def _take(self, logs: Iterable[Log]) -> None:
+        """Read these from now on. What was opened is known from then on, even if it is cut before it is read."""
+        for log in logs:
+            if log not in self._logs:
+                self._logs.append(log)
+                if not log.offset:
+                    self._known.add([beginning(log.head, log.path)])
 
     def _recall_year(self, place: Position) -> None:
         if place.offset:
@@ -313,7 +321,7 @@ class FileStream(_Files):
             self._until[log] = clocks.monotonic() + LINGER
         for log in [*missed][1:]:
             log.wait()
-        self._logs += [*missed, *([current] if current else [])]
+        self._take([*missed, *([current] if current else [])])
 
     def _tell_losses(self, current: Log | None, missed: dict[Log, Position | None], inode: int) -> None:
         """Of a log that was followed before, tell what rotations have lost while nobody looked."""
@@ -372,10 +380,11 @@ class FileStream(_Files):
         """One of the rotated files; None for one that has gone, has nothing or cannot be read, which is said."""
         try:
             found = Path(path).stat()
-            return Log(path, self._clock()) if found.st_size else None
-        except FileNotFoundError:
+        except OSError:
             return None
-        except (OSError, InputError) as error:
+        try:
+            return Log(path, self._clock()) if found.st_size else None
+        except InputError as error:
             if Path(path).exists():
                 self._given_up((found.st_dev, found.st_ino), str(error), UNREADABLE)
             return None
@@ -444,16 +453,12 @@ class DirectoryStream(_Files):
             if log is None and len(self._logs) >= OPEN:
                 self._waiting += found.st_size
             elif log or (log := self._open(path, growing=self._clock() - found.st_mtime_ns // 1000 < IDLE * 1e6)):
-                self._take(log)
+                if key not in held and self._logs:
+                    log.wait()
+                self._take([log])
                 self._until[log] = now + IDLE
                 seen[key] = state
         self._seen = seen
-
-    def _take(self, log: Log) -> None:
-        if log not in self._logs:
-            if self._logs:
-                log.wait()
-            self._logs.append(log)
 
     def _let_go(self) -> Iterator[bytes]:
         """All that were read make room for those that wait; of half a line the rest may come yet."""

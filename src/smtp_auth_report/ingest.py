@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Position, Remembered, Withheld
 from smtp_auth_report.checkpoint import candidates, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log, Place
@@ -66,9 +66,11 @@ class Reading:
         """Of a log last written at `reference`; `year` is the one that reading had got to."""
         return LogReader(self.kinds, Options(self.zone, self.zone_given, year or self.year, reference, now, self.server))
 
-    def evidence(self, reader: LogReader) -> str:
-        """Where the year of the stamps came from, to go on with."""
-        return f"{reader.year} {'stated' if self.year else 'found'}"
+    def evidence(self, reader: LogReader, remembered: Iterable[Remembered]) -> str:
+        """Where the year of the stamps came from, and what else is needed to go on: see `resumed`."""
+        newest = max((entry.newest for entry in remembered), default=0)
+        zone = f" offset {reader.offset}" if reader.offset is not None else ""
+        return f"{reader.year} {'stated' if self.year else 'found'} newest {newest}{zone}"
 
 
 @dataclass(slots=True)
@@ -94,6 +96,21 @@ def recalled(store: Store, kinds: Iterable[type[Source]], stream: str = "") -> l
     for entry in sorted(remembered, key=lambda entry: (entry.stream == stream, entry.newest)):
         found[entry.source, entry.server] = entry
     return list(found.values())
+
+
+def resume(reader: LogReader, remembered: Iterable[Remembered], stream: str, place: Position | None, before: bytes) -> None:
+    """
+    Go on with sessions that were open. Those that were remembered with the very place where reading goes on are taken over
+    whatever the stamps say: the followed log's own, else those whose newest line is the one that is told with the place.
+    """
+    entries = list(remembered)
+    if place is not None:
+        words = place.evidence.split()
+        told = dict(zip(words[2::2], words[3::2], strict=False))
+        own = [entry for entry in entries if entry.stream == stream]
+        if stream or told.get("newest") == f"{max((entry.newest for entry in own), default=0)}":
+            reader.resume(before, own, int(told["offset"]) if "offset" in told else None, year_found="found" in words)
+    reader.recall(entries)
 
 
 class Names:
@@ -236,7 +253,7 @@ class Ingest:
             )
         reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
         reader.settle(sample, log.start, log.head)
-        reader.recall(recalled(self._store, self._reading.kinds))
+        resume(reader, recalled(self._store, self._reading.kinds), "", found, log.last_line)
         run = _Run(log, reader, self)
         damage = run.batches()
         self.summary.files += 1
@@ -261,10 +278,10 @@ class Ingest:
         """Apply what was read, with the place where reading stopped, in one transaction; without a place it has not."""
         commit = self._names.apply(changes)
         if place is not None:
-            evidence = self._reading.evidence(reader)
+            commit.remembered += reader.remember()
+            evidence = self._reading.evidence(reader, commit.remembered)
             if place.offset:
                 commit.positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))
-            commit.remembered += reader.remember()
         self._committing.submit(commit)
         self.summary.unread.update(entry.reason for entry in changes.unread)
         self.summary.future += changes.after(self._now + DAY)

@@ -28,7 +28,7 @@ from watchfiles import watch
 from smtp_auth_report.changes import Applied, Changes, Commit, Intake
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled, resume
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.sources import LogReader
@@ -227,7 +227,7 @@ class Tail:
         following = self._following
         reader = following.reading.reader(start.reference, following.clock(), start.year)
         reader.settle(start.sample, start.start, start.head)
-        reader.recall(recalled(following.store, following.reading.kinds, self.name))
+        resume(reader, recalled(following.store, following.reading.kinds, self.name), self.name, start.place, start.before)
         return reader
 
     def _feed(self, batch: bytes, reader: LogReader) -> None:
@@ -240,8 +240,9 @@ class Tail:
         following, changes = self._following, self._changes
         changes.gaps += self._stream.gaps()
         commit = following.names.apply(changes)
-        commit.positions += self._stream.positions(following.reading.text, following.reading.evidence(reader))
         commit.remembered += [entry._replace(stream=self.name) for entry in reader.remember()]
+        evidence = following.reading.evidence(reader, commit.remembered)
+        commit.positions += self._stream.positions(following.reading.text, evidence)
         commit.intake = self._intake()
         following.commit(commit)
         self._changes = Changes()

@@ -47,6 +47,9 @@ else:
 BATCH = 4 << 20
 BLOCK = 1 << 20
 LONGEST = 16 << 20
+LAST = 16 << 10
+"""Bytes before the place where reading goes on that are looked at for the line there."""
+
 STDIN = "-"
 
 _GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd"
@@ -70,12 +73,29 @@ class Log:
         self.offset = 0
         self._rest = b""  # a line whose end has not been written
         self._looked = (0, 0)  # size and time of change when `rewritten` was last asked
+        self._cut = False  # that it was rewritten was found while it was read
         self._overlong = False  # what comes up to the next line's end is passed over
         self._before = b""  # the last bytes before `offset`
+        self._preceding = b""  # more of them, where reading went on
+        self.resumed: Position | None = None  # where reading went on, behind what was read before
         self._damage: Exception | None = None  # raised when what was unpacked before it has been given
         self._now = now
+        self._begin()
+        while self.live and not self._intact():  # cut while its beginning was read, which is of two files then
+            self.close()
+            self._begin()
+        self.reference = self._reference()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        """Open it, and read ahead."""
         self._raw = self._open()
-        self._once = path == STDIN or not self._raw.seekable()  # a pipe can be read but once
+        self._once = self.path == STDIN or not self._raw.seekable()  # a pipe can be read but once
         self.file = self._identity()
         self.packed = self._magic()
         self._stream = self._unpack()
@@ -84,13 +104,6 @@ class Log:
         except InputError:
             self.close()
             raise
-        self.reference = self._reference()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -150,14 +163,22 @@ class Log:
 
     @property
     def rewritten(self) -> bool:
-        """A plain file no longer holds, before the place where reading stopped, what was read there."""
-        status = os.fstat(self._raw.fileno())
-        if (status.st_size, status.st_mtime_ns) == self._looked:
+        """A plain file no longer holds what was read of it."""
+        if not self.live:
             return False
-        self._looked = status.st_size, status.st_mtime_ns
+        status = os.fstat(self._raw.fileno())
+        if not self._cut and (status.st_size, status.st_mtime_ns) != self._looked:
+            self._looked = status.st_size, status.st_mtime_ns
+            self._cut = not self._intact()
+        return self._cut
+
+    def _intact(self) -> bool:
+        """Whether a plain file is as long as it was, begins as it did, and holds the same before the place where reading stopped."""
+        descriptor = self._raw.fileno()
         before = self._before + self._rest[:TAIL]
-        place = self.offset - len(self._before)
-        return status.st_size < self._raw.tell() or os.pread(self._raw.fileno(), len(before), place) != before
+        if os.fstat(descriptor).st_size < self._raw.tell() or os.pread(descriptor, len(self.head), 0) != self.head:
+            return False
+        return os.pread(descriptor, len(before), self.offset - len(self._before)) == before
 
     @property
     def place(self) -> Place:
@@ -253,28 +274,39 @@ class Log:
         found.append(lines[2][:200] if lines[2] and not ends else last.rstrip(b"\n").split(b"\n")[-1][:200])
         return [line for line in found if line]
 
+    @property
+    def last_line(self) -> bytes:
+        """The line before the place where reading went on; b"" where it is too long, or there is none."""
+        before, end, line = self._preceding.removesuffix(b"\n").rpartition(b"\n")
+        return line if end or (self.resumed and len(before + line) + 1 >= self.resumed.offset) else b""
+
     def stands_at(self, position: Position) -> bool:
         """
         Go to where reading stopped before; False, and back at the beginning, if what stands before it differs. A pipe
         cannot go back, so it goes no further than what was read ahead: its lines are told by their identity.
         """
+        stands = self._go_to(position)
+        self.resumed = position if stands and position.offset else None
+        return stands
+
+    def _go_to(self, position: Position) -> bool:
         content = self._start
         if position.offset > len(content) and self._once:
             return False
         if position.offset > len(content):
             if self.packed:
                 return self._skip(position)
-            self._raw.seek(max(0, position.offset - TAIL))
-            before = self._raw.read(min(TAIL, position.offset))
-            if len(before) < min(TAIL, position.offset) or digest(before) != position.tail:
+            self._raw.seek(max(0, position.offset - LAST))
+            before = self._raw.read(min(LAST, position.offset))
+            if len(before) < min(LAST, position.offset) or digest(before[-TAIL:]) != position.tail:
                 self._raw.seek(len(self._start))
                 return False
-            self._start, self.offset, self._before = b"", position.offset, before
-            return True
-        before = content[max(0, position.offset - TAIL) : position.offset]
-        if digest(before) != position.tail:
-            return False
-        self._start, self.offset, self._before = content[position.offset :], position.offset, before
+            return self._stand(position, before, b"")
+        before = content[max(0, position.offset - LAST) : position.offset]
+        return digest(before[-TAIL:]) == position.tail and self._stand(position, before, content[position.offset :])
+
+    def _stand(self, position: Position, before: bytes, ahead: bytes) -> bool:
+        self._start, self.offset, self._before, self._preceding = ahead, position.offset, before[-TAIL:], before
         return True
 
     def _skip(self, position: Position) -> bool:
@@ -284,7 +316,7 @@ class Log:
         passed = 0
         while passed + len(content) < position.offset:
             passed += len(content)
-            before = (before + content)[-TAIL:]
+            before = (before + content)[-LAST:]
             try:
                 content = self._unpacked(BLOCK)
             except _DAMAGE:
@@ -292,11 +324,10 @@ class Log:
             if not content:
                 return self._rewind()
         cut = position.offset - passed
-        before = (before + content[:cut])[-TAIL:]
-        if digest(before) != position.tail:
+        before = (before + content[:cut])[-LAST:]
+        if digest(before[-TAIL:]) != position.tail:
             return self._rewind()
-        self._start, self.offset, self._before = content[cut:], position.offset, before
-        return True
+        return self._stand(position, before, content[cut:])
 
     def _rewind(self) -> bool:
         self._raw.seek(0)
@@ -324,10 +355,18 @@ class Log:
                     yield rest
 
     def _chunks(self, size: int) -> Iterator[bytes]:
+        """
+        What was read ahead, and what is read now. A file may be cut, and grow anew, between two calls: what is read behind
+        a place counts only if the file is intact up to there when it has been read.
+        """
         more, self._start = self._start, b""
-        while more := more or self._whole(size):
+        if more:
             yield more
-            more = b""
+        while more := self._whole(size):
+            if self.live and not self._intact():
+                self._cut = True
+                return
+            yield more
 
     def _whole(self, size: int) -> bytes:
         try:

@@ -111,7 +111,7 @@ class JournalStream:
         self.name = name
         self.problem = ""
         self._clock = clock
-        found = max((p for p in positions if p.head == name), key=lambda p: p.offset, default=None)
+        self._found = found = max((p for p in positions if p.head == name), key=lambda p: p.offset, default=None)
         self._cursor = found.tail if found else ""
         self._read = self._marked = found.offset if found else 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,7 +127,7 @@ class JournalStream:
 
     def begin(self) -> Start | None:
         """The stamps of a journal leave nothing open."""
-        return Start([], b"", self._clock(), None)
+        return Start([], b"", self._clock(), None, place=self._found)
 
     def read(self) -> Iterator[bytes]:
         """Entries that have come since, one JSON object a line."""

@@ -30,14 +30,13 @@ from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from smtp_auth_report.changes import Remembered
-from smtp_auth_report.moments import DAY, SECOND
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources.envelope import SOLARIS, Origin, Parts, origin
 from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.sources.interface import Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls, bare
 
-STRAGGLER = 2 * SECOND
 REPEATS = 10_000
 # message repeated 3 times: [ AUTH failure (PLAIN): …]
 REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
@@ -178,7 +177,7 @@ class SessionSource(Source):
             family = self.name.encode()
             found = self._hosts[name] = Identities(name, family, family)
             recalled = self._recalled.get(name)
-            if recalled is not None and time >= recalled.newest - STRAGGLER:
+            if recalled is not None and self.log.takes_over(recalled, time):
                 self._load(found, json.loads(recalled.sessions))
         return found
 

@@ -3,6 +3,7 @@ One log on its way through the sources.
 
     reader = LogReader(SOURCES, options)
     reader.settle(sample, start)                    its form; year and zone of its stamps, from its own evidence
+    reader.resume(line, remembered, …)              where reading goes on behind a line
     reader.recall(remembered)                       sessions that an older file left open
     looked = reader.look(batch)                     what can be told of a batch by itself, ahead of reading
     changes = reader.feed(batch, looked)            whole lines, as many as there are; they need not have been looked at
@@ -23,7 +24,7 @@ What goes wrong
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 from smtp_auth_report.changes import Changes, Remembered
@@ -136,6 +137,23 @@ class LogReader:
     def refusal(self) -> str:
         """What is wrong with a log that is of a known server and none that can be read; "" where nothing is."""
         return self._form.refusal if self._form is not None else ""
+
+    @property
+    def offset(self) -> int | None:
+        """What queue ids have told of the zone, to go on with later; see `resume`."""
+        return self.log.clock.offset
+
+    def resume(self, before: bytes, remembered: Collection[Remembered], offset: int | None, *, year_found: bool) -> None:
+        """
+        Go on just behind a line that was read, b"" where that is not known; these sessions were open there, and will be
+        recalled whatever the stamps say.
+        """
+        self.log.resumed = remembered
+        newest = max((entry.newest for entry in remembered), default=0)
+        parts = self._envelope.split(before)
+        self.log.clock.resume(parts[0] if parts else b"", newest, offset, year_found=year_found)
+        if parts and self._owner(parts[1]) is not None:
+            self._previous, self._month = parts, parts[0][:3]
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open, of all sources."""

@@ -11,15 +11,17 @@ Sources read one and the same log in turns, so time that one of them saw pass ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from smtp_auth_report.changes import Changes, Gap, Unread
+from smtp_auth_report.changes import Changes, Gap, Remembered, Unread
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.sources.interface import Options
 from smtp_auth_report.sources.masking import masked
 from smtp_auth_report.sources.stamps import Clock
 from smtp_auth_report.submission import Identity
 
 RELAYED = 5_000
+STRAGGLER = 2 * SECOND
 
 
 class Logbook:
@@ -31,6 +33,7 @@ class Logbook:
         self.changes = Changes()
         self.about = 0  # lines so far that were about submission
         self.newest: dict[str, int] = {}  # host -> time of its newest line that was about submission
+        self.resumed: Collection[Remembered] = ()  # sessions that were open at the very place where reading goes on
         self.relayed: dict[bytes, int] = {}  # queue id -> when the server in front heard of it; the newest
         self.vouched: Callable[[int, str | None, str | None, Identity | None], None] = lambda *_: None
         """The server behind tells the one in front: time, account, client, and the message begun; None where it was refused."""
@@ -44,6 +47,16 @@ class Logbook:
         if time > newest:
             self.newest[host] = time
         return time
+
+    def takes_over(self, remembered: Remembered, time: int | None) -> bool:
+        """
+        Whether sessions that were open go on with the first line of their host: always if they were remembered at this
+        very place of the log, whatever its clock says; else where it is not older.
+        """
+        if remembered not in self.resumed and (time is None or time < remembered.newest - STRAGGLER):
+            return False
+        self.newest[remembered.server] = max(remembered.newest, self.newest.get(remembered.server, 0))
+        return True
 
     def latest(self) -> int:
         """Time of the newest line of all hosts."""

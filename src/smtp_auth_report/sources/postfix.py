@@ -44,8 +44,6 @@ PROCESSES = 200_000
 WORTH_SIFTING = 1 << 16
 """Bytes of a batch from which on the sieve is faster than reading every line."""
 
-STRAGGLER = 2_000_000
-
 _CLIENT = re.compile(rb"\[([0-9A-Fa-f.:]+)\]")
 # unknown[192.0.2.1]: SASL LOGIN authentication failed: …     where the envelope keeps "warning" elsewhere
 _BARE_FAILURE = re.compile(rb"[^\s\[\]]*\[[0-9A-Za-z.:%]+\](?::(?:\d+|unknown))?: SASL ")
@@ -261,7 +259,7 @@ class PostfixSource(Source):
         if server is None:
             recalled = self._recalled.get(host)
             time = self._log.clock.at(stamp)
-            if recalled is not None and time is not None and time >= recalled.newest - STRAGGLER:
+            if recalled is not None and self._log.takes_over(recalled, time):
                 server = Server.load(host, recalled.newest, json.loads(recalled.sessions))
                 self._join.pending.update(list(server.pending))
                 self._join.filtered = self._join.filtered or server.filtered

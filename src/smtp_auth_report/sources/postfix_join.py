@@ -60,30 +60,37 @@ class Join:
     def connect(self, process: Process, _stamp: bytes, message: bytes) -> None:
         if (process.daemon and process.daemon != "smtpd") or not message.startswith(b"connect from "):
             return
-        session = process.session
-        if session is not None and session.interesting:
-            self.end(process.server, session)
+        if process.session is not None:
+            self._break_off(process, process.session)
         process.session = session = Session(process.door, process.pid)
         session.whole = True
         session.opening = message
 
-    def tls(self, process: Process, _stamp: bytes, message: bytes) -> None:
+    def tls(self, process: Process, stamp: bytes, message: bytes) -> None:
         if b"established from " not in message or process.daemon not in {"smtpd", ""}:
             return
-        session = self._session(process)
-        session.tls = message
         self.log.about += 1
+        session = process.session
+        if session is not None and session.encrypted and not session.spoke_tls(message, stamp):
+            self._break_off(process, session)
+        session = self._session(process)
+        session.tls, session.tls_stamp = message, stamp
 
     def disconnect(self, process: Process, stamp: bytes, message: bytes) -> None:
         if not message.startswith(b"disconnect from "):
             return  # discarding EHLO keywords: CHUNKING
+        found = None
+        if process.session is not None and process.session.account is not None:
+            found = lines.DISCONNECT.fullmatch(message)
+            if found is not None and process.session.belongs_to_another(found["ip"]):
+                self._break_off(process, process.session)
         session, process.session = process.session, None
         door = process.door
         if not door.starttls and b" starttls=" in message and b" starttls=0" not in message:
             self._shows_starttls(process.server, door)
         if (session is None or not session.interesting) and b" auth=" not in message:
             return
-        found = lines.DISCONNECT.fullmatch(message)
+        found = found or lines.DISCONNECT.fullmatch(message)
         if found is None:
             if session is not None and session.interesting:
                 self.end(process.server, session)
@@ -103,6 +110,8 @@ class Join:
         found = lines.HANDSHAKE.fullmatch(message)
         if found is None:
             return
+        if process.session is not None and process.session.tls is not None:
+            self._break_off(process, process.session)
         session = self._session(process)
         session.client, session.name = found["ip"], found["name"]
         session.last = self.time(process.server, stamp)
@@ -175,6 +184,8 @@ class Join:
             return
         if found["mechanism"] is None and found["user"] is None:
             return
+        if process.session is not None and process.session.belongs_to_another(found["ip"]):
+            self._break_off(process, process.session)
         session = self._session(process)
         self._sign_in(session, found, self.time(process.server, stamp))
         self._takes_auth(server, session.door)
@@ -422,6 +433,12 @@ class Join:
         if session is None:
             session = process.session = Session(process.door, process.pid)
         return session
+
+    def _break_off(self, process: Process, session: Session) -> None:
+        """The line that ended it is lost, and the one that began the next: what comes now is of another session."""
+        process.session = None
+        if session.interesting:
+            self.end(process.server, session)
 
     def _put(self, mail: Message, row: Submission) -> None:
         if row != mail.given:

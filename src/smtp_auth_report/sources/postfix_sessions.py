@@ -78,6 +78,7 @@ class Session:
     authenticated = False
     proxied = False  # a proxy vouched for the login: TLS and HELO here are the proxy's
     tls: bytes | None = None  # the TLS line
+    tls_stamp: bytes = b""
     helo: bytes | None = None
     handshake: tuple[int, bytes, Identity] | None = None  # time, error of a failed one
     library: bytes = b""
@@ -114,6 +115,21 @@ class Session:
             return False
         found = lines.CONNECT.fullmatch(self.opening)
         return found is not None and lines.address(found["ip"]) != lines.address(client)
+
+    @property
+    def encrypted(self) -> bool:
+        """TLS was agreed on, or could not be; either happens once."""
+        return self.tls is not None or self.handshake is not None
+
+    def spoke_tls(self, line: bytes, stamp: bytes) -> bool:
+        """Whether this is its own TLS line, which the log holds twice."""
+        return self.tls == line and self.tls_stamp == stamp
+
+    def belongs_to_another(self, client: bytes) -> bool:
+        """Who signed in has another address, and no proxy speaks for its clients here."""
+        if self.account is None or self.client == client or self.speaks_for_another(self.client):
+            return False
+        return lines.address(self.client) != lines.address(client)
 
     def name_of(self, client: bytes, name: bytes) -> bytes:
         """Reverse name of a client; a proxy that gives an address alone leaves its own name standing."""
@@ -255,7 +271,9 @@ class Process:
         self.session: Session | None = server.open.pop(key, None)
 
 
-_SESSION = tuple("whole opening ended last client name account mechanism authenticated proxied tls helo library interesting".split())
+_SESSION = tuple(
+    "whole opening ended last client name account mechanism authenticated proxied tls helo library interesting tls_stamp".split()
+)
 _MESSAGE = tuple("queue_id opened client name account mechanism sender size recipients helo accepted held sized message_id".split())
 
 
@@ -285,7 +303,7 @@ def _load(door: Door, entry: dict[str, Any]) -> tuple[Session, list[Message]]:
     """A session, and those of its messages that the queue manager may still take."""
     session = Session(door, entry["pid"])
     session.given_early = True
-    for name, value in zip(_SESSION, entry["session"], strict=True):
+    for name, value in zip(_SESSION, entry["session"], strict=False):
         setattr(session, name, _from_json(value))
     if entry["counts"] is not None:
         session.counts = {name.encode("ascii"): tuple(both) for name, both in entry["counts"].items()}

@@ -139,6 +139,24 @@ class Clock:
                 self._year_from = "long queue ids"
                 return
 
+    def resume(self, stamp: bytes, newest: int, offset: int | None, *, year_found: bool) -> None:
+        """
+        Go on behind a line of this stamp, when time had come to `newest`, and queue ids had told how far the local time
+        is from UTC. Of a year that was found, not stated, they may still tell better.
+        """
+        self._newest, self._stamp, self._minute = None, b"", b""
+        if year_found:
+            self._stated_year = None
+        self._newest_utc = max(newest, self._newest_utc)
+        if not self._zone_given and offset is not None:
+            self._offset = offset
+        self.at(stamp)
+
+    @property
+    def offset(self) -> int | None:
+        """How far local time is from UTC, microseconds, where queue ids overrule the zone."""
+        return self._offset
+
     def at(self, stamp: bytes) -> int | None:
         """Microseconds UTC of a stamp. Neighbouring lines share stamps, so the last one is remembered."""
         if stamp != self._stamp:
