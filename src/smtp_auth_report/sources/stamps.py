@@ -47,6 +47,8 @@ SHORT_FULL = re.compile(rb"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{
 
 # 48rT2v1hQrz1J0N: six characters of seconds since 1970, four of microseconds, "z", the inode
 LONG_QUEUE_ID = re.compile(rb"[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]{10}z[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]+$")
+# 1xVWeV-0001UG-2n: six characters of seconds since 1970, the pid, a part of a second
+BASE62 = {character: value for value, character in enumerate(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}
 BASE52 = {character: value for value, character in enumerate(b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
 
 
@@ -57,6 +59,14 @@ def queue_id_time(queue_id: bytes) -> int | None:
     seconds = 0
     for character in queue_id[:6]:
         seconds = seconds * 52 + BASE52[character]
+    return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
+
+
+def exim_id_time(queue_id: bytes) -> int | None:
+    """Microseconds UTC at which Exim made a message id, by its first six characters; None for what cannot be one."""
+    seconds = 0
+    for character in queue_id[:6]:
+        seconds = seconds * 62 + BASE62.get(character, 1 << 40)
     return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
 
 
