@@ -41,6 +41,9 @@ MINUTE = 60 * SECOND
 CUT_AT = 870
 LONGEST = 8192
 WAITING = 200
+FEW = 20
+"""Lines of a log that need not be of all kinds."""
+
 PER_SECOND = 100_000
 """Bytes that a slow client sends, while the message behind refused recipients is still of their transaction."""
 
@@ -52,6 +55,7 @@ PID = re.compile(rb"\[(\d{1,10})\] ")
 PART = re.compile(rb"\[(?P<number>\d{1,4})(?P<ends>[/\\])(?P<of>\d{1,4})\] (?P<text>.*)", re.DOTALL)
 # A line of the reject log that is of a message, not of Exim
 _OF_A_MESSAGE = re.compile(rb"Envelope-(?:from|to): <|    <|    \.\.\.|[ A-Z*] |[ \t]|-{20,}|\*\*\* truncated|$")
+_OF_A_REJECT_LOG = re.compile(rb"(?:\[\d+\] )?(?:" + lines.ID + rb" )?(?:.* rejected |rejected |\S+ authenticator failed for |refused |.* dropped)")
 _STAMPED = rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: [+-]\d{4})?) "
 _SELECTOR = "log_selector = +incoming_port +incoming_interface +received_recipients +smtp_no_mail +smtp_protocol_error"
 IN_FORCE = "the main section of exim.conf (Debian: /etc/exim4/conf.d/main), joined with what stands there; then restart Exim"
@@ -113,6 +117,7 @@ class EximSource(OwnFormSource):
     def __init__(self, log: Logbook) -> None:
         super().__init__(log)
         self._doors: dict[str, dict[str, list[Submission] | None]] = {}  # host -> door -> failed handshakes; None: it takes AUTH
+        self._reject_log = False
         self._twins: dict[str, dict[str, tuple[int, str]]] = {}  # host -> pid -> a line whose second is to be passed over
 
     @staticmethod
@@ -129,6 +134,17 @@ class EximSource(OwnFormSource):
     def stamp(written: bytes) -> bytes:
         """2026-11-23 16:12:23.123 +0100 is what stamps.py reads without its blank."""
         return written[:-6] + written[-5:-2] + b":" + written[-2:] if written[-6:-5] == b" " else written
+
+    def settle(self, sample: list[bytes], first: list[bytes]) -> int:
+        """
+        The time of its first line. A reject log is told by its lines: it does not say whether a message arrived all the same, of
+        which recipients were refused, so these are left to the main log.
+        """
+        found = [*first, *sample]
+        texts = [parts["text"] for parts in map(self.form.match, found) if parts]
+        rejects = len(texts) >= FEW and all(map(_OF_A_REJECT_LOG.match, texts))
+        self._reject_log = rejects or any(line.startswith(b"Envelope-from: <") for line in found)
+        return super().settle(sample, first)
 
     def repeatable(self, text: bytes) -> bool:
         """A failed sign-in, or a refusal."""
@@ -221,9 +237,7 @@ class EximSource(OwnFormSource):
         self.log.about += 1
         self._takes_auth(line, arrival.peer)
         self._end_transaction(line, arrival)
-        made = exim_id_time(arrival.queue_id)
-        opened = made if made and abs(made - line.time) < DAY else line.time
-        identity = self.host(line.host, line.time).message_identity(arrival.queue_id, opened)
+        identity = self._message_identity(line, arrival.queue_id)
         row = self._of(line, arrival.peer, identity, Outcome.REJECTED if arrival.refused else Outcome.ACCEPTED)
         self.log.changes.put(
             row._replace(
@@ -241,7 +255,12 @@ class EximSource(OwnFormSource):
     def _refusal(self, line: Line, refusal: Refusal) -> None:
         self.log.about += 1
         self._takes_auth(line, refusal.peer)
-        session = self.connection(line, _key(line, refusal.peer, refusal.account))
+        if refusal.queue_id:
+            self._refused_whole(line, refusal, refusal.queue_id)
+            return
+        if self._reject_log:
+            return
+        session = self.connection(line, _key(line, refusal))
         known = session.notes.setdefault("recipients", [])
         recipient = blake2b(refusal.recipient or b"", digest_size=6).hexdigest()
         if recipient in known:
@@ -250,22 +269,28 @@ class EximSource(OwnFormSource):
         known.append(recipient)
         self._learn(session, refusal.peer, refusal.account, self._mechanism(refusal.authenticator))
         self.refuse(session, line, refusal.sender, refusal.reason)
-        if refusal.recipient is None:
-            self._begin_transaction(session)
+
+    def _refused_whole(self, line: Line, refusal: Refusal, queue_id: bytes) -> None:
+        self._end_transaction(line, refusal)
+        row = self._of(line, refusal.peer, self._message_identity(line, queue_id), Outcome.REJECTED)
+        mechanism, queued = self._mechanism(refusal.authenticator), queue_id.decode()
+        told = {"account": refusal.account, "mechanism": mechanism, "sender": refusal.sender, "queue_id": queued, "reason": refusal.reason}
+        self.log.changes.put(row._replace(**told))
 
     def _begin_transaction(self, session: Session) -> None:
         session.notes["recipients"] = []
         self.open_transaction(session)
 
-    def _end_transaction(self, line: Line, arrival: Arrival) -> None:
-        """Of a message that arrived some recipients may have been refused: that is no row."""
+    def _end_transaction(self, line: Line, message: Arrival | Refusal) -> None:
+        """Of a message that was received some recipients may have been refused: that is no row of its own."""
         if not self.sessions:
             return
-        session = self.open_session(line, _key(line, arrival.peer, arrival.account))
+        session = self.open_session(line, _key(line, message))
         if session is None:
             return
-        refused = self._refused(session, arrival.sender)
-        if refused is not None and line.time - refused.time <= (30 + arrival.size // PER_SECOND) * SECOND:
+        refused = self._refused(session, message.sender)
+        size = message.size if isinstance(message, Arrival) else 0
+        if refused is not None and line.time - refused.time <= (30 + size // PER_SECOND) * SECOND:
             self.withdraw(session, refused)
         self._begin_transaction(session)
         session.last = max(session.last, line.time)
@@ -328,6 +353,12 @@ class EximSource(OwnFormSource):
 
     # Rows
 
+    def _message_identity(self, line: Line, queue_id: bytes) -> Identity:
+        """An id tells when it was made, whatever zone the stamps are in."""
+        made = exim_id_time(queue_id)
+        opened = made if made and abs(made - line.time) < DAY else line.time
+        return self.host(line.host, line.time).message_identity(queue_id, opened)
+
     def _line_identity(self, line: Line, kind: str, client_ip: str | None, name: str | None) -> Identity:
         text = f"{client_ip} {name}".encode("utf-8", "surrogateescape")
         return Identity(*self.host(line.host, line.time).line_identity(kind, "", line.time, text))
@@ -374,10 +405,12 @@ class EximSource(OwnFormSource):
         self._twins[host.host] = {pid: (time, digest) for pid, (time, digest) in content["twins"].items()}
 
 
-def _key(line: Line, peer: Peer, account: str | None) -> str:
+def _key(line: Line, told: Arrival | Refusal) -> str:
     """What tells a connection from others, as far as it is logged."""
-    told = peer.connection or line.pid
-    return f"{told}/{peer.client_ip}/{account}/{'' if told else peer.helo}"
+    peer = told.peer
+    known = (peer.client_ip, told.authenticator, told.account, peer.tls_version, peer.tls_cipher)
+    digest = blake2b(repr((*known, peer.connection or line.pid or peer.helo)).encode(), digest_size=8)
+    return digest.hexdigest()
 
 
 def _lines_with(batch: bytes, needles: tuple[bytes, ...]) -> list[bytes]:
