@@ -55,8 +55,12 @@ PID = re.compile(rb"\[(\d{1,10})\] ")
 PART = re.compile(rb"\[(?P<number>\d{1,4})(?P<ends>[/\\])(?P<of>\d{1,4})\] (?P<text>.*)", re.DOTALL)
 # A line of the reject log that is of a message, not of Exim
 _OF_A_MESSAGE = re.compile(rb"Envelope-(?:from|to): <|    <|    \.\.\.|[ A-Z*] |[ \t]|-{20,}|\*\*\* truncated|$")
-_OF_A_REJECT_LOG = re.compile(rb"(?:\[\d+\] )?(?:" + lines.ID + rb" )?(?:.* rejected |rejected |\S+ authenticator failed for |refused |.* dropped)")
+_OF_A_REJECT_LOG = re.compile(
+    rb"(?:\[\d+\] )?(?:" + lines.ID + rb" )?(?:.* rejected |rejected |\S+ authenticator failed for |refused |.* dropped)"
+)
 _STAMPED = rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: [+-]\d{4})?) "
+# 2026-11-23 16:12:23 1xVWeV-0001UG-2n <= …
+ARRIVED = re.compile(_STAMPED + rb"(?:\[\d+\] )?" + lines.ID + rb" <= ")
 _SELECTOR = "log_selector = +incoming_port +incoming_interface +received_recipients +smtp_no_mail +smtp_protocol_error"
 IN_FORCE = "the main section of exim.conf (Debian: /etc/exim4/conf.d/main), joined with what stands there; then restart Exim"
 
@@ -108,9 +112,9 @@ class EximSource(OwnFormSource):
     form: ClassVar[re.Pattern[bytes]] = re.compile(_STAMPED + rb"(?P<text>.*)", re.DOTALL)
     sure: ClassVar[re.Pattern[bytes]] = re.compile(
         rb"(?:\[\d+\] )?(?:" + lines.ID + rb" (?:<=|=>|->|>>|\*>|\*\*|==|\(=|Completed|H=|SMTP |rejected |Frozen|Unfrozen|Message )"
-        rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in SMTP connection from "
-        rb"|SMTP (?:connection|call|protocol error|syntax error|protocol synchronization error) |TLS error on connection |no host name found for IP address "
-        rb"|no IP address found for host |(?:unexpected disconnection|DNS lookup|rejected (?:EHLO|HELO|MAIL)) |H=.* rejected |exim: |exim user lost privilege )"
+        rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in SMTP "
+        rb"|SMTP (?:connection|call|protocol error|syntax error|protocol synchronization error) |TLS error on connection "
+        rb"|no (?:host name found for IP|IP) address |(?:unexpected disconnection|rejected (?:EHLO|HELO|MAIL)) |H=.* rejected )"
     )
     quiet: ClassVar[int] = 10 * MINUTE
 
@@ -143,6 +147,9 @@ class EximSource(OwnFormSource):
         found = [*first, *sample]
         texts = [parts["text"] for parts in map(self.form.match, found) if parts]
         rejects = len(texts) >= FEW and all(map(_OF_A_REJECT_LOG.match, texts))
+        made = next((parts for parts in map(ARRIVED.match, found) if parts), None)
+        if made:
+            self.log.clock.evidence(self.stamp(made["stamp"]), exim_id_time(made["id"]))
         self._reject_log = rejects or any(line.startswith(b"Envelope-from: <") for line in found)
         return super().settle(sample, first)
 
@@ -180,7 +187,7 @@ class EximSource(OwnFormSource):
             arrival = lines.arrival(line.text)
             if arrival:
                 self._arrived(line, arrival)
-        elif kind == "refusal" or kind == "failure":
+        elif kind in {"refusal", "failure"}:
             self._refused_or_failed(line, kind)
         elif kind == "no_mail":
             signed_in = lines.no_mail(line.text)
@@ -273,9 +280,15 @@ class EximSource(OwnFormSource):
     def _refused_whole(self, line: Line, refusal: Refusal, queue_id: bytes) -> None:
         self._end_transaction(line, refusal)
         row = self._of(line, refusal.peer, self._message_identity(line, queue_id), Outcome.REJECTED)
-        mechanism, queued = self._mechanism(refusal.authenticator), queue_id.decode()
-        told = {"account": refusal.account, "mechanism": mechanism, "sender": refusal.sender, "queue_id": queued, "reason": refusal.reason}
-        self.log.changes.put(row._replace(**told))
+        self.log.changes.put(
+            row._replace(
+                account=refusal.account,
+                mechanism=self._mechanism(refusal.authenticator),
+                sender=refusal.sender,
+                queue_id=queue_id.decode(),
+                reason=refusal.reason,
+            )
+        )
 
     def _begin_transaction(self, session: Session) -> None:
         session.notes["recipients"] = []

@@ -20,7 +20,6 @@ See also
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -96,13 +95,9 @@ _NO_MAIL_HEAD = re.compile(rb"no MAIL in (?:TFO\*? )?SMTP connection from ")
 _NO_MAIL = re.compile(_PEER + _DOOR + rb" D=\S+" + _AUTH % b"?" + _TLS + rb"(?: C=(?P<commands>[A-Za-z.,?+-]*))?", re.DOTALL)
 
 # plain_server authenticator failed for H=(pc) [192.0.2.10] I=[192.0.2.1]:587: 535 Incorrect authentication data (set_id=anna)
-_FAILED = re.compile(
-    rb"(?:" + ID + rb" )?(?P<auth>[^ ]+) authenticator failed for " + _CLEAN_HOST + _DOOR + rb": (?P<code>\d{3}) (?P<said>.*)", re.DOTALL
-)
-_FAILED_JUNK = re.compile(
-    rb"(?:" + ID + rb" )?(?P<auth>[^ ]+) authenticator failed for (?:H=)?(?P<names>.*)" + _PEER + _DOOR + rb": (?P<code>\d{3}) (?P<said>.*)",
-    re.DOTALL,
-)
+_FAILS = rb"(?:" + ID + rb" )?(?P<auth>[^ ]+) authenticator failed for %b" + _DOOR + rb": (?P<code>\d{3}) (?P<said>.*)"
+_FAILED = re.compile(_FAILS % _CLEAN_HOST, re.DOTALL)
+_FAILED_JUNK = re.compile(_FAILS % (rb"(?:H=)?(?P<names>.*)" + _PEER), re.DOTALL)
 # Incorrect authentication data (set_id=anna)        Unable to authenticate at present (set_id=anna): lookup deferred
 _SET_ID = re.compile(
     rb"Incorrect authentication data \(set_id=(?P<wrong>.*)\)|(?:Unable to authenticate at present|Internal error) "
@@ -111,7 +106,9 @@ _SET_ID = re.compile(
 )
 # SMTP protocol error in "AUTH LOGIN" H=(pc) [192.0.2.10] AUTH command used when not advertised
 _PROTOCOL = re.compile(
-    rb"(?:" + ID + rb" )?SMTP protocol error in \"AUTH(?: (?P<mechanism>[A-Za-z0-9_-]{1,20})(?![A-Za-z0-9_-]))?.*\" "
+    rb"(?:"
+    + ID
+    + rb" )?SMTP protocol error in \"AUTH(?: (?P<mechanism>[A-Za-z0-9_-]{1,20})(?![A-Za-z0-9_-]))?.*\" "
     + _CLEAN_HOST
     + _DOOR
     + rb" (?P<said>AUTH command used when not advertised|\S+ authentication mechanism not supported)",
@@ -119,7 +116,11 @@ _PROTOCOL = re.compile(
 )
 # H=(pc) [192.0.2.10] X=… rejected AUTH LOGIN: too many
 _AUTH_REFUSED = re.compile(
-    rb"(?:DS )?" + _CLEAN_HOST + _DOOR + _TLS + rb" (?P<soft>temporarily )?rejected AUTH (?P<mechanism>[A-Za-z0-9_-]{1,20})(?:: (?P<said>.*))?",
+    rb"(?:DS )?"
+    + _CLEAN_HOST
+    + _DOOR
+    + _TLS
+    + rb" (?P<soft>temporarily )?rejected AUTH (?P<mechanism>[A-Za-z0-9_-]{1,20})(?:: (?P<said>.*))?",
     re.DOTALL | re.IGNORECASE,
 )
 # TLS error on connection from (pc) [192.0.2.10] (gnutls_handshake): No supported cipher suites have been found.
@@ -341,7 +342,8 @@ def _failed(text: bytes) -> SignIn | None:
 
 def _fits(text: bytes, start: int, tail: re.Pattern[bytes]) -> list[re.Match[bytes]]:
     """All that a line may be read as, from the address on. One that stands in quotes is read only if there is no other."""
-    found, quoted = [], []
+    found: list[re.Match[bytes]] = []
+    quoted: list[re.Match[bytes]] = []
     for bracket in _BRACKET.finditer(text, start):
         names = text[start : bracket.start()]
         fit = tail.fullmatch(text, bracket.start()) if _NAMES.fullmatch(names) else None

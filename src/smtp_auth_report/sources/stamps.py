@@ -11,7 +11,7 @@ Stamps that are read
     1795449966123456                       journald's microseconds
     Mon 2026-11-23 16:06:06 CET            journalctl -o short-full
 
-The year of an RFC 3164 stamp is the stated one, else the one that long queue ids tell, else the latest in which the
+The year of an RFC 3164 stamp is the stated one, else the one that queue ids tell, else the latest in which the
 file's last stamp does not lie more than a day after the file was written. While reading, a stamp that falls back by
 more than a month belongs to the next year, unless that year has not come yet. The hour that autumn repeats is read
 twice, in file order.
@@ -122,17 +122,16 @@ class Clock:
         self._year = year - wraps
         self._year_from = "when the file was written"
 
-    def evidence(self, stamp: bytes, queue_id: bytes) -> None:
-        """A long queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
-        parts = RFC3164.match(stamp)
-        made = queue_id_time(queue_id) if parts and not parts[7] else None
-        if parts is None or made is None:
+    def evidence(self, stamp: bytes, made: int | None) -> None:
+        """A queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
+        parts, dated = RFC3164.match(stamp), ISO.match(stamp)
+        if made is None or (parts[7] if parts else dated is None or dated[8]):
             return
-        if self._stated_year is None:
+        if parts and self._stated_year is None:
             self._correct_year(parts, made)
         time = self.at(stamp)
         if time is not None and not self._zone_given and abs(made - time) > 10 * 60 * SECOND:
-            local = _local(moment(made).year, parts)
+            local = _local(moment(made).year, parts) if parts else dated and _civil_of(dated)
             quarter = 15 * 60 * SECOND
             offset = round(((local or 0) - made) / quarter) * quarter
             if abs(offset) <= 14 * 3600 * SECOND:
@@ -146,7 +145,7 @@ class Clock:
                 if year != self._year:
                     self._year, self._newest, self._stamp, self._minute = year, None, b"", b""
                 self._settled = True
-                self._year_from = "long queue ids"
+                self._year_from = "queue ids"
                 return
 
     def at(self, stamp: bytes) -> int | None:
@@ -203,7 +202,7 @@ class Clock:
         parts = ISO.match(stamp)
         if parts is None:
             return None
-        local = _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
+        local = _civil_of(parts)
         if local is None:
             return None
         zone = parts[8]
@@ -261,6 +260,10 @@ def _offsets(zone: ZoneInfo, quarter: int) -> tuple[int, int]:
     local = (EPOCH + timedelta(minutes=15 * quarter)).replace(tzinfo=zone)
     first, second = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
     return first // timedelta(microseconds=1), min(first, second) // timedelta(microseconds=1)
+
+
+def _civil_of(parts: re.Match[bytes]) -> int | None:
+    return _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
 
 
 def _local(year: int, parts: re.Match[bytes]) -> int | None:
