@@ -44,6 +44,9 @@ WAITING = 200
 FEW = 20
 """Lines of a log that need not be of all kinds."""
 
+PATIENCE = 30 * SECOND
+"""Between the commands of one transaction, where clients are made to wait for what they are told."""
+
 PER_SECOND = 100_000
 """Bytes that a slow client sends, while the message behind refused recipients is still of their transaction."""
 
@@ -59,6 +62,13 @@ _OF_A_REJECT_LOG = re.compile(
     rb"(?:\[\d+\] )?(?:" + lines.ID + rb" )?(?:.* rejected |rejected |\S+ authenticator failed for |refused |.* dropped)"
 )
 _STAMPED = rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: [+-]\d{4})?) "
+_ID = lines.ID.replace(b"?P<id>", b"?:")
+_SURE = (
+    rb"(?:\[\d+\] )?(?:" + _ID + rb" (?:<=|=>|->|>>|\*>|\*\*|==|\(=|Completed|H=|SMTP |rejected |Frozen|Unfrozen|Message )"
+    rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in SMTP "
+    rb"|SMTP (?:connection|call|protocol error|syntax error|protocol synchronization error) |TLS error on connection "
+    rb"|no (?:host name found for IP|IP) address |(?:unexpected disconnection|rejected (?:EHLO|HELO|MAIL)) |H=.* rejected )"
+)
 # 2026-11-23 16:12:23 1xVWeV-0001UG-2n <= …
 ARRIVED = re.compile(_STAMPED + rb"(?:\[\d+\] )?" + lines.ID + rb" <= ")
 _SELECTOR = "log_selector = +incoming_port +incoming_interface +received_recipients +smtp_no_mail +smtp_protocol_error"
@@ -109,13 +119,8 @@ class EximSource(OwnFormSource):
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
     remedies: ClassVar[tuple[Remedy, ...]] = REMEDIES
     worth: ClassVar[re.Pattern[bytes]] = re.compile(b"|".join(map(re.escape, NEEDLES)) + rb"|\A\[\d{1,4}[/\\]\d{1,4}\] ")
-    form: ClassVar[re.Pattern[bytes]] = re.compile(_STAMPED + rb"(?P<text>.*)", re.DOTALL)
-    sure: ClassVar[re.Pattern[bytes]] = re.compile(
-        rb"(?:\[\d+\] )?(?:" + lines.ID + rb" (?:<=|=>|->|>>|\*>|\*\*|==|\(=|Completed|H=|SMTP |rejected |Frozen|Unfrozen|Message )"
-        rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in SMTP "
-        rb"|SMTP (?:connection|call|protocol error|syntax error|protocol synchronization error) |TLS error on connection "
-        rb"|no (?:host name found for IP|IP) address |(?:unexpected disconnection|rejected (?:EHLO|HELO|MAIL)) |H=.* rejected )"
-    )
+    form: ClassVar[re.Pattern[bytes]] = re.compile(rb"(?:" + _STAMPED + rb")?(?P<text>(?(stamp).*|" + _SURE + rb".*))", re.DOTALL)
+    sure: ClassVar[re.Pattern[bytes]] = re.compile(_SURE)
     quiet: ClassVar[int] = 10 * MINUTE
 
     def __init__(self, log: Logbook) -> None:
@@ -267,15 +272,17 @@ class EximSource(OwnFormSource):
             return
         if self._reject_log:
             return
-        session = self.connection(line, _key(line, refusal))
+        session = self.session(line, _key(line, refusal))
         known = session.notes.setdefault("recipients", [])
         recipient = blake2b(refusal.recipient or b"", digest_size=6).hexdigest()
-        if recipient in known:
+        if recipient in known or line.time - session.notes.get("refused", line.time) > PATIENCE:
             self._begin_transaction(session)
             known = session.notes["recipients"]
         known.append(recipient)
-        self._learn(session, refusal.peer, refusal.account, self._mechanism(refusal.authenticator))
-        self.refuse(session, line, refusal.sender, refusal.reason)
+        session.notes["refused"] = line.time
+        if self._refused(session, refusal.sender) is None:
+            self._learn(session, refusal.peer, refusal.account, self._mechanism(refusal.authenticator))
+            self.refuse(session, line, refusal.sender, refusal.reason)
 
     def _refused_whole(self, line: Line, refusal: Refusal, queue_id: bytes) -> None:
         self._end_transaction(line, refusal)
@@ -302,8 +309,8 @@ class EximSource(OwnFormSource):
         if session is None:
             return
         refused = self._refused(session, message.sender)
-        size = message.size if isinstance(message, Arrival) else 0
-        if refused is not None and line.time - refused.time <= (30 + size // PER_SECOND) * SECOND:
+        sending = message.size * SECOND // PER_SECOND if isinstance(message, Arrival) else 0
+        if refused is not None and line.time - session.notes["refused"] <= PATIENCE + sending:
             self.withdraw(session, refused)
         self._begin_transaction(session)
         session.last = max(session.last, line.time)
