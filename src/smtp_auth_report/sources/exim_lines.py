@@ -124,10 +124,11 @@ _AUTH_REFUSED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 # TLS error on connection from (pc) [192.0.2.10] (gnutls_handshake): No supported cipher suites have been found.
+# TLS error on connection from (pc) [192.0.2.10] (recv): A TLS fatal alert has been received: Certificate is bad
 # TLS error on connection from [192.0.2.10] (SSL_accept): error:0A0000C1:SSL routines::no shared cipher
 _HANDSHAKE = re.compile(
     rb"(?:" + ID + rb" )?TLS error on connection (?:Ci=\S+ )?from " + _CLEAN_HOST + _DOOR
-    + rb" (?:\((?:gnutls_handshake|handshake|SSL_accept)\)|SSL_accept)(?P<said>.*)",
+    + rb" (?:\((?!recv|send|SSL_read|SSL_write)[^)]*\)|\((?:recv|SSL_read)\)(?=:.* alert )|SSL_accept)(?P<said>.*)",
     re.DOTALL,
 )  # fmt: skip
 
