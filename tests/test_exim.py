@@ -222,7 +222,7 @@ def test_taken_and_told_otherwise() -> None:
 
 def test_longer_ids() -> None:
     row = only(arrival(queue_id="1xVWeV-000000001UI-2oAb"))
-    assert (row.queue_id, row.opened) == ("1xVWeV-000000001UI-2oAb", 1_795_449_943_000_000)
+    assert (row.queue_id, row.opened) == ("1xVWeV-000000001UI-2oAb", 1_795_450_343_000_000)
 
 
 def test_doors() -> None:
@@ -290,7 +290,6 @@ def test_a_message_that_arrives_all_the_same() -> None:
     assert only(refused("<>", sender=""), arrival(sender="<>")).outcome == "accepted"
     rows = read(mainlog(refused(), arrival(), every=300))
     assert [row.outcome for row in rows] == ["rejected", "accepted"]
-    assert only(refused(), arrival(rest=" S=60000000"), every=300) if False else True
     rows = read(mainlog(refused(), arrival(auth=" A=login_server:bob")))
     assert sorted(row.outcome for row in rows) == ["accepted", "rejected"]
     rows = read(mainlog(arrival(), refused()))
@@ -601,7 +600,7 @@ def test_cut_anywhere_and_read_in_two_runs() -> None:
 def test_findings(tmp_path: Path) -> None:
     site = Site(tmp_path)
     (tmp_path / "mainlog").write_bytes(mainlog(arrival(tls="", auth=" A=mail_auth"), f"{ID} Completed"))
-    said = site.done("doctor", "--year", "2026", tmp_path / "mainlog").stdout
+    said = site.done("doctor", "--year", "2026", tmp_path / "mainlog").stdout.decode()
     for setting in (
         "+tls_cipher",
         "+smtp_no_mail",
@@ -614,9 +613,9 @@ def test_findings(tmp_path: Path) -> None:
 
 
 def test_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_AUTH_REPORT_EXIM_AUTHENTICATORS", "mail_auth=plain, other=LOGIN")
     site = Site(tmp_path)
     (tmp_path / "mainlog").write_bytes(mainlog(arrival(auth=" A=mail_auth:anna")))
-    monkeypatch.setenv("SMTP_AUTH_REPORT_EXIM_AUTHENTICATORS", "mail_auth=plain, other=LOGIN")
     site.ingest(tmp_path / "mainlog")
     assert [row["mechanism"] for row in site.rows()] == ["PLAIN"]
 

@@ -65,7 +65,7 @@ _STAMPED = rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: [+-]\d{4
 _ID = lines.ID.replace(b"?P<id>", b"?:")
 _SURE = (
     rb"(?:\[\d+\] )?(?:" + _ID + rb" (?:<=|=>|->|>>|\*>|\*\*|==|\(=|Completed|H=|SMTP |rejected |Frozen|Unfrozen|Message )"
-    rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in SMTP "
+    rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in "
     rb"|SMTP (?:connection|call|protocol error|syntax error|protocol synchronization error) |TLS error on connection "
     rb"|no (?:host name found for IP|IP) address |(?:unexpected disconnection|rejected (?:EHLO|HELO|MAIL)) |H=.* rejected )"
 )
@@ -173,6 +173,7 @@ class EximSource(OwnFormSource):
 
     def line(self, line: Line) -> None:
         """What a line tells."""
+        self.host(line.host, line.time)
         part = PART.fullmatch(line.text)
         if part:
             self._join_parts(line, part)

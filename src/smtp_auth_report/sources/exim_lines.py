@@ -39,7 +39,8 @@ _BRACKET = re.compile(rb"(?<![^ =])\[")
 _NAMES = re.compile(rb"(?:(?P<name>[^\s()\[\]]+) )?(?:\((?P<helo>.*)\) )?", re.DOTALL)
 _CLEAN_HOST = rb"(?:H=)?(?P<names>(?:[^\s()\[\]]+ )?(?:\(\S*\) )?)" + _PEER
 #     I=[192.0.2.1]:587 U=anna Ci=Xq3
-_DOOR = rb"(?: I=\[[^\]\s]{2,45}\](?::(?P<door>\d{1,5}))?)?(?: TFO\*?)?(?: U=(?P<ident>.*?))?(?: Ci=(?P<connection>\S+))?"
+_DOOR = rb"(?: I=\[[^\]\s]{2,45}\](?::(?P<door>\d{1,5}))?)?(?: TFO\*?)?(?: U=(?P<ident>.*%b))?(?: Ci=(?P<connection>\S+))?"
+_LONG_DOOR, _DOOR = _DOOR % b"", _DOOR % b"?"
 #     X=TLS1.3:TLS_AES_256_GCM_SHA384:256* CV=no DN="CN=anna" SNI=mail.contoso.example
 _TLS = rb"(?: X=(?P<tls>\S+?)\*?)?(?: CV=(?P<verified>\w+))?(?: DN=\"(?P<dn>.*)\")?(?: SNI=(?:\".*\"|\S*))?"
 #     A=plain_server:anna
@@ -57,7 +58,7 @@ _ARRIVAL = re.compile(ID + rb" (?P<kind><=|\(=) (?P<sender>" + _WORD + rb")(?: R
 _FOLLOWS = rb"(?: (?!(?:H|I|U|Ci|P|X|CV|DN|SNI|A|PRX|S)=|for )" + _WORD + rb")*+"
 _RECEIVED = re.compile(
     _PEER
-    + _DOOR
+    + _LONG_DOOR
     + rb" P=(?P<protocol>[\w-]+)(?: L[.*]?-?)?(?: SPF(?:=\w+)?)?"
     + _TLS
     + _AUTH % b""
@@ -92,7 +93,7 @@ _REFUSED = re.compile(
 
 # no MAIL in SMTP connection from (pc) [192.0.2.10] D=0.3s A=plain_server:anna X=… CV=no C=EHLO,STARTTLS,EHLO,AUTH,QUIT
 _NO_MAIL_HEAD = re.compile(rb"no MAIL in (?:TFO\*? )?SMTP connection from ")
-_NO_MAIL = re.compile(_PEER + _DOOR + rb" D=\S+" + _AUTH % b"?" + _TLS + rb"(?: C=(?P<commands>[A-Za-z.,?+-]*))?", re.DOTALL)
+_NO_MAIL = re.compile(_PEER + _LONG_DOOR + rb" D=\S+" + _AUTH % b"?" + _TLS + rb"(?: C=(?P<commands>[A-Za-z.,?+-]*))?", re.DOTALL)
 
 # plain_server authenticator failed for H=(pc) [192.0.2.10] I=[192.0.2.1]:587: 535 Incorrect authentication data (set_id=anna)
 _FAILS = rb"(?:" + ID + rb" )?(?P<auth>[^ ]+) authenticator failed for %b" + _DOOR + rb": (?P<code>\d{3}) (?P<said>.*)"
