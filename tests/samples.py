@@ -98,7 +98,7 @@ EXIM = (
         "1xVWeV-0001UI-2o <= a.berg@contoso.example H=pc.contoso.example (pc) [192.0.2.10] P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 "
         f"CV=no A=plain_server:{ANNA} S=1253 id=1@contoso.example for x@y.example z@y.example"
     ),
-    '1xVWeV-0001UI-2o => x@y.example R=dnslookup T=remote_smtp H=mx.y.example [198.51.100.7] X=TLS1.3:TLS_AES_256_GCM_SHA384:256 C="250 OK"',
+    '1xVWeV-0001UI-2o => x@y.example R=dnslookup T=remote_smtp H=mx.y.example [198.51.100.7] X=TLS1.3:A:256 CV=yes C="250 OK"',
     "1xVWeV-0001UI-2o Completed",
 )
 ID = "0000000000258B42.000000006B072179.00000174"
