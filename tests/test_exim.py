@@ -371,7 +371,8 @@ def test_failures(line: str, wanted: tuple[str | None, str, str]) -> None:
 
 def test_failures_are_told_apart_by_their_number() -> None:
     assert len(read(mainlog(failed(), failed(), every=0))) == 2
-    assert only(failed(host="(a b) [192.0.2.10]")).helo == "a b"
+    row = only(failed(host="(a b) [192.0.2.10]:51234 I=[192.0.2.1]:587"))
+    assert (row.helo, row.client_ip, row.service) == ("a b", "192.0.2.10", "submission")
 
 
 def test_errors_that_are_no_sign_in() -> None:

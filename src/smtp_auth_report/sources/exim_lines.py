@@ -98,7 +98,7 @@ _NO_MAIL = re.compile(_PEER + _LONG_DOOR + rb" D=\S+" + _AUTH % b"?" + _TLS + rb
 # plain_server authenticator failed for H=(pc) [192.0.2.10] I=[192.0.2.1]:587: 535 Incorrect authentication data (set_id=anna)
 _FAILS = rb"(?:" + ID + rb" )?(?P<auth>[^ ]+) authenticator failed for %b" + _DOOR + rb": (?P<code>\d{3}) (?P<said>.*)"
 _FAILED = re.compile(_FAILS % _CLEAN_HOST, re.DOTALL)
-_FAILED_JUNK = re.compile(_FAILS % (rb"(?:H=)?(?P<names>.*)" + _PEER), re.DOTALL)
+_FAILED_JUNK = re.compile(_FAILS % (rb"(?:H=)?(?P<names>(?:[^\s()\[\]]+ )?\(.*\) )" + _PEER), re.DOTALL)
 # Incorrect authentication data (set_id=anna)        Unable to authenticate at present (set_id=anna): lookup deferred
 _SET_ID = re.compile(
     rb"Incorrect authentication data \(set_id=(?P<wrong>.*)\)|(?:Unable to authenticate at present|Internal error) "
