@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingesting import Site
-from reading import log, options, read, reader, run
-from smtp_auth_report.sources import SOURCES, LogReader
+from reading import log, options, read, reader, rows_of, run
+from smtp_auth_report.sources import SOURCES, LogReader, exim
 from smtp_auth_report.sources.exim_lines import mechanism, printed
 from smtp_auth_report.submission import Submission
 from truth import failed_sign_ins, faults
@@ -593,6 +594,33 @@ def test_cut_anywhere_and_read_in_two_runs() -> None:
             changes.take(run(text[place:], source=second)[1])
             assert {key: row._replace(account=None) for key, row in changes.rows.items()} == wanted
             assert '"anna"' not in "".join(entry.sessions for entry in first.remember())
+
+
+ODD = (
+    arrival(auth=f" A=plain_server:{ANNA}:{ANNA}"),
+    arrival(auth=" A=plain_server:a b", sender="<>", queue_id="1xVWeV-0001UI-2n"),
+    arrival(auth=f" A=plain_server:{ANNA} K", rest=" S=1 id=1@x for a@b c@d", queue_id="1xVWeV-0001UI-2p"),
+    arrival(auth=" A=mail_auth", host="H=pc.example ([10.1.2.3]) [2001:db8::1]:51234 I=[2001:db8::9]:587", queue_id="1xVWeV-0001UI-2q"),
+    arrival(auth=" A=login:j\\303\\274", protocol="esmtpa", tls="", rest=" S=1", queue_id="1xVWeV-0001UI-2r"),
+    arrival(host="H=() [192.0.2.12]", queue_id="1xVWeV-000000001UI-2oAb"),
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_arrivals_become_columns(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Whatever is taken for columns, the rows are those that its lines give one by one."""
+    lines = [*ODD, SHAKE, refused(), refused("z@y.example"), failed(), *(line.replace("1xVWeV", "1xVWeW") for line in ODD)]
+    texts = [(LOGS / "mainlog").read_bytes(), mainlog(*lines), mainlog(*random.Random(seed).sample(lines, len(lines)))]
+    for text in texts:
+        monkeypatch.setattr(exim, "MANY", 1 << 60)
+        _, one_by_one = run(text)
+        monkeypatch.setattr(exim, "MANY", 0)
+        _, changes = run(text)
+        wanted, got = ({row.identity: row for row in rows_of(each)} for each in (one_by_one, changes))
+        assert got == wanted
+        assert one_by_one.messages == []
+        assert changes.messages
+        assert (changes.other, changes.newest) == (one_by_one.other, one_by_one.newest)
 
 
 # What is missing

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exim_lines as lines
+from smtp_auth_report.sources.exim_columns import Columns
 from smtp_auth_report.sources.exim_lines import Arrival, Peer, Refusal, SignIn
 from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.sources.interface import Remedy
@@ -41,6 +42,9 @@ MINUTE = 60 * SECOND
 CUT_AT = 870
 LONGEST = 8192
 WAITING = 200
+MANY = 200
+"""Lines of a batch for which columns are worth their while."""
+
 FEW = 20
 """Lines of a log that need not be of all kinds."""
 
@@ -126,6 +130,8 @@ class EximSource(OwnFormSource):
     def __init__(self, log: Logbook) -> None:
         super().__init__(log)
         self._doors: dict[str, dict[str, list[Submission] | None]] = {}  # host -> door -> failed handshakes; None: it takes AUTH
+        self._columns = Columns(self._mechanism, self._takes_auth)
+        self._refusing: set[str | None] = set()  # clients whose next message may be of a transaction with refused recipients
         self._reject_log = False
         self._twins: dict[str, dict[str, tuple[int, str]]] = {}  # host -> pid -> a line whose second is to be passed over
 
@@ -167,9 +173,32 @@ class EximSource(OwnFormSource):
     def feed(self, batch: bytes) -> None:
         """Most lines of a busy server are about deliveries: those that can matter are found in the batch as it is."""
         found = _lines_with(batch, NEEDLES)
-        self.recognised += batch.count(b"\n") - len(found)
-        self.unwrapped([(b"", line) for line in found])
+        self.recognised += batch.count(b"\n")
+        if len(found) < MANY:
+            self.unwrapped([(b"", line) for line in found])
+        else:
+            self._read_many(found)
         self._pass([(b"", line) for line in batch[-LONGEST:].split(b"\n")[1:]], self.log.options.server)
+
+    def _read_many(self, found: list[bytes]) -> None:
+        """Arrivals that are written as most are become columns."""
+        host, at, match, take = self.log.options.server, self.log.clock.at, self.form.match, self._columns.take
+        identities = None
+        for line in found:
+            stamp = line[:19]
+            time = at(stamp) if line[19:20] == b" " and line[4:5] == b"-" else None
+            if time is not None:
+                identities = identities or self.host(host, time)
+                if take(line[20:], time, identities, self._refusing):
+                    self.log.time(host, stamp)
+                    continue
+            parts = match(line[:LONGEST])
+            if parts:
+                self._read_own(host, b"", parts)
+        messages = self._columns.hand_over()
+        if messages is not None:
+            self.log.about += len(messages.numbers)
+            self.log.changes.messages.append(messages)
 
     def line(self, line: Line) -> None:
         """What a line tells."""
@@ -248,7 +277,7 @@ class EximSource(OwnFormSource):
 
     def _arrived(self, line: Line, arrival: Arrival) -> None:
         self.log.about += 1
-        self._takes_auth(line, arrival.peer)
+        self._takes_auth(line.host, arrival.peer.service)
         self._end_transaction(line, arrival)
         identity = self._message_identity(line, arrival.queue_id)
         row = self._of(line, arrival.peer, identity, Outcome.REJECTED if arrival.refused else Outcome.ACCEPTED)
@@ -267,7 +296,7 @@ class EximSource(OwnFormSource):
 
     def _refusal(self, line: Line, refusal: Refusal) -> None:
         self.log.about += 1
-        self._takes_auth(line, refusal.peer)
+        self._takes_auth(line.host, refusal.peer.service)
         if refusal.queue_id:
             self._refused_whole(line, refusal, refusal.queue_id)
             return
@@ -281,6 +310,7 @@ class EximSource(OwnFormSource):
             known = session.notes["recipients"]
         known.append(recipient)
         session.notes["refused"] = line.time
+        self._refusing.add(refusal.peer.client_ip)
         if self._refused(session, refusal.sender) is None:
             self._learn(session, refusal.peer, refusal.account, self._mechanism(refusal.authenticator))
             self.refuse(session, line, refusal.sender, refusal.reason)
@@ -337,7 +367,7 @@ class EximSource(OwnFormSource):
 
     def _no_mail(self, line: Line, signed_in: SignIn) -> None:
         self.log.about += 1
-        self._takes_auth(line, signed_in.peer)
+        self._takes_auth(line.host, signed_in.peer.service)
         identity = self._line_identity(line, "no_mail", signed_in.peer.client_ip, signed_in.account)
         row = self._of(line, signed_in.peer, identity, Outcome.NO_MAIL)
         self.log.changes.put(row._replace(account=signed_in.account, mechanism=self._mechanism(signed_in.authenticator)))
@@ -365,12 +395,12 @@ class EximSource(OwnFormSource):
             waiting.append(row)
             del waiting[:-WAITING]
 
-    def _takes_auth(self, line: Line, peer: Peer) -> None:
-        doors = self._doors.setdefault(line.host, {})
-        if doors.get(peer.service, ()) is not None:
-            for row in doors.get(peer.service) or ():
+    def _takes_auth(self, host: str, service: str) -> None:
+        doors = self._doors.setdefault(host, {})
+        if doors.get(service, ()) is not None:
+            for row in doors.get(service) or ():
                 self.log.changes.put(row)
-            doors[peer.service] = None
+            doors[service] = None
 
     # Rows
 
@@ -415,12 +445,18 @@ class EximSource(OwnFormSource):
 
     # From one file to the next
 
+    def sweep(self, now: int) -> None:
+        """Give up refused transactions that nothing came of."""
+        super().sweep(now)
+        self._refusing = {session.client_ip for session in self.sessions.values()}
+
     def kept(self, host: str) -> dict[str, Any]:
         """What else of a host is remembered: no name that failed to sign in."""
         return {"doors": self._doors.get(host, {}), "twins": self._twins.get(host, {})}
 
     def _load(self, host: Identities, content: dict[str, Any]) -> None:
         super()._load(host, content)
+        self._refusing = {session.client_ip for session in self.sessions.values()}
         doors = content["doors"].items()
         self._doors[host.host] = {door: None if rows is None else [Submission(*row) for row in rows] for door, rows in doors}
         self._twins[host.host] = {pid: (time, digest) for pid, (time, digest) in content["twins"].items()}

@@ -252,7 +252,7 @@ def arrival(text: bytes) -> Arrival | None:
     found = _last(text, head.end(), _RECEIVED)
     if not found["auth"]:
         return None
-    sender = _path(head["sender"])
+    sender = path(head["sender"])
     names = _MESSAGE_ID.search(found["rest"])
     return Arrival(
         _peer(text[head.end() : found.start()], found, found["protocol"]),
@@ -375,16 +375,27 @@ def _only(text: bytes, start: int, tail: re.Pattern[bytes]) -> re.Match[bytes]:
 # Values
 
 
-def _peer(names: bytes, found: re.Match[bytes], protocol: bytes | None) -> Peer:
-    told = _NAMES.fullmatch(names)
+def client(written: bytes) -> tuple[str | None, str | None, str | None]:
+    """Address, name and HELO of `pc.example (pc) [192.0.2.10]`."""
+    names, _, address = written.rpartition(b"[")
+    return (values.address(address.rstrip(b"]").decode("ascii", "replace")), *_names(names))
+
+
+def _names(written: bytes) -> tuple[str | None, str | None]:
+    told = _NAMES.fullmatch(written)
     name, helo = (told["name"], told["helo"]) if told else (None, None)
+    return values.text(name) if name else None, None if helo is None else values.text(helo)
+
+
+def _peer(names: bytes, found: re.Match[bytes], protocol: bytes | None) -> Peer:
+    name, helo = _names(names)
     fields = found.groupdict()
     service = _DOORS.get(fields["door"] or b"", Service.UNKNOWN)
     version, cipher = _tls(fields.get("tls") or b"", fields.get("verified"), protocol)
     return Peer(
         values.address(found["ip"].decode()),
-        values.text(name) if name else None,
-        None if helo is None else values.text(helo),
+        name,
+        helo,
         service.value,
         values.text(found["connection"] or found["port"] or b""),
         version.value,
@@ -453,6 +464,6 @@ def account(user: bytes | None, sender: str) -> str | None:
     return name if colon and name and (vouches or told == name.casefold()) else printed(user)
 
 
-def _path(raw: bytes) -> str:
+def path(raw: bytes) -> str:
     """Address of an envelope; the null sender is written <>."""
     return "" if raw == b"<>" else values.text(raw)
