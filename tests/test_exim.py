@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -495,6 +496,17 @@ def syslog(
     return b"\n".join(written) + b"\n"
 
 
+def journal(line: bytes) -> bytes:
+    """The same as journalctl -o json --all gives it; what is not ASCII as the numbers of its bytes."""
+    found = re.match(rb"(.{15}) mail exim\[(\d+)\]: (.*)\n", line, re.DOTALL)
+    assert found
+    at = datetime.strptime(f"2026 {found[1].decode()}", "%Y %b %d %H:%M:%S").replace(tzinfo=ZoneInfo("UTC"))
+    message = found[3].decode() if found[3].isascii() else list(found[3])
+    stamp = str(int(at.timestamp()) * 1_000_000)
+    fields = {"__REALTIME_TIMESTAMP": stamp, "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": "exim", "SYSLOG_PID": found[2].decode()}
+    return json.dumps({**fields, "MESSAGE": message}).encode() + b"\n"
+
+
 def parts_of(said: bytes) -> Iterator[bytes]:
     pieces = [(line[at : at + 870], at + 870 >= len(line)) for line in said.split(b"\n") for at in range(0, len(line), 870)]
     for number, (piece, ends) in enumerate(pieces, 1):
@@ -511,12 +523,16 @@ def parts_of(said: bytes) -> Iterator[bytes]:
         {"form": "%Y-%m-%dT%H:%M:%S.250000+00:00 mail exim4[{pid}]: "},
         {"form": "<22>1 %Y-%m-%dT%H:%M:%SZ mail exim {pid} - - "},
         {"stamps": False, "form": "%Y-%m-%dT%H:%M:%S+00:00 mail exim[{pid}]: "},
+        {"wrap": journal},
+        {"wrap": lambda line: line.replace(b"\t", b"#011").replace(b"\x01", b"#001").replace(b"\x1b", b"#033")},
     ],
     ids=str,
 )
 def test_a_syslog_gives_the_same_rows_as_the_main_log(written: dict[str, Any]) -> None:
     text = (LOGS / "mainlog").read_bytes()
-    rows = read(syslog(text, **written))
+    wrap = written.pop("wrap", None)
+    lines = syslog(text, **written)
+    rows = read(b"".join(map(wrap, lines.splitlines(keepends=True))) if wrap else lines)
     truth = read_truth(LOGS / "truth.jsonl")
     assert faults(truth, [row._asdict() for row in rows]) == []
     assert abs(sum(row.outcome == "auth_failed" for row in rows) - failed_sign_ins(truth)) <= 1
@@ -700,6 +716,28 @@ def test_hostile_names_change_no_other_row(user: str, helo: str) -> None:
     assert (no_mail.account, no_mail.client_ip, no_mail.tls_version) == ("bob", "192.0.2.10", "TLSv1.3")
     first = next(row for row in rows if row.outcome == "auth_failed")
     assert (first.client_ip, first.account) == ("192.0.2.10", printed(user.encode()) or None)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=4))
+def test_columns_take_nothing_that_can_be_read_otherwise(names: list[tuple[str, str, str, str]]) -> None:
+    lines = [
+        arrival(
+            queue_id=f"1xVWe{number}-0001UI-2o",
+            sender=sender,
+            host=f"H=({helo}) [192.0.2.10]",
+            auth=f" A=plain:{user}",
+            rest=f" S=7 id={message_id}",
+        )
+        for number, (helo, sender, user, message_id) in enumerate(names)
+    ]
+    text = mainlog(*lines)
+    found = []
+    for many in (1 << 60, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exim, "MANY", many)
+            found.append({row.identity: row for row in rows_of(run(text)[1])})
+    assert found[0] == found[1]
 
 
 LINES = (arrival(), refused(), failed(), SHAKE, f"{ID} Completed", "[1/2] x", HOSTILE[0])

@@ -60,6 +60,8 @@ NEEDLES = (b" A=", b" authenticator failed for ", b"TLS error on connection ", b
 PID = re.compile(rb"\[(\d{1,10})\] ")
 # [1/3] 2026-11-23 16:12:23 1xVWeV-0001UG-2n H=…        [2\5] Envelope-from: <…>
 PART = re.compile(rb"\[(?P<number>\d{1,4})(?P<ends>[/\\])(?P<of>\d{1,4})\] (?P<text>.*)", re.DOTALL)
+# rsyslog writes #011 for a tab
+_CONTROL = re.compile(rb"#0[0-3][0-7]|#177")
 # A line of the reject log that is of a message, not of Exim
 _OF_A_MESSAGE = re.compile(rb"Envelope-(?:from|to): <|    <|    \.\.\.|[ A-Z*] |[ \t]|-{20,}|\*\*\* truncated|$")
 _OF_A_REJECT_LOG = re.compile(
@@ -68,8 +70,9 @@ _OF_A_REJECT_LOG = re.compile(
 _STAMPED = rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: [+-]\d{4})?) "
 _ID = lines.ID.replace(b"?P<id>", b"?:")
 _SURE = (
-    rb"(?:\[\d+\] )?(?:" + _ID + rb" (?:<=|=>|->|>>|\*>|\*\*|==|\(=|Completed|H=|SMTP |rejected |Frozen|Unfrozen|Message )"
-    rb"|exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in "
+    rb"(?:\[\d+\] )?(?:"
+    + _ID
+    + rb" |exim \d\.\d+\S* daemon started: |(?:Start|End) queue run: pid=|\S+ authenticator failed for .*: \d{3} |no MAIL in "
     rb"|SMTP (?:connection|call|protocol error|syntax error|protocol synchronization error) |TLS error on connection "
     rb"|no (?:host name found for IP|IP) address |(?:unexpected disconnection|rejected (?:EHLO|HELO|MAIL)) |H=.* rejected )"
 )
@@ -203,6 +206,8 @@ class EximSource(OwnFormSource):
     def line(self, line: Line) -> None:
         """What a line tells."""
         self.host(line.host, line.time)
+        if line.tag and b"#" in line.text:
+            line = line._replace(text=_CONTROL.sub(lambda code: bytes([int(code[0][1:], 8)]), line.text))
         part = PART.fullmatch(line.text)
         if part:
             self._join_parts(line, part)
