@@ -83,7 +83,12 @@ def run(text: bytes, feeds: Iterable[int] = (), source: LogReader | None = None,
 
 def read(text: bytes, feeds: Iterable[int] = (), **stated: Any) -> list[Submission]:
     """Rows in the order of their time."""
-    return in_order(run(text, feeds, **stated)[1].rows.values())
+    return in_order(rows_of(run(text, feeds, **stated)[1]))
+
+
+def rows_of(changes: Changes) -> list[Submission]:
+    """Rows, and those that came as columns."""
+    return [*changes.rows.values(), *(row for messages in changes.messages for row in messages.rows())]
 
 
 def in_order(rows: Iterable[Submission]) -> list[Submission]:

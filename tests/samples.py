@@ -91,6 +91,16 @@ STALWART = (
     ),
     f"DEBUG SMTP connection ended (smtp.connection-end) {SPAN}, elapsed = 812ms",
 )
+EXIM = (
+    "exim 4.96 daemon started: pid=5672, -q30m, listening for SMTP on port 25 (IPv6 and IPv4) port 587 (IPv6 and IPv4)",
+    "plain_server authenticator failed for (pc) [192.0.2.10]: 535 Incorrect authentication data (set_id=anna)",
+    (
+        "1xVWeV-0001UI-2o <= a.berg@contoso.example H=pc.contoso.example (pc) [192.0.2.10] P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 "
+        f"CV=no A=plain_server:{ANNA} S=1253 id=1@contoso.example for x@y.example z@y.example"
+    ),
+    '1xVWeV-0001UI-2o => x@y.example R=dnslookup T=remote_smtp H=mx.y.example [198.51.100.7] X=TLS1.3:A:256 CV=yes C="250 OK"',
+    "1xVWeV-0001UI-2o Completed",
+)
 ID = "0000000000258B42.000000006B072179.00000174"
 COURIER = (
     'courieresmtpd: error,relay=::ffff:192.0.2.10,port=57653,msg="535 Authentication failed.",cmd: AUTH LOGIN anna',
@@ -160,6 +170,7 @@ KERIO = (
 
 ISO = "%Y-%m-%dT%H:%M:%S.000Z "
 SAMPLES = {
+    "exim": Sample(stamped("%Y-%m-%d %H:%M:%S ", EXIM), "exim", EXIM),
     "haraka": Sample(stamped(ISO, HARAKA), "haraka", HARAKA),
     "maddy": Sample(stamped(ISO, MADDY), "maddy", MADDY),
     "chasquid": Sample(stamped("%Y-%m-%d %H:%M:%S.000000 ", CHASQUID), "chasquid", CHASQUID),

@@ -119,3 +119,29 @@ def test_mailu() -> None:
     assert read(mailu()) == [], "whether someone signed in, only the front knows"
     [row] = read(mailu(login=ANNA))
     assert (row.account, row.client_ip, row.mechanism, row.tls_version) == (ANNA, "192.0.2.10", "unknown", "unknown")
+
+
+def exim_mainlog(*lines: str) -> bytes:
+    return "".join(f"2026-11-23 16:06:{5 + place:02} [5672] {line}\n" for place, line in enumerate(lines)).encode()
+
+
+def test_cpanel_and_directadmin() -> None:
+    """Exim with Dovecot's sign-in, a log of their own and custom lines of their ACLs; mail of scripts is local."""
+    peer = "H=pc.example (pc) [192.0.2.10]:51234"
+    rows = read(
+        exim_mainlog(
+            "cwd=/var/spool/exim 3 args: /usr/sbin/exim -Mc 1xVWeV-0001UI-2o",
+            "SMTP connection identification H=pc A=192.0.2.10 P=51234 M=1xVWeV-0001UI-2o U=contoso ID=1003 S=contoso B=identified",
+            f"dovecot_login authenticator failed for {peer}: 535 Incorrect authentication data (set_id=info@contoso.example)",
+            f"1xVWeV-0001UI-2o <= {ANNA} {peer} P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no A=dovecot_plain:{ANNA} S=1253 "
+            'id=1@contoso.example T="Invoice A=dovecot_plain:ceo" for x@y.example',
+            f"1xVWeV-0001UI-2o Sender identification U=contoso D=contoso.example S={ANNA}",
+            "1xVWeV-0001UI-2o SMTP connection outbound 1795449967 1xVWeV-0001UI-2o contoso.example x@y.example",
+            '1xVWeV-0001UI-2o => x@y.example R=dkim_lookuphost T=dkim_remote_smtp H=mx.y.example [198.51.100.7] A=plain C="250 OK"',
+            '1xVWeW-0001UJ-2o <= contoso@web.example U=contoso P=local S=700 id=2@web.example T="order" for x@y.example',
+            "1xVWeV-0001UI-2o Completed",
+        )
+    )
+    accepted, failed = sorted(rows, key=lambda row: row.outcome)
+    assert (accepted.account, accepted.mechanism, accepted.client_name, accepted.recipients) == (ANNA, "PLAIN", "pc.example", 1)
+    assert (failed.account, failed.mechanism, failed.client_ip) == ("info@contoso.example", "LOGIN", "192.0.2.10")

@@ -34,6 +34,7 @@ GOLDEN = (
     Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),
     Golden("opensmtpd/default", ("mail.log",), {"mechanism": 0}),
     Golden("dovecot-submission/ssl-version", ("mail.log", "mail.json.log")),
+    Golden("exim/default", ("mainlog",)),
     Golden("haraka/default", ("haraka.log",), {"account": 0, "mechanism": 0, "tls_version": 107}),
     Golden("chasquid/default", ("mail.log",), {"mechanism": 0, "tls_version": 0}),
     Golden("courier/default", ("mail.log", "mail.iso.log"), {"mechanism": 0, "tls_version": 0}),

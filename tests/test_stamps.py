@@ -96,10 +96,10 @@ def test_long_queue_ids_tell_year_and_zone() -> None:
     assert made is not None
     assert datetime.fromtimestamp(made / 1_000_000, UTC).isoformat() == "2020-03-30T10:19:19+00:00"
     clock = Clock(options(year=None, zone_given=False))
-    clock.evidence(b"Mar 30 12:19:19", b"48rT2v1hQrz1J0N")
+    clock.evidence(b"Mar 30 12:19:19", queue_id_time(b"48rT2v1hQrz1J0N"))
     assert read(clock, "Mar 30 12:19:20") == ["2020-03-30T10:19:20"]
     stated = Clock(options(year=None, zone_given=True))
-    stated.evidence(b"Mar 30 12:19:19", b"48rT2v1hQrz1J0N")
+    stated.evidence(b"Mar 30 12:19:19", queue_id_time(b"48rT2v1hQrz1J0N"))
     assert read(stated, "Mar 30 12:19:20") == ["2020-03-30T12:19:20"]
 
 

@@ -21,6 +21,10 @@ NUMBERS = np.dtype([("key", np.uint64), *((name, np.int64) for name in "opened t
 """What a message is told by: numbers of its own, and places in what messages have in common."""
 
 
+UNTOLD = -1
+"""Recipients that the log does not tell."""
+
+
 class Messages(NamedTuple):
     """Accepted messages as columns, of which nothing more will be told."""
 
@@ -73,9 +77,10 @@ class Messages(NamedTuple):
             server, service, source, mechanism, tls_version, tls_cipher, outcome, reason = self.manners[manner]
             account, sender = self.parties[party]
             client_ip, client_name, helo = self.clients[client]
+            told = None if recipients == UNTOLD else recipients
             yield Submission(
                 key, opened, time, server, service, source, client_ip, client_name, helo, account, None, mechanism, tls_version,
-                tls_cipher, sender, recipients, size, queue_id or None, message_id or None, outcome, reason,
+                tls_cipher, sender, told, size, queue_id or None, message_id or None, outcome, reason,
             )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def reading_of(settings: Settings, source: str, year: int | None) -> Reading:
 
     if source not in {"auto", *(kind.name for kind in SOURCES)}:
         raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
-    return Reading(settings.log_zone, settings.timezone_given, year, settings.server, source)
+    return Reading(settings.log_zone, settings.timezone_given, year, settings.server, source, settings.authenticators)
 
 
 def missing_from(store: Store, settings: Settings) -> list[Finding]:

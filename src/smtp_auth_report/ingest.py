@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time as clocks
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -51,6 +51,7 @@ class Reading:
     year: int | None = None
     server: str = "localhost"
     source: str = "auto"
+    authenticators: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -64,7 +65,8 @@ class Reading:
 
     def reader(self, reference: int, now: int, year: int | None = None) -> LogReader:
         """Of a log last written at `reference`; `year` is the one that reading had got to."""
-        return LogReader(self.kinds, Options(self.zone, self.zone_given, year or self.year, reference, now, self.server))
+        options = Options(self.zone, self.zone_given, year or self.year, reference, now, self.server, self.authenticators)
+        return LogReader(self.kinds, options)
 
     def evidence(self, reader: LogReader, remembered: Iterable[Remembered]) -> str:
         """Where the year of the stamps came from, and what else is needed to go on: see `resumed`."""

@@ -17,6 +17,7 @@ See also
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -41,6 +42,7 @@ class Settings:
     display_timezone: str
     default_domain: str
     server: str
+    exim_authenticators: str
     retention_days: str
     notice: str
 
@@ -64,6 +66,11 @@ class Settings:
     def log_zone(self) -> ZoneInfo:
         """Zone of log stamps that carry none."""
         return ZoneInfo(self.timezone or machine_zone())
+
+    @property
+    def authenticators(self) -> dict[str, str]:
+        """Mechanisms of Exim's authenticators, by their names."""
+        return dict(_pairs(self.exim_authenticators))
 
     @property
     def state_path(self) -> Path:
@@ -125,6 +132,17 @@ def _days(value: str) -> str:
     return value
 
 
+def _pairs(value: str) -> list[tuple[str, str]]:
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    return [(name.strip(), mechanism.strip().upper()) for name, _, mechanism in pairs]
+
+
+def _authenticators(value: str) -> str:
+    if not all(re.fullmatch(r"\w+", name) and re.fullmatch(r"[A-Z0-9_-]{1,20}", mechanism) for name, mechanism in _pairs(value)):
+        raise ValueError("is not a list of authenticators; give it as mail_auth=PLAIN, old_auth=LOGIN")
+    return value
+
+
 def _database(value: str) -> str:
     return str(Path(value).expanduser()) if value and "://" not in value else value
 
@@ -139,6 +157,7 @@ SETTINGS = (
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),
     Setting("server", _text, "localhost", "Host name for logs that carry none."),
+    Setting("exim_authenticators", _authenticators, "", "Mechanisms of Exim's authenticators whose names do not tell: NAME=MECHANISM, …"),
     Setting("retention_days", _days, "400", "Days that rows with client addresses are kept; sums stay. 0 keeps them for ever."),
     Setting("notice", _text, "", "A sentence shown at the top of every page, for example that the data is a sample."),
 )

@@ -34,7 +34,7 @@ VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
-QUEUED = re.compile(rb"queued as (\w+)|(\w+) Message accepted")
+QUEUED = re.compile(rb"(?:queued as |OK id=)([\w-]+)|(\w+) Message accepted")
 TIMEOUT = 20.0
 
 

@@ -36,6 +36,8 @@ unpack() {
 }
 if command -v apt-get >/dev/null; then
     [ -e .run/packages/opensmtpd ] || unpack opensmtpd
+    [ -e .run/packages/exim4-daemon-light ] || unpack exim4-daemon-light
+    [ -e .run/packages/libidn12 ] || unpack libidn12
     [ -e /usr/lib/dovecot/submission-login ] || [ -e .run/packages/dovecot-submissiond ] || unpack dovecot-submissiond
 fi
 

@@ -8,6 +8,7 @@ from smtp_auth_report.sources.chasquid import ChasquidSource
 from smtp_auth_report.sources.courier import CourierSource
 from smtp_auth_report.sources.dovecot import DovecotSource
 from smtp_auth_report.sources.exchange import ExchangeSource
+from smtp_auth_report.sources.exim import EximSource
 from smtp_auth_report.sources.haraka import HarakaSource
 from smtp_auth_report.sources.hmailserver import HmailserverSource
 from smtp_auth_report.sources.interface import Options, Source
@@ -21,6 +22,7 @@ from smtp_auth_report.sources.stalwart import StalwartSource
 
 SOURCES: tuple[type[Source], ...] = (
     PostfixSource,
+    EximSource,
     SendmailSource,
     OpenSmtpdSource,
     DovecotSource,

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -43,6 +43,7 @@ class Options:
     reference: int | None = None  # microseconds UTC: when the file was last written, as far as known
     now: int = 0  # microseconds UTC
     server: str = "localhost"  # name of the host, where the log tells none
+    authenticators: Mapping[str, str] = field(default_factory=dict)  # Exim's by name: the mechanism of each
 
 
 class Remedy(NamedTuple):

@@ -33,6 +33,7 @@ from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, Envelope
 from smtp_auth_report.sources.interface import Options, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix import PostfixSource
+from smtp_auth_report.sources.stamps import exim_id_time, queue_id_time
 
 NOT_LOOKED = object()
 """Instead of what `look` gives: nobody has looked at these lines yet."""
@@ -52,7 +53,12 @@ LOST = re.compile(
     rb"imuxsock.*begin to drop messages due to rate-limiting"
 )
 # Nov 23 16:06:06 mail postfix/smtpd[643]: 4fXyzb3nQkz1J0N: client=…
-LONG_CLIENT = re.compile(rb"^[^\n]{10,200}: [0-9A-Za-z]{10}z[0-9A-Za-z]+: client=", re.MULTILINE)
+# Nov 23 16:06:06 mail exim[643]: 1xVWeV-0001UG-2n <= …
+TELLING = re.compile(
+    rb"^[^\n]{10,200}?: (?:(?P<postfix>[0-9A-Za-z]{10}z[0-9A-Za-z]+): client="
+    rb"|(?:\d{4}-\d\d-\d\d [\d:.]+ )?(?P<exim>[0-9A-Za-z]{6})-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4} <= )",
+    re.MULTILINE,
+)
 SIGN_IN = re.compile(rb"sasl_username=|: SASL .*authentication failed|AUTH=server|AUTH failure|submission-login: ")
 
 
@@ -92,8 +98,8 @@ class LogReader:
     def settle(self, sample: list[bytes], start: bytes, head: bytes = b"") -> int:
         """
         Fix the form of the log, and what its stamps leave out, from lines all over it and its first block; returns the time
-        of its first line, or 0. A long queue id of Postfix tells year and zone, else the sample does. Where reading goes on
-        in the midst of a file, `head` is how that begins.
+        of its first line, or 0. A queue id of Exim, or a long one of Postfix, tells year and zone, else the sample does. Where
+        reading goes on in the midst of a file, `head` is how that begins.
         """
         first = start[:LONGEST].split(b"\n")
         form = first if start.startswith(head) else head.split(b"\n")[:-1] + first
@@ -104,10 +110,10 @@ class LogReader:
             return self._form.settle(sample, form)
         clock, split = self.log.clock, Envelope().split
         clock.settle(sample, self.log.options.reference or self.log.options.now)
-        for found in LONG_CLIENT.finditer(start):
+        for found in TELLING.finditer(start):
             parts = split(found[0])
             if parts:
-                clock.evidence(parts[0], parts[2].partition(b":")[0])
+                clock.evidence(parts[0], exim_id_time(found["exim"]) if found["exim"] else queue_id_time(found["postfix"]))
                 break
         known = next((parts for parts in map(split, [*first, *sample]) if parts), None)
         return (clock.at(known[0]) or 0) if known else 0

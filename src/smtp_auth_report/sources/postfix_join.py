@@ -23,6 +23,7 @@ from smtp_auth_report.sources import postfix_rows as rows
 from smtp_auth_report.sources.identities import relayed_identity
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_sessions import WAITING, Door, Message, Process, Server, Session
+from smtp_auth_report.sources.stamps import queue_id_time
 from smtp_auth_report.submission import Identity, Submission
 
 REPEATS = 10_000
@@ -197,7 +198,7 @@ class Join:
         if queue_id == b"NOQUEUE":
             server.filtered = self.filtered = True
             return
-        self.clock.evidence(stamp, queue_id)
+        self.clock.evidence(stamp, queue_id_time(queue_id))
         mail.opened = self.time(process.server, stamp)
         mail.queue_id = queue_id
         self.reused(process, stamp, message, queue_id)

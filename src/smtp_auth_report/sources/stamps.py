@@ -11,7 +11,7 @@ Stamps that are read
     1795449966123456                       journald's microseconds
     Mon 2026-11-23 16:06:06 CET            journalctl -o short-full
 
-The year of an RFC 3164 stamp is the stated one, else the one that long queue ids tell, else the latest in which the
+The year of an RFC 3164 stamp is the stated one, else the one that queue ids tell, else the latest in which the
 file's last stamp does not lie more than a day after the file was written. While reading, a stamp that falls back by
 more than a month belongs to the next year, unless that year has not come yet. The hour that autumn repeats is read
 twice, in file order.
@@ -47,6 +47,8 @@ SHORT_FULL = re.compile(rb"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{
 
 # 48rT2v1hQrz1J0N: six characters of seconds since 1970, four of microseconds, "z", the inode
 LONG_QUEUE_ID = re.compile(rb"[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]{10}z[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]+$")
+# 1xVWeV-0001UG-2n: six characters of seconds since 1970, the pid, a part of a second
+BASE62 = {character: value for value, character in enumerate(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}
 BASE52 = {character: value for value, character in enumerate(b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
 
 
@@ -57,6 +59,14 @@ def queue_id_time(queue_id: bytes) -> int | None:
     seconds = 0
     for character in queue_id[:6]:
         seconds = seconds * 52 + BASE52[character]
+    return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
+
+
+def exim_id_time(queue_id: bytes) -> int | None:
+    """Microseconds UTC at which Exim made a message id, by its first six characters; None for what cannot be one."""
+    seconds = 0
+    for character in queue_id[:6]:
+        seconds = seconds * 62 + BASE62.get(character, 1 << 40)
     return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
 
 
@@ -112,17 +122,16 @@ class Clock:
         self._year = year - wraps
         self._year_from = "when the file was written"
 
-    def evidence(self, stamp: bytes, queue_id: bytes) -> None:
-        """A long queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
-        parts = RFC3164.match(stamp)
-        made = queue_id_time(queue_id) if parts and not parts[7] else None
-        if parts is None or made is None:
+    def evidence(self, stamp: bytes, made: int | None) -> None:
+        """A queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
+        parts, dated = RFC3164.match(stamp), ISO.match(stamp)
+        if made is None or (parts[7] if parts else dated is None or dated[8]):
             return
-        if self._stated_year is None:
+        if parts and self._stated_year is None:
             self._correct_year(parts, made)
         time = self.at(stamp)
         if time is not None and not self._zone_given and abs(made - time) > 10 * 60 * SECOND:
-            local = _local(moment(made).year, parts)
+            local = _local(moment(made).year, parts) if parts else dated and _civil_of(dated)
             quarter = 15 * 60 * SECOND
             offset = round(((local or 0) - made) / quarter) * quarter
             if abs(offset) <= 14 * 3600 * SECOND:
@@ -136,7 +145,7 @@ class Clock:
                 if year != self._year:
                     self._year, self._newest, self._stamp, self._minute = year, None, b"", b""
                 self._settled = True
-                self._year_from = "long queue ids"
+                self._year_from = "queue ids"
                 return
 
     def resume(self, stamp: bytes, newest: int, offset: int | None, *, year_found: bool) -> None:
@@ -211,7 +220,7 @@ class Clock:
         parts = ISO.match(stamp)
         if parts is None:
             return None
-        local = _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
+        local = _civil_of(parts)
         if local is None:
             return None
         zone = parts[8]
@@ -269,6 +278,10 @@ def _offsets(zone: ZoneInfo, quarter: int) -> tuple[int, int]:
     local = (EPOCH + timedelta(minutes=15 * quarter)).replace(tzinfo=zone)
     first, second = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
     return first // timedelta(microseconds=1), min(first, second) // timedelta(microseconds=1)
+
+
+def _civil_of(parts: re.Match[bytes]) -> int | None:
+    return _civil(int(parts[1]), int(parts[2]), int(parts[3]), parts[4], parts[5], parts[6], parts[7])
 
 
 def _local(year: int, parts: re.Match[bytes]) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from smtp_auth_report.changes import Messages, each
+from smtp_auth_report.changes import UNTOLD, Messages, each
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.submission import Identity, Submission, domain_of
 
@@ -52,7 +52,7 @@ def pack_messages(messages: Messages) -> Arrays:
         "opened": numbers["opened"].view("datetime64[us]"),
         "spread": np.zeros(len(numbers), dtype=np.int32),
         "time": numbers["time"].view("datetime64[us]"),
-        "recipients": numbers["recipients"],
+        "recipients": np.ma.masked_equal(numbers["recipients"], UNTOLD) if UNTOLD in numbers["recipients"] else numbers["recipients"],
         "size": numbers["size"],
         "queue_id": texts([text or None for text in each(messages.queue_ids)]),
         "message_id": texts([text or None for text in each(messages.message_ids)]),

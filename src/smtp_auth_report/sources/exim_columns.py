@@ -1,0 +1,125 @@
+"""
+Exim: arrivals that are written as most are, read as columns.
+
+    columns = Columns(mechanism, met)
+    columns.take(text, time, identities, but)   whether the line was such an arrival, and is taken; but for these clients
+    columns.hand_over()                         Messages of all that were, since the last time
+
+Where no client has written a blank, a quote or a backslash, a line can be read in one way only, and by one expression. What a
+part of it means is asked of exim_lines.py when the part is met for the first time. All other lines are left to be read by
+it, one by one.
+
+What goes wrong
+    Nothing: a line that is not taken is read as any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from smtp_auth_report.changes import NUMBERS, UNTOLD, Messages
+from smtp_auth_report.moments import DAY
+from smtp_auth_report.sources import exim_lines as lines
+from smtp_auth_report.sources import values
+from smtp_auth_report.sources.identities import Identities
+from smtp_auth_report.sources.stamps import exim_id_time
+from smtp_auth_report.submission import Outcome
+
+SOURCE = "exim"
+KNOWN = 200_000
+
+# 1xVWeV-0001UI-2o <= anna@contoso.example H=pc.example (pc) [192.0.2.10]:51234 I=[192.0.2.1]:587 P=esmtpsa X=TLS1.3:… CV=no
+#     A=plain_server:anna K S=2315 id=1@pc for x@y.example
+PLAIN = re.compile(
+    rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) <= (<>|[^\s\"\\<>]+) "
+    rb"H=((?:[\w.-]+ )?(?:\([\w.:\[\]-]*\) )?\[[0-9A-Fa-f.:]+\])(?::\d+)?"
+    rb"((?: I=\[[0-9A-Fa-f.:]+\](?::\d+)?)? P=\w+(?: X=[^\s\"]+)?(?: CV=\w+)? A=\w+):([^\s\"\\:]+)(?: K)? S=(\d{1,18})"
+    rb"(?: id=([^\s\"\\]+))?(?: for ([^\s\"\\]+(?: [^\s\"\\]+)*+))?"
+).fullmatch
+
+Client = tuple[str | None, str | None, str | None]
+
+
+class Columns:
+    """Messages of one log."""
+
+    def __init__(self, mechanism: Callable[[str], str], met: Callable[[str, str], None]) -> None:
+        self._mechanism = mechanism
+        self._met = met  # called with host and service of a door where a client has signed in
+        self._taken: list[tuple[int, ...]] = []
+        self._queue_ids: list[str] = []
+        self._message_ids: list[str] = []
+        self._made: dict[bytes, int | None] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._manners: list[tuple[Any, ...]] = []
+        self._clients: list[Client] = []
+        self._parties: list[tuple[str, str]] = []
+        self._manner_of: dict[tuple[str, bytes], int] = {}
+        self._client_of: dict[bytes, int] = {}
+        self._party_of: dict[tuple[bytes, bytes], int] = {}
+
+    def take(self, text: bytes, time: int, identities: Identities, but: Container[str | None]) -> bool:
+        """Whether the line is an arrival as most are; then it is kept."""
+        found = PLAIN(text)
+        if found is None:
+            return False
+        queue_id, sender, host, how, user, size, message_id, recipients = found.groups()
+        manner = self._manner_of.get((identities.host, how))
+        if manner is None:
+            manner = self._meet_manner(text, identities.host, how)
+        client = self._client_of.get(host)
+        if client is None:
+            client = _code(self._client_of, host, self._clients, lines.client(host))
+        party = self._party_of.get((user, sender))
+        if party is None:
+            party = _code(self._party_of, (user, sender), self._parties, (values.text(user), lines.path(sender)))
+        if self._clients[client][0] in but:
+            return False
+        made = self._made[queue_id[:6]] if queue_id[:6] in self._made else self._second(queue_id[:6])
+        opened = made if made and abs(made - time) < DAY else time
+        key = int.from_bytes(blake2b(identities.prefix + queue_id, digest_size=8).digest(), "big")
+        to = recipients.count(b" ") + 1 if recipients else UNTOLD
+        self._taken.append((key, opened, time, int(size), to, manner, client, party))
+        self._queue_ids.append(queue_id.decode())
+        self._message_ids.append(f"<{lines.printed(message_id)}>" if message_id else "")
+        return True
+
+    def _second(self, begins: bytes) -> int | None:
+        if len(self._made) > KNOWN:
+            self._made.clear()
+        made = self._made[begins] = exim_id_time(begins)
+        return made
+
+    def _meet_manner(self, text: bytes, server: str, how: bytes) -> int:
+        arrival = lines.arrival(text)
+        assert arrival is not None, "the expression asks for an account"
+        peer = arrival.peer
+        self._met(server, peer.service)
+        told = (peer.service, SOURCE, self._mechanism(arrival.authenticator), peer.tls_version, peer.tls_cipher)
+        return _code(self._manner_of, (server, how), self._manners, (server, *told, Outcome.ACCEPTED.value, None))
+
+    def hand_over(self) -> Messages | None:
+        """All that was kept."""
+        if not self._taken:
+            return None
+        numbers = np.array(self._taken, dtype=NUMBERS)
+        queue_ids, message_ids = ("".join(f"{each}\n" for each in texts) for texts in (self._queue_ids, self._message_ids))
+        messages = Messages(numbers, self._manners, self._clients, self._parties, queue_ids, message_ids)
+        self._taken, self._queue_ids, self._message_ids = [], [], []
+        if len(self._parties) + len(self._clients) > KNOWN:
+            self._begin()
+        return messages
+
+
+def _code(codes: dict[Any, int], key: object, known: list[Any], value: object) -> int:
+    """Code of what is met for the first time."""
+    code = codes[key] = len(known)
+    known.append(value)
+    return code
