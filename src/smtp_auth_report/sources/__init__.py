@@ -7,6 +7,7 @@ A new one is one new file and one line here.
 from smtp_auth_report.sources.chasquid import ChasquidSource
 from smtp_auth_report.sources.courier import CourierSource
 from smtp_auth_report.sources.dovecot import DovecotSource
+from smtp_auth_report.sources.entra import EntraSource
 from smtp_auth_report.sources.exchange import ExchangeSource
 from smtp_auth_report.sources.haraka import HarakaSource
 from smtp_auth_report.sources.hmailserver import HmailserverSource
@@ -32,6 +33,7 @@ SOURCES: tuple[type[Source], ...] = (
     CourierSource,
     HmailserverSource,
     KerioSource,
+    EntraSource,
 )
 
 __all__ = ["NOT_LOOKED", "SOURCES", "LogReader", "Options", "Source"]
