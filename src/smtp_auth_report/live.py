@@ -28,7 +28,7 @@ from watchfiles import watch
 from smtp_auth_report.changes import Applied, Changes, Commit, Intake
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled, state_report
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.sources import LogReader
@@ -167,6 +167,7 @@ class Tail:
         self._stream = stream
         self._following = following
         self._reader: LogReader | None = None
+        self._head = b""  # how the log begins
         self._changes = Changes()
         self._bytes = 0
         self._read = 0
@@ -225,6 +226,7 @@ class Tail:
         if start is None:
             return None
         following = self._following
+        self._head = start.head or start.start
         reader = following.reading.reader(start.reference, following.clock(), start.year)
         reader.settle(start.sample, start.start, start.head)
         reader.recall(recalled(following.store, following.reading.kinds, self.name))
@@ -243,6 +245,7 @@ class Tail:
         commit.positions += self._stream.positions(following.reading.text, following.reading.evidence(reader))
         commit.remembered += [entry._replace(stream=self.name) for entry in reader.remember()]
         commit.intake = self._intake()
+        state_report(commit, self.name, self._head)
         following.commit(commit)
         self._changes = Changes()
         self._bytes = 0

@@ -9,6 +9,7 @@ from smtp_auth_report.sources.courier import CourierSource
 from smtp_auth_report.sources.dovecot import DovecotSource
 from smtp_auth_report.sources.entra import EntraSource
 from smtp_auth_report.sources.exchange import ExchangeSource
+from smtp_auth_report.sources.exchange_online import ExchangeOnlineSource
 from smtp_auth_report.sources.haraka import HarakaSource
 from smtp_auth_report.sources.hmailserver import HmailserverSource
 from smtp_auth_report.sources.interface import Options, Source
@@ -34,6 +35,7 @@ SOURCES: tuple[type[Source], ...] = (
     HmailserverSource,
     KerioSource,
     EntraSource,
+    ExchangeOnlineSource,
 )
 
 __all__ = ["NOT_LOOKED", "SOURCES", "LogReader", "Options", "Source"]

@@ -32,6 +32,7 @@ from smtp_auth_report.sources.entra_lines import SignIn
 from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.json_log import Objects, entries
+from smtp_auth_report.sources.portal_dates import stamp_of, tells_order
 from smtp_auth_report.submission import Identity, Outcome, Service, Submission, Tls
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class EntraSource(Source):
     tells: ClassVar[frozenset[str]] = frozenset({"time", "server", "client_ip", "account", "mechanism", "outcome", "reason"})
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
     remedies: ClassVar[tuple[Remedy, ...]] = ()
+    columns: ClassVar[str] = "Date (UTC), Request ID, Username, IP address, Status, Client app"
 
     def __init__(self, log: Logbook) -> None:
         self.recognised = 0
@@ -95,13 +97,13 @@ class EntraSource(Source):
         self._first = begin[:HEADER_BYTES]
         if begin.lstrip()[:1] in {b"{", b"["}:
             found = re.search(rb'"createdDateTime"\s*:\s*"([^"]{1,40})"', b"\n".join(first), re.IGNORECASE)
-            return self.log.clock.at(lines.stamp_of(values.text(found[1]), None)) or 0 if found else 0
+            return self.log.clock.at(stamp_of(values.text(found[1]), None)) or 0 if found else 0
         self._table(begin)
         if self._columns is None or lines.DATE not in self._columns:
             return 0
         dates = [values.text(self._columns.of(fields(line), lines.DATE)).strip() for line in (*first[1:], *sample)]
-        self._day_first = next((told for told in map(lines.tells_order, dates) if told is not None), None)
-        stamps = (lines.stamp_of(date, self._day_first) for date in dates)
+        self._day_first = next((told for told in map(tells_order, dates) if told is not None), None)
+        stamps = (stamp_of(date, self._day_first) for date in dates)
         return next((time for stamp in stamps if stamp and (time := self.log.clock.at(stamp))), 0)
 
     def _table(self, header: bytes) -> None:

@@ -12,12 +12,12 @@ All times are UTC, whether they say so or not. PowerShell begins names with capi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.csv_log import Columns
+from smtp_auth_report.sources.portal_dates import stamp_of
 
 SMTP_CLIENTS = frozenset({"authenticated smtp", "smtp"})
 
@@ -65,14 +65,6 @@ REASON_OF_CODE: Mapping[int, str] = {
 }
 OTHER_FAILURE = "sign_in_refused"
 REASONS = tuple(sorted({*REASON_OF_CODE.values(), OTHER_FAILURE}))
-
-# 2026-11-23T16:06:05.1234567Z     2026-11-23 16:06:05
-ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ,]{1,2}(\d\d:\d\d:\d\d(?:\.\d{1,9})?)(Z|[+-]\d\d:?\d\d)?")
-# 11/23/2026, 4:06:05 PM     23.11.2026 16:06:05     2026/11/23 16:06:05
-LOCAL = re.compile(
-    r"(?P<a>\d{1,4})(?P<sign>[./-])(?P<b>\d{1,2})[./-](?P<c>\d{1,4})[ ,]{1,2}"
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
-)
 
 
 class SignIn(NamedTuple):
@@ -153,40 +145,3 @@ def _number(value: object) -> int | None:
     if isinstance(value, int):
         return int(value)
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 else None
-
-
-def stamp_of(written: str, day_first: bool | None) -> bytes:
-    """A time as all stamps are read, in UTC; b"" where it is none, or could be two."""
-    text = " ".join(written.replace("\u202f", " ").split())
-    found = ISO.fullmatch(text)
-    if found:
-        return f"{found[1]}T{found[2]}{found[3] or 'Z'}".encode()
-    parts = LOCAL.fullmatch(text)
-    order = _order(parts, day_first) if parts else None
-    if parts is None or order is None:
-        return b""
-    year, month, day = (int(parts[name]) for name in order)
-    hour = int(parts["hour"])
-    if parts["half"]:
-        hour = hour % 12 + (12 if parts["half"] in "Pp" else 0)
-    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{parts['minute']}:{parts['second']}Z".encode()
-
-
-def _order(parts: re.Match[str], day_first: bool | None) -> str | None:
-    """Which of the numbers are year, month and day."""
-    if len(parts["a"]) == 4:
-        return "abc"
-    if len(parts["c"]) != 4:
-        return None
-    if parts["sign"] != "/":
-        day_first = True
-    return None if day_first is None else "cba" if day_first else "cab"
-
-
-def tells_order(written: str) -> bool | None:
-    """Whether the day comes first in dates like this one; None where both could be."""
-    parts = LOCAL.fullmatch(" ".join(written.replace("\u202f", " ").split()))
-    if parts is None or len(parts["c"]) != 4:
-        return None
-    a, b = int(parts["a"]), int(parts["b"])
-    return None if (a > 12) == (b > 12) else a > 12
