@@ -184,15 +184,8 @@ def test_the_page_says_whose_figures_these_are(tmp_path: Path) -> None:
     assert "Microsoft's own figures" in page.text
     assert "1,503 messages" in page.text or "messages 1,503" in page.text
     assert "days not told" in page.text
-    assert [
-        "scan@contoso.example",
-        "contoso.example",
-        "1,024",
-        "50\N{NO-BREAK SPACE}%",
-        "0\N{NO-BREAK SPACE}%",
-        "50\N{NO-BREAK SPACE}%",
-        "Basic",
-    ] in page.rows
+    half, none = "50\N{NO-BREAK SPACE}%", "0\N{NO-BREAK SPACE}%"
+    assert ["scan@contoso.example", "1,024", half, none, half, "Basic", "contoso.example"] in page.rows
     assert "<b>November" not in answer.content.decode()
     assert [line[0] for line in Page(client_of(site).get("/ingest")).rows if "1,503" in line] == ["<b>November</b>.csv"]
     assert "1 message from 1 account" in Page(client_of(site).get("/report?from=2026-11-18&to=2026-11-18")).text
