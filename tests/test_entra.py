@@ -14,6 +14,7 @@ from entra_log import ANNA, FORMS, HEADER, array, diagnostic, flat_page, lines, 
 from ingesting import Site
 from reading import in_order, line_ends, log, options, read, run, session
 from smtp_auth_report.changes import Changes
+from smtp_auth_report.log_file import LONGEST
 from smtp_auth_report.sources import SOURCES, LogReader
 from smtp_auth_report.sources.json_log import LONGEST_OBJECT
 from smtp_auth_report.submission import Submission, auth_class
@@ -214,6 +215,20 @@ def test_ingested_in_every_form_they_are_there_once(tmp_path: Path) -> None:
     assert {row["server"] for row in rows} == {"exchange-online"}
     summary = site.report("summary", "--from", "2026-11-23")
     assert (summary["totals"]["messages"], summary["rows"][0]["auth_failed"]) == (0, 2)
+
+
+def test_a_file_of_one_long_line_is_read_to_its_end(tmp_path: Path) -> None:
+    """As some downloads are, however many sign-ins they hold."""
+    site = Site(tmp_path)
+    filler = "x" * 30_000
+    entries = [sign_in(f"user{number}@contoso.example", number % 50, resourceDisplayName=filler) for number in range(700)]
+    for name, text in (("array.json", array(*entries)), ("page.json", flat_page(*entries).rstrip())):
+        path = tmp_path / name
+        path.write_bytes(text)
+        said = site.ingest(path)
+        assert len(text) > LONGEST
+        assert "0 unread" in said
+    assert len({row["account"] for row in site.rows()}) == len(site.rows()) == 700
 
 
 def test_a_table_in_another_language_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ingesting import Site
 from reading import line_ends, log, options, run, session
 from rows import NOON, row
 from sites import HOSTILE, Page, client_of, make_site
-from smtp_auth_report.changes import Changes, Commit, Counted
+from smtp_auth_report.changes import Changes, Commit, Counted, Remembered
 from smtp_auth_report.sources import SOURCES, LogReader
 from smtp_auth_report.store import open_store, shared
 
@@ -191,6 +191,24 @@ def test_the_page_says_whose_figures_these_are(tmp_path: Path) -> None:
     assert "1 message from 1 account" in Page(client_of(site).get("/report?from=2026-11-18&to=2026-11-18")).text
     [told] = client_of(site).get("/api/counted").json()
     assert (told["messages"], told["senders"], told["from"], told["rows"][0]["sender"]) == (1503, 3, None, "scan@contoso.example")
+    site.store.close()
+
+
+def test_who_signed_in_stands_beside_it(tmp_path: Path) -> None:
+    entra = {"source": "entra", "server": "exchange-online", "outcome": "no_mail", "mechanism": "BASIC", "sender": None}
+    rows = [row(**entra, account=HOSTILE[0], client_ip="192.0.2.7", time=NOON + n) for n in range(3)]
+    failed = row(**entra | {"outcome": "auth_failed"}, client_ip="203.0.113.9")
+    other = row(outcome="no_mail", account="elsewhere@contoso.example", sender=None)
+    site = make_site(tmp_path, *rows, row(**entra, client_ip=None, account=ANNA), failed, other)
+    site.store.commit(Commit(Changes(newest={"exchange-online": NOON}), remembered=[Remembered("entra", "exchange-online", NOON, "{}")]))
+    answer = client_of(site).get("/exchange-online")
+    page = Page(answer)
+    assert "4 sign-ins by SMTP that succeeded" in page.text
+    assert [line[1:4] for line in page.rows if line[2:3] == ["Basic"]] == [["3", "Basic", "192.0.2.7"], ["1", "Basic", "unknown"]]
+    assert "elsewhere" not in page.text
+    assert "203.0.113.9" not in page.text
+    assert "<img src=x" not in answer.content.decode()
+    assert "/exchange-online" in [link["href"] for link in Page(client_of(site).get("/ingest")).named("a")]
     site.store.close()
 
 

@@ -130,9 +130,11 @@ def ingest(request: HttpRequest) -> HttpResponse:
     site = site_of(request)
     selection, _moved = settled(site, Query())
     now = site.clock()
+    progresses = site.seen.progress()
     context = {
         "title": _("Ingest"),
-        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.seen.progress()],
+        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in progresses],
+        "online": any(progress.source == "entra" for progress in progresses),
         "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.seen.streams()],
         "unread": site.seen.unread(),
         "findings": findings(site.seen, SOURCES, recent(site.seen, site.settings.display_timezone)),
