@@ -183,6 +183,13 @@ def test_a_broken_line_is_no_more_than_that() -> None:
     assert changes.other == 0
 
 
+def test_of_a_line_no_more_is_told_than_that_it_is_one() -> None:
+    """Found by fuzzing: two broken objects on one line."""
+    for text in (b'{"createdDateTime": x}, {"userPrincipalName": y}, {"z"} \n', array(*(sign_in(number=n) for n in range(9))) + b"{x}{y}"):
+        _, changes = run(text)
+        assert (changes.other, len(changes.unread)) == (0, 1)
+
+
 def test_an_object_without_end_is_given_up() -> None:
     endless = b'[{"createdDateTime": "2026-11-23T16:06:05Z", "clientAppUsed": "x", "x": [\n' + b'"y",\n' * (LONGEST_OBJECT // 4)
     _, changes = run(endless + b"}}}\n" + pretty(sign_in()))

@@ -122,8 +122,13 @@ class EntraSource(Source):
             self._read_rows(batch)
         else:
             self._read_objects(batch)
-        unread = len(self.log.changes.unread)
-        self.log.about = min(self.log.about, before + max(0, batch.count(b"\n") + (not batch.endswith(b"\n")) - unread))
+        self._count_lines(before, batch.count(b"\n") + (not batch.endswith(b"\n")))
+
+    def _count_lines(self, before: int, lines: int) -> None:
+        """One line may hold many sign-ins, and one sign-in may take many lines: of each kind no more than there are lines."""
+        unread = self.log.changes.unread
+        del unread[lines:]
+        self.log.about = min(self.log.about, before + lines - len(unread))
 
     def _is_table(self, batch: bytes) -> bool:
         if batch.removeprefix(BOM).lstrip()[:1] in {b"{", b"["} or self._rest:

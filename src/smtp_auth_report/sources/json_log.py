@@ -30,8 +30,10 @@ SHOWN = 200
 ARRAYS = ("value", "records")
 # "a \"name\""     {     [
 TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*+"?|[{}\[\]]')
-# "value": [
-PAGE = re.compile(rb'"(?:value|records)"\s*:\s*\Z')
+# {"@odata.context": "https://…", "value": [
+PAGE = re.compile(rb'\{\s*(?:"@?[\w.]{1,40}"\s*:\s*(?:"[^"\\]{0,2000}"|\d{1,20})\s*,\s*){0,10}"(?:value|records)"\s*:\s*\[')
+OPENING, CLOSING = {b"{", b"["}, {b"}", b"]"}
+DECODER = json.JSONDecoder()
 
 
 class Objects:
@@ -52,33 +54,52 @@ class Objects:
         return list(self._objects(self.rest + batch))
 
     def _objects(self, text: bytes) -> Iterator[bytes]:
-        begin, depth, place = -1, 0, 0
+        alike = text.decode("latin-1")  # the same length; what is no ASCII stands inside strings
+        place, self.rest = 0, b""
         while (token := TOKEN.search(text, place)) is not None:
-            sign, place = token[0][:1], token.end()
-            if begin < 0:
-                if sign == b"{":
-                    begin, depth = token.start(), 1
-            elif sign in b"{[":
-                depth += 1
-                if sign == b"[" and depth == 2 and PAGE.search(text, max(begin, token.start() - 40), token.start()):
-                    begin = -1
-            elif sign != b'"':
-                depth -= 1
-                if not depth:
-                    yield text[begin:place]
-                    begin = -1
-            if begin >= 0 and place - begin > LONGEST_OBJECT:
+            begin, place = token.start(), token.end()
+            if token[0] != b"{":
+                continue
+            page = PAGE.match(text, begin)
+            end = page.end() if page else _decoded(alike, begin) or _closed(text, begin)
+            if end is None:
+                if len(text) - begin <= LONGEST_OBJECT:
+                    self.rest = text[begin:]
+                    return
                 self.broken.append(text[begin : begin + SHOWN])
-                begin = -1
-        self.rest = text[begin:] if begin >= 0 else b""
-        if len(self.rest) > LONGEST_OBJECT:
-            self.give_up()
+                place = begin + LONGEST_OBJECT
+                continue
+            if page is None:
+                yield text[begin:end]
+            place = end
 
     def give_up(self) -> None:
         """Nothing more will come: what was left open is broken."""
         if self.rest:
             self.broken.append(self.rest[:SHOWN])
             self.rest = b""
+
+
+def _decoded(text: str, begin: int) -> int | None:
+    """Where an object ends that is whole and right; quick."""
+    try:
+        return DECODER.raw_decode(text, begin)[1]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _closed(text: bytes, begin: int) -> int | None:
+    """Where an object ends by its brackets, right or not."""
+    depth, place = 0, begin
+    while (token := TOKEN.search(text, place, begin + LONGEST_OBJECT)) is not None:
+        place = token.end()
+        if token[0] in OPENING:
+            depth += 1
+        elif token[0] in CLOSING:
+            depth -= 1
+            if not depth:
+                return place
+    return None
 
 
 def parsed(text: bytes) -> Any:
