@@ -81,9 +81,9 @@ def run(text: bytes, feeds: Iterable[int] = (), source: LogReader | None = None,
     return source, changes
 
 
-def read(text: bytes, feeds: Iterable[int] = (), **stated: Any) -> list[Submission]:
+def read(text: bytes, feeds: Iterable[int] = (), source: LogReader | None = None, **stated: Any) -> list[Submission]:
     """Rows in the order of their time."""
-    return in_order(rows_of(run(text, feeds, **stated)[1]))
+    return in_order(rows_of(run(text, feeds, source, **stated)[1]))
 
 
 def rows_of(changes: Changes) -> list[Submission]:

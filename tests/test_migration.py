@@ -127,6 +127,25 @@ def test_digests_are_made_of_the_days_that_were_sealed_before(tmp_path: Path, mo
     store.close()
 
 
+def test_a_database_of_the_schema_before_keeps_what_others_count(tmp_path: Path) -> None:
+    """Its tables are made when it is opened, and its rows stay; the version before refuses what this one has opened."""
+    path = tmp_path / "mail.duckdb"
+    store = open_store(str(path), display_zone="UTC", clock=lambda: NOON)
+    store.commit(commit(*KEPT))
+    store.close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE counted; DROP TABLE counted_reports; DELETE FROM migrations WHERE number = 7")
+    with pytest.raises(StoreError, match="older version of smtp-auth-report; run ingest once"):
+        open_store(str(path), read_only=True)
+    store = open_store(str(path), display_zone="UTC", clock=lambda: NOON)
+    assert (store.count(EVER), store.counted_reports()) == (len(KEPT), [])
+    store.close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO migrations VALUES (8, '0008-of-a-newer-version')")
+    with pytest.raises(StoreError, match="written by a newer version of smtp-auth-report; update the program"):
+        open_store(str(path))
+
+
 def counted(store: DuckStore) -> list[tuple[object, ...]]:
     sql = f"SELECT {', '.join(NAMES)}, sum(messages) AS n, sum(recipients) AS r, sum(bytes) AS b FROM facts GROUP BY {', '.join(NAMES)}"
     return sorted(store.ask(Question(sql, (*NAMES, "n", "r", "b")), EVER).rows, key=repr)

@@ -38,6 +38,7 @@ PAGES = (
     "/",
     "/flyout",
     "/ingest",
+    "/exchange-online",
     "/requests",
     *(f"/report?by={by}&view={view}" for by in PIVOTS for view in ("chart", "table")),
     "/account?name=printer%40contoso.example",

@@ -108,6 +108,25 @@ class Gap(NamedTuple):
     lost: int | None  # lines, where the log tells
 
 
+class Counted(NamedTuple):
+    """One row of a report that somebody else counted. It is no row of ours, and is never added to one."""
+
+    report: str  # which file it is of, by how that begins; "" until that is known
+    line: int  # which row of it, by what that says
+    sender: str
+    sender_domain: str
+    sender_key: str  # keyed hash of the sender; "" until it is made
+    messages: int
+    tls_none: float | None  # shares of the messages, 0 to 1; None is not told
+    tls_1_0: float | None
+    tls_1_1: float | None
+    tls_1_2: float | None
+    tls_1_3: float | None
+    authentication: str  # as written; "" is not told
+    first: int | None  # the days that it is about, microseconds UTC; None is not told
+    last: int | None
+
+
 @dataclass(slots=True)
 class Changes:
     """Rows by identity, the newest version of each; a row that is revised again replaces itself."""
@@ -123,6 +142,7 @@ class Changes:
     messages: list[Messages] = field(default_factory=list)  # rows besides, whose identities are not among those of `rows`
     unread: list[Unread] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
     lines: int = 0  # lines in the batch
     other: int = 0  # of these, lines that are not about submission
     newest: dict[str, int] = field(default_factory=dict)  # server -> time of its newest line
@@ -163,6 +183,7 @@ class Changes:
         self.messages += later.messages
         self.unread += later.unread
         self.gaps += later.gaps
+        self.counted += later.counted
         self.lines += later.lines
         self.other += later.other
         self.versions |= later.versions
@@ -227,6 +248,8 @@ class Commit:
     account_keys: dict[str, str] = field(default_factory=dict)
     """account -> account_key, for every account of the rows."""
     withheld: list[Withheld] = field(default_factory=list)
+    file: str = ""
+    """Where the lines are from, for people; stated where something was counted in it."""
     intake: Intake | None = None
 
 

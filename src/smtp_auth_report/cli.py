@@ -55,6 +55,7 @@ FILTERS = {
 Command = Callable[..., Any]
 ENGINE_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
 COLLECTED_SELDOM = (100_000, 20, 20)  # of gc.set_threshold: reading makes many objects, and few in circles
+GRAPH = "graph:"  # graph.GRAPH, which costs an import
 PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
 WIDTH = 240  # of a table that is not on a terminal
 
@@ -93,7 +94,7 @@ def with_reading(command: Command) -> Command:
 @commands.command()
 @with_database
 @with_reading
-@click.option("--follow", is_flag=True, help="Go on with what is written to them, until stopped; also directories and journal:.")
+@click.option("--follow", is_flag=True, help="Go on with what is written to them, until stopped; also directories, journal: and graph:.")
 @click.option("--child-of", type=int, hidden=True, help="End when the process with this id, which started this one, has ended.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int | None, *, follow: bool, **flags: str | None) -> None:
@@ -108,6 +109,8 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     if follow:
         follow_logs(settings, reading, files, child_of)
         return
+    if GRAPH in files:
+        raise click.UsageError(f"{GRAPH} is followed: add --follow")
     gc.set_threshold(*COLLECTED_SELDOM)
     store = open_for(settings, memory_limit=ENGINE_MEMORY)
     with progress_bar("Reading") as show:
@@ -182,10 +185,14 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     from contextlib import ExitStack
     from threading import Event
 
+    from smtp_auth_report.graph import GraphStream
+    from smtp_auth_report.graph_client import client_of, ready
     from smtp_auth_report.live import Following
     from smtp_auth_report.site_key import site_key
     from smtp_auth_report.store import shared
     from smtp_auth_report.supervisor import end_with, tidying
+
+    secret = ready(settings) if GRAPH in paths else ""
 
     open_files_allowed()
     stop = Event()
@@ -204,7 +211,8 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
             return store
 
         say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
-        Following(opened, site_key(settings.state_path), reading, now, paths, say).run(stop)
+        graph = lambda positions: GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)  # noqa: E731
+        Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
     os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
 
 
@@ -222,7 +230,10 @@ def open_files_allowed() -> None:
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; default 127.0.0.1:8025.")
 @click.option("--timezone", metavar="TZ", help="Zone of days and times shown, and of stamps that carry none; default the machine's.")
 @click.option(
-    "--follow", multiple=True, metavar="FILE", help="Read this log as it is written: file, pattern, directory, journal:. Repeatable."
+    "--follow",
+    multiple=True,
+    metavar="FILE",
+    help="Read this log as it is written: file, pattern, directory, journal:, graph:. Repeatable.",
 )
 def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     """Serve the pages and the JSON API, and read logs as they are written."""
@@ -237,6 +248,10 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     from smtp_auth_report.web.application import Site
     from smtp_auth_report.web.application import serve as serve_pages
 
+    if GRAPH in follow:
+        from smtp_auth_report.graph_client import ready
+
+        ready(settings)
     store = open_for(settings, alone=True)
     site = Site(store=store, settings=settings, clock=now)
     try:
@@ -422,6 +437,8 @@ def print_summary(summary: Summary) -> None:
     unread = sum(summary.unread.values())
     reasons = "".join(f"; {count:,} {reason}" for reason, count in summary.unread.most_common())
     click.echo(f"Lines: {summary.lines:,} read, {summary.other:,} not about submission, {unread:,} unread{reasons}.", err=True)
+    if summary.counted:
+        click.echo(f"Counted by Microsoft: {summary.counted:,} senders, kept apart from rows; see the page /exchange-online.", err=True)
     if summary.future:
         click.echo(f"Note: {summary.future:,} rows lie in the future: check the server's clock, or give --year and --timezone.", err=True)
     for note in summary.notes:

@@ -82,8 +82,11 @@ class Start(NamedTuple):
 class Stream(Protocol):
     """Lines that keep coming."""
 
-    name: str
-    problem: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def problem(self) -> str: ...
 
     @property
     def ended(self) -> bool:

@@ -17,15 +17,17 @@ What goes wrong
 
 from __future__ import annotations
 
+import re
 import time as clocks
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Position, Remembered, Withheld
-from smtp_auth_report.checkpoint import candidates, position
+from smtp_auth_report.checkpoint import HEAD, candidates, digest, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
@@ -37,6 +39,9 @@ from smtp_auth_report.submission import Outcome, Submission
 ROWS_A_COMMIT = 100_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
+
+# Datum (UTC),Anforderungs-ID,Benutzer-Agent,Korrelations-ID
+TABLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\d,;\t\n:=\[\]{}]{1,60}(?:[,;\t][^\d,;\t\n:=\[\]{}]{1,60}){3,}\r?\n")
 
 Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
@@ -86,6 +91,7 @@ class Summary:
     other: int = 0
     unread: Counter[str] = field(default_factory=Counter)
     future: int = 0
+    counted: int = 0
     files: int = 0
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -139,6 +145,7 @@ class Names:
         changes.messages = Messages.joined(changes.messages)
         for messages in changes.messages:
             signed_in |= dict.fromkeys(messages.accounts())
+        changes.counted = [row._replace(sender_key=self._hash(row.sender)) for row in changes.counted]
         for account in signed_in:
             commit.account_keys[account] = key = self._hash(account)
             if account.casefold() not in self._accounts:
@@ -182,6 +189,15 @@ class Names:
                 self._keys.clear()
             found = self._keys[name] = account_key(self._key, name)
         return found
+
+
+def state_report(commit: Commit, path: str, head: bytes) -> None:
+    """Which report counted rows are of: the file that begins so."""
+    changes = commit.changes
+    if changes.counted:
+        report = digest(head[:HEAD])
+        commit.file = Path(path).name
+        changes.counted = [row._replace(report=report) for row in changes.counted]
 
 
 class _Committing:
@@ -274,11 +290,18 @@ class Ingest:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)
         if b"\0" in log.head:
             return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
+        if TABLE.match(log.head):
+            known = "; ".join(f"{kind.columns} ({kind.title})" for kind in self._reading.kinds if kind.columns)
+            return (
+                f"{log.name}: is a table without the columns that are looked for: {known}; export it from a portal in English, with commas"
+            )
         return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
 
     def commit(self, changes: Changes, log: Log, reader: LogReader, place: Place | None) -> None:
         """Apply what was read, with the place where reading stopped, in one transaction; without a place it has not."""
         commit = self._names.apply(changes)
+        state_report(commit, log.path, log.head)
+        self.summary.counted += len(changes.counted)
         if place is not None:
             commit.remembered += reader.remember()
             evidence = self._reading.evidence(reader, commit.remembered)

@@ -25,10 +25,11 @@ from threading import Event
 
 from watchfiles import watch
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Intake
+from smtp_auth_report.changes import Applied, Changes, Commit, Intake, Position
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled, resume
+from smtp_auth_report.graph import GRAPH
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled, resume, state_report
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.sources import LogReader
@@ -67,12 +68,14 @@ class Following:
         clock: Clock,
         paths: Iterable[str],
         say: Callable[[str], None],
+        graph: Callable[[list[Position]], Stream] | None = None,
     ) -> None:
         self._open_store = open_store
         self.reading = reading
         self.clock = clock
         self._paths = list(paths)
         self._say = say
+        self._graph = graph
         self.store = open_store()
         self.names = Names(self.store, key)
         self.known = Known(self.store.positions())
@@ -129,7 +132,7 @@ class Following:
         for tail in self._tails.values():
             if tail.said != tail.problem:
                 tail.said = tail.problem
-                self._say(tail.problem or f"{tail.name}: is read again")
+                self._say(tail.problem or f"{tail.name.removesuffix(':')}: is read again")
         return any(more)
 
     def _stream(self, name: str) -> Stream:
@@ -137,6 +140,8 @@ class Following:
             return PipeStream(self.clock)
         if name.startswith(JOURNAL):
             return JournalStream(name, self.store.positions(), self.clock)
+        if name == GRAPH and self._graph is not None:
+            return self._graph(self.store.positions())
         if Path(name).is_dir():
             return DirectoryStream(name, self.known, self.clock)
         return FileStream(name, self.known, self.clock, followed_before=name in self._before)
@@ -144,7 +149,7 @@ class Following:
     def _wakes(self) -> Iterator[object]:
         """Each time something may have come."""
         while not self.stop.is_set():
-            paths = [path for path in self._paths if path != STDIN and not path.startswith(JOURNAL)]
+            paths = [path for path in self._paths if path not in {STDIN, GRAPH} and not path.startswith(JOURNAL)]
             folders = {str(folder) for folder in map(_folder, paths) if folder.is_dir()}
             yield None
             if not folders:
@@ -167,6 +172,7 @@ class Tail:
         self._stream = stream
         self._following = following
         self._reader: LogReader | None = None
+        self._head = b""  # how the log begins
         self._changes = Changes()
         self._bytes = 0
         self._read = 0
@@ -225,6 +231,7 @@ class Tail:
         if start is None:
             return None
         following = self._following
+        self._head = start.head or start.start
         reader = following.reading.reader(start.reference, following.clock(), start.year)
         reader.settle(start.sample, start.start, start.head)
         resume(reader, recalled(following.store, following.reading.kinds, self.name), self.name, start.place, start.before)
@@ -244,6 +251,7 @@ class Tail:
         evidence = following.reading.evidence(reader, commit.remembered)
         commit.positions += self._stream.positions(following.reading.text, evidence)
         commit.intake = self._intake()
+        state_report(commit, self.name, self._head)
         following.commit(commit)
         self._changes = Changes()
         self._bytes = 0

@@ -55,6 +55,8 @@ STDIN = "-"
 _GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd"
 # mail.log-20260830.gz
 _ROTATED = re.compile(r"-(\d{4})(\d\d)(\d\d)(?:-?\d{2,10})?(?:\.\w+)?$")
+# [{"id": …     {"@odata.context": …     {"records": [
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\[\s*$|\{\s*\"(?:@odata|value\"|records\"))")
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
@@ -74,7 +76,7 @@ class Log:
         self._rest = b""  # a line whose end has not been written
         self._looked = (0, 0)  # size and time of change when `rewritten` was last asked
         self._cut = False  # that it was rewritten was found while it was read
-        self._overlong = False  # what comes up to the next line's end is passed over
+        self._overlong = False  # the midst of a line that is too long for one batch; what comes up to its end is passed over
         self._before = b""  # the last bytes before `offset`
         self._preceding = b""  # more of them, where reading went on
         self.resumed: Position | None = None  # where reading went on, behind what was read before
@@ -137,7 +139,12 @@ class Log:
     @property
     def tail(self) -> bytes:
         """A last line without an end."""
-        return b"" if self._overlong else self._rest
+        return b"" if self._overlong and not self._in_pieces else self._rest
+
+    @property
+    def _in_pieces(self) -> bool:
+        """A whole file of JSON may be one line, which is given in pieces."""
+        return _JSON.match(self.head[:200]) is not None
 
     @property
     def begun(self) -> bool:
@@ -337,21 +344,24 @@ class Log:
         return False
 
     def batches(self, size: int = BATCH) -> Iterator[bytes]:
-        """Whole lines from where the log stands. A line without an end is left in `tail`, to go on from."""
+        """
+        Whole lines from where the log stands. A line without an end is left in `tail`, to go on from; one that is longer than
+        a batch can be is cut off, but for JSON, which is given in pieces.
+        """
         for more in self._chunks(size):
             cut = more.rfind(b"\n") + 1
             if cut:
                 batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
                 overlong, self._overlong = self._overlong, False
                 self._advance(batch)
-                yield batch.partition(b"\n")[2] if overlong else batch
+                yield batch.partition(b"\n")[2] if overlong and not self._in_pieces else batch
             else:
                 self._rest += more
             if len(self._rest) > LONGEST:
                 rest, self._rest = self._rest, b""
                 overlong, self._overlong = self._overlong, True
                 self._advance(rest)
-                if not overlong:
+                if not overlong or self._in_pieces:
                     yield rest
 
     def _chunks(self, size: int) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from smtp_auth_report.errors import SettingError
@@ -45,6 +46,11 @@ class Settings:
     exim_authenticators: str
     retention_days: str
     notice: str
+    graph_tenant: str
+    graph_client: str
+    graph_secret_file: str
+    graph_url: str
+    graph_authority: str
 
     @property
     def listen_address(self) -> tuple[str, int]:
@@ -147,6 +153,20 @@ def _database(value: str) -> str:
     return str(Path(value).expanduser()) if value and "://" not in value else value
 
 
+def _path(value: str) -> str:
+    return str(Path(value).expanduser()) if value else ""
+
+
+def _service(value: str) -> str:
+    """An address that secrets may go to."""
+    parts = urlsplit(value)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}):
+        raise ValueError("is not an address that begins with https://")
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("is not an address of a service, such as https://graph.microsoft.com/v1.0")
+    return value.rstrip("/")
+
+
 DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
 
 SETTINGS = (
@@ -160,6 +180,11 @@ SETTINGS = (
     Setting("exim_authenticators", _authenticators, "", "Mechanisms of Exim's authenticators whose names do not tell: NAME=MECHANISM, …"),
     Setting("retention_days", _days, "400", "Days that rows with client addresses are kept; sums stay. 0 keeps them for ever."),
     Setting("notice", _text, "", "A sentence shown at the top of every page, for example that the data is a sample."),
+    Setting("graph_tenant", _text, "", "Tenant id of the app registration that reads sign-ins from Microsoft Graph."),
+    Setting("graph_client", _text, "", "Application (client) id of the app registration."),
+    Setting("graph_secret_file", _path, "", "File that holds its secret; the environment variable is used when empty."),
+    Setting("graph_url", _service, "https://graph.microsoft.com/v1.0", "Microsoft Graph, with its version."),
+    Setting("graph_authority", _service, "https://login.microsoftonline.com", "Where the app registration signs in."),
 )
 """What can be set. `default` is read like any other value."""
 

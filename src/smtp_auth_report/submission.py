@@ -60,12 +60,13 @@ class AuthClass(StrEnum):
 
 
 AUTH_CLASSES: dict[AuthClass, tuple[str, ...]] = {
-    AuthClass.BASIC: ("PLAIN", "LOGIN"),
+    AuthClass.BASIC: ("PLAIN", "LOGIN", "BASIC"),
     AuthClass.CHALLENGE: ("CRAM-MD5", "DIGEST-MD5", "NTLM", "SCRAM-*"),
-    AuthClass.OAUTH: ("XOAUTH2", "OAUTHBEARER"),
+    AuthClass.OAUTH: ("XOAUTH2", "OAUTHBEARER", "OAUTH"),
     AuthClass.UNKNOWN: ("unknown",),
 }
-"""Mechanisms of each class; a name that ends in "*" is a prefix. All others are AuthClass.OTHER."""
+"""Mechanisms of each class; a name that ends in "*" is a prefix. All others are AuthClass.OTHER. BASIC and OAUTH
+are no names of IANA: so are called sign-ins of which a log tells the class, and by which of its mechanisms not."""
 
 UNKNOWN_MECHANISM = "unknown"
 

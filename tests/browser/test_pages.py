@@ -33,6 +33,7 @@ PAGES = (
     "/",
     "/flyout",
     "/ingest",
+    "/exchange-online",
     "/requests",
     *(f"/report?by={by}" for by in PIVOTS),
     "/report?by=sending-volume&view=table",

@@ -7,7 +7,9 @@ A new one is one new file and one line here.
 from smtp_auth_report.sources.chasquid import ChasquidSource
 from smtp_auth_report.sources.courier import CourierSource
 from smtp_auth_report.sources.dovecot import DovecotSource
+from smtp_auth_report.sources.entra import EntraSource
 from smtp_auth_report.sources.exchange import ExchangeSource
+from smtp_auth_report.sources.exchange_online import ExchangeOnlineSource
 from smtp_auth_report.sources.exim import EximSource
 from smtp_auth_report.sources.haraka import HarakaSource
 from smtp_auth_report.sources.hmailserver import HmailserverSource
@@ -34,6 +36,8 @@ SOURCES: tuple[type[Source], ...] = (
     CourierSource,
     HmailserverSource,
     KerioSource,
+    EntraSource,
+    ExchangeOnlineSource,
 )
 
 __all__ = ["NOT_LOOKED", "SOURCES", "LogReader", "Options", "Source"]

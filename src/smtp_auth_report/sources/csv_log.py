@@ -61,6 +61,12 @@ class Records:
         if begin < len(lines):
             self.rest = b"\n".join(lines[begin:]) + b"\n"
 
+    def give_up(self) -> None:
+        """Nothing more will come: what was left open is broken."""
+        if self.rest:
+            self.broken.append(self.rest.partition(b"\n")[0])
+            self.rest = b""
+
 
 def plain(text: bytes) -> bool:
     """Whether every quote opens or closes a field on its own line; False also where that takes a closer look."""
@@ -144,6 +150,9 @@ class Columns:
     def named(cls, header: Iterable[bytes]) -> Columns:
         """From the fields of a header; names are told apart in lower case, without blanks around them."""
         return cls([name.decode("utf-8", "replace").strip().lower() for name in header])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
 
     def of(self, record: Sequence[bytes], name: str) -> bytes:
         """A field by its column's name; empty where there is no such column, or the record is too short."""

@@ -73,6 +73,9 @@ class Source(Protocol):
     reasons: ClassVar[tuple[str, ...]]  # every value of `Submission.reason` that it gives
     remedies: ClassVar[tuple[Remedy, ...]]  # most useful first
 
+    columns: ClassVar[str] = ""
+    """Of a table that it reads, those that are needed, as its header names them; for people."""
+
     recognised: int
     """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
 

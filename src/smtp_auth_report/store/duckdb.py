@@ -23,7 +23,7 @@ from threading import Lock
 
 import duckdb
 
-from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Commit, Counted, Position, Remembered, Withheld
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import duckdb_notes as notes
 from smtp_auth_report.store.duckdb_errors import explained
@@ -33,6 +33,7 @@ from smtp_auth_report.store.duckdb_writing import Writer
 from smtp_auth_report.store.interface import (
     Answer,
     Asked,
+    CountedReport,
     Progress,
     Question,
     Selection,
@@ -183,6 +184,14 @@ class DuckStore:
     def streams(self) -> list[StreamState]:
         with self.snapshot() as seen:
             return seen.streams()
+
+    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
+        with self.snapshot() as seen:
+            return seen.counted_reports(scope)
+
+    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
+        with self.snapshot() as seen:
+            return seen.counted(report, limit, scope)
 
     # The rows themselves
 

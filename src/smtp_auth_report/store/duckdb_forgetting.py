@@ -23,6 +23,7 @@ import numpy as np
 from smtp_auth_report.changes import Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_told as told
+from smtp_auth_report.store.duckdb_counted import erase_counted
 from smtp_auth_report.store.duckdb_digests import forget_digests
 from smtp_auth_report.store.duckdb_notes import write_remembered
 from smtp_auth_report.store.local_time import day_start
@@ -92,6 +93,7 @@ def erase(run: Execute, account: str, key: str, now: int, remembered: Iterable[R
         run(f"DELETE FROM clients WHERE {NAMED_NOWHERE}")
     run("DELETE FROM accounts WHERE account = ?", [folded])
     run("DELETE FROM withheld WHERE account_key = ?", [key])
+    erase_counted(run, account, key)
     run("INSERT OR REPLACE INTO erased VALUES (?, ?)", [key, now])
     return rows
 

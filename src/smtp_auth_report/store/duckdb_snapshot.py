@@ -21,12 +21,25 @@ from functools import cached_property
 
 import duckdb
 
+from smtp_auth_report.changes import Counted
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store import duckdb_notes as notes
 from smtp_auth_report.store.dialects import DUCKDB
+from smtp_auth_report.store.duckdb_counted import read_counted, read_reports
 from smtp_auth_report.store.duckdb_sealing import read_coverage
 from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, like, read_filters, within
-from smtp_auth_report.store.interface import Answer, Asked, Progress, Question, Selection, Snapshot, StreamState, UnreadCount, View
+from smtp_auth_report.store.interface import (
+    Answer,
+    Asked,
+    CountedReport,
+    Progress,
+    Question,
+    Selection,
+    Snapshot,
+    StreamState,
+    UnreadCount,
+    View,
+)
 from smtp_auth_report.store.relations import Base, Reader, answer, in_common, is_whole, number_of_rows
 from smtp_auth_report.store.sums import Coverage
 
@@ -133,3 +146,9 @@ class DuckSnapshot:
 
     def streams(self) -> list[StreamState]:
         return notes.read_streams(self._run)
+
+    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
+        return read_reports(self._run, scope)
+
+    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
+        return read_counted(self._run, report, limit, scope)

@@ -31,6 +31,7 @@ from smtp_auth_report.store import duckdb_forgetting as forgetting
 from smtp_auth_report.store import duckdb_told as told
 from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Numbers, Spelled, Values, number_alike
 from smtp_auth_report.store.duckdb_accounts import Accounts
+from smtp_auth_report.store.duckdb_counted import write_counted
 from smtp_auth_report.store.duckdb_notes import write_notes
 from smtp_auth_report.store.duckdb_sealing import Sealing, read_zone
 from smtp_auth_report.store.filters import clean
@@ -147,6 +148,8 @@ class Writer:
         if self._touched:
             self._sealing.unseal(self._touched)
         write_notes(self._run, commit, self._clock())
+        if changes.counted:
+            write_counted(self._run, commit, forgetting.Forgotten.read(self._run).erased, self._clock())
         outcomes = {outcome: number for outcome, number in self._outcomes.items() if number}
         return Applied(added, revised, withdrawn, max(0, changes.size - added - revised), outcomes)
 

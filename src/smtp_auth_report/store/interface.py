@@ -31,7 +31,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
-from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Commit, Counted, Position, Remembered, Withheld
 from smtp_auth_report.submission import Submission
 
 FILTERS = ("domain", "account", "sender", "client", "service", "tls", "mechanism", "auth-class", "server", "outcome")
@@ -125,6 +125,18 @@ class StreamState(NamedTuple):
     committed: int  # microseconds UTC
 
 
+class CountedReport(NamedTuple):
+    """A report that somebody else counted, as a whole."""
+
+    report: str
+    file: str  # for people
+    read: int  # microseconds UTC
+    first: int | None  # the days that it is about, microseconds UTC; None where the file does not tell
+    last: int | None
+    rows: int
+    messages: int
+
+
 class Asked(NamedTuple):
     """One question about a selection, and what is wanted of its answer."""
 
@@ -159,6 +171,12 @@ class Snapshot(Protocol):
     def progress(self) -> list[Progress]: ...
 
     def streams(self) -> list[StreamState]: ...
+
+    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
+        """Reports that somebody else counted, the newest first: no question about rows ever sees them."""
+
+    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
+        """Rows of one of them, most messages first."""
 
 
 class Store(Snapshot, Protocol):

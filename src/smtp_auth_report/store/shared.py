@@ -27,11 +27,25 @@ from typing import Any
 
 import numpy as np
 
-from smtp_auth_report.changes import NUMBERS, Applied, Changes, Commit, Gap, Intake, Messages, Position, Remembered, Unread, Withheld
+from smtp_auth_report.changes import (
+    NUMBERS,
+    Applied,
+    Changes,
+    Commit,
+    Counted,
+    Gap,
+    Intake,
+    Messages,
+    Position,
+    Remembered,
+    Unread,
+    Withheld,
+)
 from smtp_auth_report.errors import ReportError, SelectionError, StoreError
 from smtp_auth_report.store.interface import (
     Answer,
     Asked,
+    CountedReport,
     Progress,
     Question,
     Selection,
@@ -168,6 +182,12 @@ class SharedStore:
     def streams(self) -> list[StreamState]:
         return [StreamState(*entry) for entry in self._call("streams")]
 
+    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
+        return [CountedReport(*entry) for entry in self._call("counted_reports", None if scope is None else sorted(scope))]
+
+    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
+        return [Counted(*entry) for entry in self._call("counted", report, limit, None if scope is None else sorted(scope))]
+
     def close(self) -> None:
         self._connection.close()
 
@@ -252,6 +272,8 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "gaps": lambda store, start, end: store.gaps(start, end),
     "progress": lambda store: store.progress(),
     "streams": lambda store: store.streams(),
+    "counted_reports": lambda store, scope: store.counted_reports(None if scope is None else frozenset(scope)),
+    "counted": lambda store, report, limit, scope: store.counted(report, limit, None if scope is None else frozenset(scope)),
 }
 """What may be asked for, and how its arguments become what they were. Named tuples cross as lists."""
 
@@ -287,6 +309,7 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "awaited": list(changes.awaited.items()),
         "unread": changes.unread,
         "gaps": changes.gaps,
+        "counted": changes.counted,
         "lines": changes.lines,
         "other": changes.other,
         "newest": changes.newest,
@@ -295,6 +318,7 @@ def _commit_out(commit: Commit) -> dict[str, Any]:
         "remembered": commit.remembered,
         "learned": commit.learned,
         "withheld": commit.withheld,
+        "file": commit.file,
         "intake": commit.intake,
     }
 
@@ -310,6 +334,7 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
     changes.unread += [Unread(*values) for values in entry["unread"]]
     changes.gaps += [Gap(*values) for values in entry["gaps"]]
     changes.versions |= {(source, server): version for source, server, version in entry["versions"]}
+    changes.counted += [Counted(*values) for values in entry["counted"]]
     return Commit(
         changes,
         positions=[Position(*values) for values in entry["positions"]],
@@ -317,6 +342,7 @@ def _commit_in(entry: dict[str, Any]) -> Commit:
         learned=entry["learned"],
         account_keys=entry["account_keys"],
         withheld=[Withheld(*values) for values in entry["withheld"]],
+        file=entry["file"],
         intake=Intake(*entry["intake"]) if entry["intake"] else None,
     )
 

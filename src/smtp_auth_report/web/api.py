@@ -125,6 +125,8 @@ class ProblemSchema(Schema):
     detail: str
 
 
+COUNTED = ("sender", "sender_domain", "messages", "tls_none", "tls_1_0", "tls_1_1", "tls_1_2", "tls_1_3", "authentication")
+
 PROBLEMS = {400: ProblemSchema, 404: ProblemSchema, 503: ProblemSchema}
 
 
@@ -212,6 +214,23 @@ def ingest(request: HttpRequest) -> dict[str, Any]:
             for unread in site.seen.unread()
         ],
     }
+
+
+@api.get("/counted", summary="What Microsoft counted: reports of the Exchange admin center, in no figure of any other answer")
+def counted(request: HttpRequest) -> list[dict[str, Any]]:
+    seen = site_of(request).seen
+    return [
+        {
+            "file": report.file,
+            "read": rfc3339(report.read),
+            "from": None if report.first is None else rfc3339(report.first)[:10],
+            "to": None if report.last is None else rfc3339(report.last)[:10],
+            "senders": report.rows,
+            "messages": report.messages,
+            "rows": [{name: getattr(row, name) for name in COUNTED} for row in seen.counted(report.report, MOST_ROWS)],
+        }
+        for report in seen.counted_reports()
+    ]
 
 
 def _selection(site: Site, period: Period, filters: dict[str, tuple[str, ...]]) -> Selection:

@@ -75,7 +75,7 @@ def emptiness(site: Site, table: Table, query: Query) -> Emptiness | None:
         return None
     span = site.seen.span()
     if span is None:
-        return nothing_read()
+        return nothing_read(site)
     notes = [unread(lines)] if (lines := table.unknown.get("lines_unread", 0)) else []
     selection = table.selection
     if query.filters or query.search:
@@ -98,10 +98,12 @@ def emptiness(site: Site, table: Table, query: Query) -> Emptiness | None:
     )
 
 
-def nothing_read() -> Emptiness:
-    """The store is empty."""
+def nothing_read(site: Site) -> Emptiness:
+    """The store has no rows."""
     reason = gettext("No log has been read yet. Read one with this command; the report shows it at once.")
-    return Emptiness(gettext("Nothing to show yet"), [reason], command=COMMAND)
+    counted = bool(site.seen.counted_reports())
+    address, words = ("/exchange-online", gettext("Show what Microsoft counted")) if counted else ("", "")
+    return Emptiness(gettext("Nothing to show yet"), [reason], COMMAND, address, words)
 
 
 def _other_rows(query: Query, notes: list[str]) -> Emptiness:
@@ -112,7 +114,7 @@ def _other_rows(query: Query, notes: list[str]) -> Emptiness:
         )
     return Emptiness(
         gettext("No messages in this period"),
-        [gettext("Clients connected, but no message was accepted after authentication."), *notes],
+        [gettext("Clients connected, but no message was accepted after authentication, as far as the logs tell."), *notes],
         address=query.address(report="failures", sort=""),
         address_words=gettext("Show failed sign-ins"),
     )

@@ -49,7 +49,7 @@ def freshness(site: Site) -> Freshness:
 def header(request: HttpRequest) -> dict[str, Any]:
     """Context of every template."""
     site = site_of(request)
-    here = "/report" if request.path in ("/account", "/requests") else request.path
+    here = {"/account": "/report", "/requests": "/report", "/exchange-online": "/ingest"}.get(request.path, request.path)
     return {
         "places": [Place(address, label, address == here) for address, label in PLACES],
         "freshness": freshness(site),

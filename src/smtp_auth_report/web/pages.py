@@ -26,6 +26,7 @@ from smtp_auth_report.submission import LEGACY_TLS, Outcome
 from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
 from smtp_auth_report.web.header import LATE_AFTER
+from smtp_auth_report.web.online_page import listed
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import Query
 from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
@@ -90,7 +91,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "title": _("Dashboard"),
         "moved": spans.in_words(selection) if moved else "",
         "period": spans.in_words(selection),
-        "empty": nothing_read() if site.seen.span() is None else None,
+        "empty": nothing_read(site) if site.seen.span() is None else None,
         "json": query.table_address("/api/reports/summary"),
         "old_tls": query.with_value("tls", vocabulary.LEGACY).address(report="tls-usage", view="table"),
         "cleartext": query.with_value("tls", "none").address(report="tls-usage", view="table"),
@@ -118,7 +119,7 @@ def flyout(request: HttpRequest) -> HttpResponse:
         "period": spans.in_words(selection),
         "tls": tls_parts(row, query),
         "doubts": doubts(summary),
-        "empty": nothing_read() if site.seen.span() is None else None,
+        "empty": nothing_read(site) if site.seen.span() is None else None,
         "report_address": query.address(),
         "details_address": query.address(view="table"),
         "tls_address": query.address(report="tls-usage", view="table"),
@@ -136,12 +137,15 @@ def ingest(request: HttpRequest) -> HttpResponse:
     site = site_of(request)
     selection, _moved = settled(site, Query())
     now = site.clock()
+    progresses = site.seen.progress()
     context = {
         "title": _("Ingest"),
-        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in site.seen.progress()],
+        "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in progresses],
+        "online": any(progress.source == "entra" for progress in progresses),
         "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.seen.streams()],
         "unread": site.seen.unread(),
         "findings": findings(site.seen, SOURCES, recent(site.seen, site.settings.display_timezone)),
+        "reports": listed(site.seen.counted_reports()),
         "gaps": site.seen.gaps(selection.start, selection.end),
         "period": spans.in_words(selection),
         "span": site.seen.span(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from smtp_auth_report.web import account_page, errors, metrics, pages, report_page, request_pages
+from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, report_page, request_pages
 from smtp_auth_report.web.api import api
 
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("flyout", pages.flyout),
     path("status", pages.status),
     path("ingest", pages.ingest),
+    path("exchange-online", online_page.online),
     path("metrics", metrics.metrics),
     path("report", report_page.report),
     path("report.csv", report_page.report_csv),
