@@ -62,7 +62,7 @@ bench: .venv/installed assets  ## speed and memory of ingest and pages, beside p
 bench-large: .venv/installed assets  ## pages of 1 and of 100 million rows: half an hour, and 6 GB of disk in .run/bench
 	$(BIN)/python bench/pages.py --rows 1000000 100000000
 
-proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests, into docs/proof.md: an hour and a half
+proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests, into docs/proof.md: an hour and a quarter
 	$(BIN)/python bench/proof.py
 
 SOURCE ?= postfix

@@ -6,39 +6,17 @@ read, the rows are the same, and they are right.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from ingesting import Row, Site
-from truth import accepted, failed_sign_ins, faults, read
+from truth import GOLDEN, Golden, accepted, failed_sign_ins, faults, read
 
 LOGS = Path(__file__).parent / "logs"
 YEAR = ("--year", "2026")
 
 
-class Golden(NamedTuple):
-    """A log, and of how many of its messages it tells a field; of all where it is not said."""
-
-    folder: str
-    forms: tuple[str, ...]
-    tells: Mapping[str, int] = {}
-
-    def __str__(self) -> str:
-        return self.folder.partition("/")[0]
-
-
-GOLDEN = (
-    Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),
-    Golden("opensmtpd/default", ("mail.log",), {"mechanism": 0}),
-    Golden("dovecot-submission/ssl-version", ("mail.log", "mail.json.log")),
-    Golden("exim/default", ("mainlog",)),
-    Golden("haraka/default", ("haraka.log",), {"account": 0, "mechanism": 0, "tls_version": 107}),
-    Golden("chasquid/default", ("mail.log",), {"mechanism": 0, "tls_version": 0}),
-    Golden("courier/default", ("mail.log", "mail.iso.log"), {"mechanism": 0, "tls_version": 0}),
-)
 every_log = pytest.mark.parametrize("golden", GOLDEN, ids=str)
 
 

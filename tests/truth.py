@@ -8,6 +8,8 @@ The client that sent the mail kept `truth`: one entry for each sign-in, message 
 that the server answered. `rows` are those of an export in JSON lines. A value that the log does not tell is no fault,
 a wrong one is; the numbers say of how many messages the log tells a field, all of them where they do not say.
 
+GOLDEN are the logs of real servers that lie beside such records.
+
 A server may log a name shorter than the client gave it, in lower case, or without control characters.
 """
 
@@ -18,12 +20,34 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Entry = dict[str, Any]
 TLS = {None: "none", "TLSv1": "TLSv1.0"}
 UNTOLD = (None, "unknown")
 TOLD = ("tls_version", "mechanism", "account")
+
+
+class Golden(NamedTuple):
+    """A log, and of how many of its messages it tells a field; of all where it is not said."""
+
+    folder: str
+    forms: tuple[str, ...]
+    tells: Mapping[str, int] = {}
+
+    def __str__(self) -> str:
+        return self.folder.partition("/")[0]
+
+
+GOLDEN = (
+    Golden("sendmail/loglevel-9", ("mail.log", "mail.iso.log")),
+    Golden("opensmtpd/default", ("mail.log",), {"mechanism": 0}),
+    Golden("dovecot-submission/ssl-version", ("mail.log", "mail.json.log")),
+    Golden("exim/default", ("mainlog",)),
+    Golden("haraka/default", ("haraka.log",), {"account": 0, "mechanism": 0, "tls_version": 107}),
+    Golden("chasquid/default", ("mail.log",), {"mechanism": 0, "tls_version": 0}),
+    Golden("courier/default", ("mail.log", "mail.iso.log"), {"mechanism": 0, "tls_version": 0}),
+)
 
 
 def read(path: Path) -> list[Entry]:
