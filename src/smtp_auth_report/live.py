@@ -95,29 +95,30 @@ class Following:
             self.store.close()
 
     def commit(self, commit: Commit) -> Applied | None:
-        """Apply it, however long that takes; None if told to stop before it could be done."""
-        pause = EVERY
+        """Apply it, however long that takes; None if told to stop before it could be done. What hinders it is said once."""
+        pause, said, open_yet = EVERY, "", True
         while True:
             try:
+                if not open_yet and self._again(commit):
+                    return Applied(0, 0, 0, 0, {})
+                open_yet = True
                 return self.store.commit(commit)
             except StoreError as error:
-                self._say(str(error))
+                if str(error) != said:
+                    said = str(error)
+                    self._say(said)
+            if open_yet:
+                with suppress(StoreError):
+                    self.store.close()
+                open_yet = False
             if self.stop.wait(pause):
                 return None
             pause = min(2 * pause, LONGEST_PAUSE)
-            if self._again(commit):
-                return Applied(0, 0, 0, 0, {})
 
     def _again(self, commit: Commit) -> bool:
         """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
-        with suppress(StoreError):
-            self.store.close()
-        try:
-            self.store = self._open_store()
-            return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
-        except StoreError as error:
-            self._say(str(error))
-        return False
+        self.store = self._open_store()
+        return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
 
     def _round(self) -> bool:
         """Give every log its turn; whether one of them has more."""
