@@ -96,27 +96,34 @@ class Following:
 
     def commit(self, commit: Commit) -> Applied | None:
         """Apply it, however long that takes; None if told to stop before it could be done. What hinders it is said once."""
-        pause, said, open_yet = EVERY, "", True
+        pause, is_open = EVERY, True
+        said: set[str] = set()
         while True:
             try:
-                if not open_yet and self._again(commit):
-                    return Applied(0, 0, 0, 0, {})
-                open_yet = True
-                return self.store.commit(commit)
+                if is_open:
+                    return self.store.commit(commit)
             except StoreError as error:
-                if str(error) != said:
-                    said = str(error)
-                    self._say(said)
-            if open_yet:
-                with suppress(StoreError):
-                    self.store.close()
-                open_yet = False
+                self._say_once(str(error), said)
+            is_open = False
+            try:
+                if self._again(commit):
+                    return Applied(0, 0, 0, 0, {})
+                is_open = True
+            except StoreError as error:
+                self._say_once(str(error), said)
             if self.stop.wait(pause):
                 return None
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    def _say_once(self, what: str, said: set[str]) -> None:
+        if what not in said:
+            said.add(what)
+            self._say(what)
+
     def _again(self, commit: Commit) -> bool:
         """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
+        with suppress(StoreError):
+            self.store.close()
         self.store = self._open_store()
         return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
 
