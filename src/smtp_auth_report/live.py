@@ -28,7 +28,7 @@ from watchfiles import watch
 from smtp_auth_report.changes import Applied, Changes, Commit, Intake
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled, resume
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Kept, Names, Reading, resume
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.sources import LogReader
@@ -176,6 +176,7 @@ class Tail:
         self._following = following
         self._reader: LogReader | None = None
         self._changes = Changes()
+        self._kept: Kept = {}
         self._bytes = 0
         self._read = 0
         self._committed = clocks.monotonic() - EVERY
@@ -235,7 +236,7 @@ class Tail:
         following = self._following
         reader = following.reading.reader(start.reference, following.clock(), start.year)
         reader.settle(start.sample, start.start, start.head)
-        resume(reader, recalled(following.store, following.reading.kinds, self.name), self.name, start.place, start.before)
+        self._kept = resume(reader, following.store.remembered, following.reading.kinds, self.name, start.place, start.before)
         return reader
 
     def _feed(self, batch: bytes, reader: LogReader) -> None:
@@ -249,7 +250,8 @@ class Tail:
         changes.gaps += self._stream.gaps()
         commit = following.names.apply(changes)
         commit.remembered += [entry._replace(stream=self.name) for entry in reader.remember()]
-        evidence = following.reading.evidence(reader, commit.remembered)
+        self._kept |= {(entry.source, entry.server): entry for entry in commit.remembered}
+        evidence = following.reading.evidence(reader, self._kept, self.name)
         commit.positions += self._stream.positions(following.reading.text, evidence)
         commit.intake = self._intake()
         following.commit(commit)
