@@ -92,6 +92,30 @@ def test_reading_waits_while_the_disk_is_full(tmp_path: Path, disk: Disk, comman
         running.process.communicate()
 
 
+def test_killed_on_a_full_disk(tmp_path: Path, disk: Disk) -> None:
+    """Half a commit may stand at the end of the write-ahead log; with room again, what was not committed is read again."""
+    log = tmp_path / "mail.log"
+    log.write_bytes(LOG[:300_000])
+    command = ("ingest", "--follow", *YEAR, *ZONES, log)
+    running = Running(Site(disk.folder), *command)
+    try:
+        until(True, lambda: running.rows().get("accepted", 0) > 50)
+        disk.fill(running.process.pid)
+        with log.open("ab") as file:
+            file.write(LOG[300_000:])
+        assert running.process.stderr is not None
+        assert any(b"the disk is full" in line for line in running.process.stderr)
+        running.process.kill()
+        running.process.communicate()
+        disk.free()
+        running = Running(running.site, *command)
+        until(ALL, running.rows, 60)
+        running.end()
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
 def test_a_folder_that_cannot_be_written() -> None:
     """With a database in it that may be read and written, and without."""
     open_store(":memory:").close()  # what it imports may not be there for somebody else

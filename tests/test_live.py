@@ -193,6 +193,30 @@ def test_the_same_lines_from_two_files_count_once(tmp_path: Path, start: Start) 
     assert reader.rows() == ALL
 
 
+def test_a_log_that_appears_later_with_its_folder_and_half_a_line(tmp_path: Path, start: Start) -> None:
+    """The reader is killed while half a line is there, and the other half comes before it is started again, or after."""
+    log = tmp_path / "later" / "mail.log"
+    arguments = ("ingest", "--follow", *YEAR, *ZONES, log)
+    reader = start(*arguments)
+    until(True, lambda: ready(reader))
+    log.parent.mkdir()
+    half, other = LOG.index(b"sasl_username=", 250_000), LOG.index(b"sasl_username=", 450_000) + 3
+    log.write_bytes(LOG[:half])
+    until(True, lambda: reader.rows().get("accepted", 0) > 30)
+    reader.process.kill()
+    with log.open("ab") as file:
+        file.write(LOG[half:other])
+        second = start(*arguments)
+        until(True, lambda: second.rows().get("accepted", 0) > 150)
+        second.process.kill()
+        third = start(*arguments)
+        until(True, lambda: third.rows().get("accepted", 0) > 150)
+        file.write(LOG[other:])
+    until(ALL, third.rows)
+    assert b"waiting for it" in reader.process.communicate()[1]
+    third.end()
+
+
 def test_systemd_is_told(tmp_path: Path) -> None:
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:

@@ -19,7 +19,7 @@ from reading import ANNA, CIPHER, NOW, PC, log, session
 from samples import SAMPLES
 from smtp_auth_report.changes import Changes, Position, Remembered
 from smtp_auth_report.follow import FileStream, Known
-from smtp_auth_report.ingest import Ingest, Reading, resume
+from smtp_auth_report.ingest import Ingest, Kept, Reading, resume
 from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection
@@ -43,7 +43,7 @@ class Follower:
         self.path = path
         self.reading = reading
         self.positions: list[Position] = []
-        self.remembered: dict[tuple[str, str], Remembered] = {}
+        self.remembered: Kept = {}
         self.changes = Changes()
         self.start()
 
@@ -60,14 +60,18 @@ class Follower:
         self.changes.take(self.reader.finish())
         entries = [entry._replace(stream=self.stream.name) for entry in self.reader.remember()]
         self.remembered |= {(entry.source, entry.server): entry for entry in entries}
-        self.positions += self.stream.positions(self.reading.text, self.reading.evidence(self.reader, entries))
+        self.positions += self.stream.positions(self.reading.text, self.reading.evidence(self.reader, self.remembered, self.stream.name))
+
+    def recalled(self, source: str) -> list[Remembered]:
+        """As the store tells it."""
+        return [entry for entry in self.remembered.values() if entry.source == source]
 
     def _begun(self) -> LogReader:
         start = self.stream.begin()
         assert start is not None
         reader = self.reading.reader(start.reference, NOW, start.year)
         reader.settle(start.sample, start.start, start.head)
-        resume(reader, self.remembered.values(), self.stream.name, start.place, start.before)
+        resume(reader, self.recalled, self.reading.kinds, self.stream.name, start.place, start.before)
         return reader
 
 

@@ -107,8 +107,9 @@ STYLES: dict[str, tuple[list[Step], list[Step]]] = {
 class Run:
     """One log, one reader, steps at two places of what it does."""
 
-    def __init__(self, folder: Path, state: str, size: int) -> None:
+    def __init__(self, folder: Path, state: str, size: int, *, again: bool = False) -> None:
         folder.mkdir()
+        self.again = again  # it is started again behind what it has read
         self.writer = Writer(folder, size)
         self.reader = Reader(self.writer.path)
         self.state = state
@@ -149,6 +150,8 @@ class Run:
         Steps().run(self.work, {at: both} if lag == 0 else {at: step, at + lag: step})
         while waiting:
             step()
+        if self.again:
+            self.reader.start()
         self.writer.write()
         for _ in range(3):
             self.read()
@@ -170,7 +173,7 @@ def test_rotated_between_any_two_steps(tmp_path: Path, state: str, style: str, s
     undisturbed.reader.stream.close()
     wrong = []
     for at, lag in places(count, f"{state} {style}"):
-        run = Run(tmp_path / f"{at} {lag}", state, size)
+        run = Run(tmp_path / f"{at} {lag}", state, size, again=(at + lag) % 2 == 1)
         run.disturb(*STYLES[style], at, lag)
         if run.found != numbered(range(run.writer.count)):
             wrong.append((at, lag, *summary(run.found, run.writer.count)))

@@ -47,6 +47,13 @@ Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
 
 
+Kept = dict[tuple[str, str], Remembered]
+"""What is remembered of one stream, by kind and server."""
+
+Recalled = Callable[[str], list[Remembered]]
+"""What is remembered of all streams, of a kind of log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How logs are to be read."""
@@ -73,11 +80,10 @@ class Reading:
         options = Options(self.zone, self.zone_given, year or self.year, reference, now, self.server, self.authenticators)
         return LogReader(self.kinds, options)
 
-    def evidence(self, reader: LogReader, remembered: Iterable[Remembered]) -> str:
-        """Where the year of the stamps came from, and what else is needed to go on: see `resumed`."""
-        newest = max((entry.newest for entry in remembered), default=0)
+    def evidence(self, reader: LogReader, kept: Kept, stream: str = "") -> str:
+        """Where the year of the stamps came from, and what else is needed to go on: see `resume`."""
         zone = f" offset {reader.offset}" if reader.offset is not None else ""
-        return f"{reader.year} {'stated' if self.year else 'found'} newest {newest}{zone}"
+        return f"{reader.year} {'stated' if self.year else 'found'} of {_mark(stream, kept.values())}{zone}"
 
 
 @dataclass(slots=True)
@@ -97,28 +103,38 @@ class Summary:
     problems: list[str] = field(default_factory=list)
 
 
-def recalled(store: Store, kinds: Iterable[type[Source]], stream: str = "") -> list[Remembered]:
-    """Open sessions of each kind and server for a stream to go on with: its own, else the newest there are."""
-    remembered = [entry for kind in kinds for entry in store.remembered(kind.name)]
-    found: dict[tuple[str, str], Remembered] = {}
-    for entry in sorted(remembered, key=lambda entry: (entry.stream == stream, entry.newest)):
-        found[entry.source, entry.server] = entry
-    return list(found.values())
-
-
-def resume(reader: LogReader, remembered: Iterable[Remembered], stream: str, place: Position | None, before: bytes) -> None:
+def resume(
+    reader: LogReader,
+    recalled: Recalled,
+    kinds: Iterable[type[Source]],
+    stream: str = "",
+    place: Position | None = None,
+    before: bytes = b"",
+) -> Kept:
     """
-    Go on with sessions that were open. Those that were remembered with the very place where reading goes on are taken over
-    whatever the stamps say: the followed log's own, else those whose newest line is the one that is told with the place.
+    Go on with sessions that were open: those that were remembered with the very place where reading goes on, whatever the
+    stamps say. It may be another stream that read the same lines up to there. Of each other kind and server, where the
+    stamps fit, those of this stream, else the newest there are. Returns what is remembered of this stream.
     """
-    entries = list(remembered)
+    entries = [entry for kind in kinds for entry in recalled(kind.name)]
+    chosen: dict[tuple[str, str], Remembered] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.stream == stream, entry.newest)):
+        chosen[entry.source, entry.server] = entry
     if place is not None:
         words = place.evidence.split()
         told = dict(zip(words[2::2], words[3::2], strict=False))
-        own = [entry for entry in entries if entry.stream == stream]
-        if stream or told.get("newest") == f"{max((entry.newest for entry in own), default=0)}":
-            reader.resume(before, own, int(told["offset"]) if "offset" in told else None, year_found="found" in words)
-    reader.recall(entries)
+        streams = {entry.stream: [each for each in entries if each.stream == entry.stream] for entry in entries}
+        there = next((each for name, each in streams.items() if _mark(name, each) == told.get("of")), [])
+        reader.resume(before, there, int(told["offset"]) if "offset" in told else None, year_found="found" in words)
+        chosen |= {(entry.source, entry.server): entry for entry in there}
+    reader.recall(chosen.values())
+    return {(entry.source, entry.server): entry for entry in entries if entry.stream == stream}
+
+
+def _mark(stream: str, remembered: Iterable[Remembered]) -> str:
+    """Tells what was remembered with one commit from what was with others."""
+    newest = sorted(entry[:3] for entry in remembered)
+    return digest(f"{stream} {newest}".encode("utf-8", "surrogateescape"))
 
 
 class Names:
@@ -231,6 +247,7 @@ class Ingest:
         self._now = now
         self._progress = progress
         self.summary = Summary()
+        self._kept: Kept = {}
         self._committing = _Committing(store, self._count_applied)
 
     def run(self, paths: Iterable[str]) -> Summary:
@@ -271,7 +288,7 @@ class Ingest:
             )
         reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
         reader.settle(sample, log.start, log.head)
-        resume(reader, recalled(self._store, self._reading.kinds), "", found, log.last_line)
+        self._kept = resume(reader, self._store.remembered, self._reading.kinds, place=found, before=log.last_line)
         run = _Run(log, reader, self)
         damage = run.batches()
         self.summary.files += 1
@@ -304,7 +321,8 @@ class Ingest:
         self.summary.counted += len(changes.counted)
         if place is not None:
             commit.remembered += reader.remember()
-            evidence = self._reading.evidence(reader, commit.remembered)
+            self._kept |= {(entry.source, entry.server): entry for entry in commit.remembered}
+            evidence = self._reading.evidence(reader, self._kept)
             if place.offset:
                 commit.positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))
         self._committing.submit(commit)

@@ -29,7 +29,7 @@ from smtp_auth_report.changes import Applied, Changes, Commit, Intake, Position
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
 from smtp_auth_report.graph import GRAPH
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, recalled, resume, state_report
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Kept, Names, Reading, resume, state_report
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.sources import LogReader
@@ -98,29 +98,37 @@ class Following:
             self.store.close()
 
     def commit(self, commit: Commit) -> Applied | None:
-        """Apply it, however long that takes; None if told to stop before it could be done."""
-        pause = EVERY
+        """Apply it, however long that takes; None if told to stop before it could be done. What hinders it is said once."""
+        pause, is_open = EVERY, True
+        said: set[str] = set()
         while True:
             try:
-                return self.store.commit(commit)
+                if is_open:
+                    return self.store.commit(commit)
             except StoreError as error:
-                self._say(str(error))
+                self._say_once(str(error), said)
+            is_open = False
+            try:
+                if self._again(commit):
+                    return Applied(0, 0, 0, 0, {})
+                is_open = True
+            except StoreError as error:
+                self._say_once(str(error), said)
             if self.stop.wait(pause):
                 return None
             pause = min(2 * pause, LONGEST_PAUSE)
-            if self._again(commit):
-                return Applied(0, 0, 0, 0, {})
+
+    def _say_once(self, what: str, said: set[str]) -> None:
+        if what not in said:
+            said.add(what)
+            self._say(what)
 
     def _again(self, commit: Commit) -> bool:
         """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
         with suppress(StoreError):
             self.store.close()
-        try:
-            self.store = self._open_store()
-            return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
-        except StoreError as error:
-            self._say(str(error))
-        return False
+        self.store = self._open_store()
+        return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
 
     def _round(self) -> bool:
         """Give every log its turn; whether one of them has more."""
@@ -174,6 +182,7 @@ class Tail:
         self._reader: LogReader | None = None
         self._head = b""  # how the log begins
         self._changes = Changes()
+        self._kept: Kept = {}
         self._bytes = 0
         self._read = 0
         self._committed = clocks.monotonic() - EVERY
@@ -234,7 +243,7 @@ class Tail:
         self._head = start.head or start.start
         reader = following.reading.reader(start.reference, following.clock(), start.year)
         reader.settle(start.sample, start.start, start.head)
-        resume(reader, recalled(following.store, following.reading.kinds, self.name), self.name, start.place, start.before)
+        self._kept = resume(reader, following.store.remembered, following.reading.kinds, self.name, start.place, start.before)
         return reader
 
     def _feed(self, batch: bytes, reader: LogReader) -> None:
@@ -248,7 +257,8 @@ class Tail:
         changes.gaps += self._stream.gaps()
         commit = following.names.apply(changes)
         commit.remembered += [entry._replace(stream=self.name) for entry in reader.remember()]
-        evidence = following.reading.evidence(reader, commit.remembered)
+        self._kept |= {(entry.source, entry.server): entry for entry in commit.remembered}
+        evidence = following.reading.evidence(reader, self._kept, self.name)
         commit.positions += self._stream.positions(following.reading.text, evidence)
         commit.intake = self._intake()
         state_report(commit, self.name, self._head)

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -78,11 +78,16 @@ def sharing(store: Store, path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be made: {error.strerror}; the database's folder must be one to write in") from None
     finally:
         os.umask(mask)
-    Thread(target=_listen, args=(listener, store), daemon=True).start()
+    over = Event()
+    Thread(target=_listen, args=(listener, store, over), daemon=True).start()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        over.set()
+        with suppress(OSError):
+            Client(_address(path, folder), family="AF_UNIX").close()  # wakes the thread, which would accept one more
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         with suppress(OSError):
             listener.close()
         os.close(folder)
@@ -215,11 +220,14 @@ class SharedStore:
         return StoreError(f"{self._database}: the process that serves it has ended; run the same command again")
 
 
-def _listen(listener: Listener, store: Store) -> None:
+def _listen(listener: Listener, store: Store, over: Event) -> None:
     while True:
         try:
             connection = listener.accept()
         except OSError:
+            return
+        if over.is_set():
+            connection.close()
             return
         Thread(target=_answer, args=(connection, store), daemon=True).start()
 

@@ -1,0 +1,106 @@
+"""
+A file system that goes read-only while a log is followed, as ext4 does when its disk fails: what is said, and that nothing is lost.
+
+A small ext4 file system of its own holds the database. It is made to give up (`remount,abort`), which it does also while
+files on it are open for writing, as they are here; then it is checked and mounted again at the same place.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingesting import Site
+from test_disk import FOLLOWING
+from test_live import ALL, LOG, Running, until
+
+SAYS = b"mail.duckdb: cannot be written: it is read-only"
+
+
+class Volume:
+    """A file system in a file."""
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        self.image = image
+        self.folder = folder
+        self.mounted = False
+
+    def make(self) -> bool:
+        """Whether this test may."""
+        self.image.write_bytes(b"")
+        os.truncate(self.image, 64 << 20)
+        try:
+            made = subprocess.run(["mkfs.ext4", "-q", "-F", self.image], capture_output=True, check=False).returncode == 0
+        except FileNotFoundError:
+            return False
+        return made and self.mount()
+
+    def mount(self) -> bool:
+        command = ["mount", "-o", "loop,errors=remount-ro", self.image, self.folder]
+        self.mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return self.mounted
+
+    def give_up(self) -> None:
+        subprocess.run(["mount", "-o", "remount,abort", self.folder], check=True)
+
+    def mend(self) -> None:
+        """As the administrator does; nobody has files open there."""
+        self.remove()
+        subprocess.run(["e2fsck", "-p", "-f", self.image], check=False, capture_output=True)
+        assert self.mount()
+
+    def remove(self) -> None:
+        """Whoever has files open there keeps them, as they are."""
+        if self.mounted:
+            subprocess.run(["umount", "--lazy", self.folder], check=True)
+        self.mounted = False
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Volume]:
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    made = Volume(tmp_path / "image", folder)
+    if not made.make():
+        pytest.skip("no file system may be mounted here")
+    yield made
+    made.remove()
+
+
+@pytest.mark.parametrize("command", FOLLOWING, ids=lambda command: command[0])
+def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, command: tuple[str, ...]) -> None:
+    log = tmp_path / "mail.log"
+    log.write_bytes(LOG[:300_000])
+    running = Running(Site(volume.folder, state=tmp_path / "state.sqlite3"), *command, log)
+    try:
+        until(True, lambda: running.rows().get("accepted", 0) > 50)
+        before = running.rows()
+        volume.give_up()
+        with log.open("ab") as file:
+            file.write(LOG[300_000:])
+        assert running.process.stderr is not None
+        said = next(line for line in running.process.stderr if b"read-only" in line)
+        assert said.rstrip().endswith(SAYS), said
+        assert running.rows() in ({}, before)
+        if command[0] == "serve":
+            running.end()  # it holds files open there for as long as it runs
+        volume.mend()
+        if command[0] == "serve":
+            running = Running(running.site, *command, log)
+        until(ALL, running.rows, 60)
+        assert b"damaged" not in ended(running)
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
+def ended(running: Running) -> bytes:
+    """Stopped as systemd does; what it said."""
+    running.process.terminate()
+    said = running.process.communicate(timeout=30)[1]
+    assert running.process.returncode == 0, said
+    return said
