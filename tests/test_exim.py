@@ -231,6 +231,7 @@ def test_doors() -> None:
     for port, service in {"587": "submission", "465": "submissions", "25": "smtp", "2525": "unknown"}.items():
         assert only(arrival(host=f"H={PC} I=[2001:db8::9]:{port}")).service == service
     assert only(arrival(host=f"H={PC} I=[192.0.2.1]")).service == "unknown"
+    assert only(arrival(protocol="essmtpa")).service == "submissions", "with +tls_on_connect"
 
 
 # Mechanisms
@@ -627,6 +628,7 @@ def test_many_arrivals_become_columns(monkeypatch: pytest.MonkeyPatch, seed: int
     """Whatever is taken for columns, the rows are those that its lines give one by one."""
     lines = [*ODD, SHAKE, refused(), refused("z@y.example"), failed(), *(line.replace("1xVWeV", "1xVWeW") for line in ODD)]
     texts = [(LOGS / "mainlog").read_bytes(), mainlog(*lines), mainlog(*random.Random(seed).sample(lines, len(lines)))]
+    texts += [mainlog(*lines, form=form) for form in ("%Y-%m-%d %H:%M:%S.123 +0100 [7] ", "%Y-%m-%d %H:%M:%S [7] ")]
     for text in texts:
         monkeypatch.setattr(exim, "MANY", 1 << 60)
         _, one_by_one = run(text)

@@ -161,11 +161,21 @@ class EximSource(OwnFormSource):
         found = [*first, *sample]
         texts = [parts["text"] for parts in map(self.form.match, found) if parts]
         rejects = len(texts) >= FEW and all(map(_OF_A_REJECT_LOG.match, texts))
-        made = next((parts for parts in map(ARRIVED.match, found) if parts), None)
-        if made:
-            self.log.clock.evidence(self.stamp(made["stamp"]), exim_id_time(made["id"]))
+        self._tell_zone(first)
         self._reject_log = rejects or any(line.startswith(b"Envelope-from: <") for line in found)
         return super().settle(sample, first)
+
+    def _tell_zone(self, first: list[bytes]) -> None:
+        """An id is made when a message begins to come; of several, the one that was logged soonest tells the zone."""
+        clock, told = self.log.clock, []
+        for arrived in filter(None, map(ARRIVED.match, first)):
+            stamp, made = self.stamp(arrived["stamp"]), exim_id_time(arrived["id"])
+            time = clock.at(stamp)
+            if made is not None and time is not None:
+                told.append((time - made, stamp, made))
+        if told:
+            _, stamp, made = min(told)
+            clock.evidence(stamp, made)
 
     def repeatable(self, text: bytes) -> bool:
         """A failed sign-in, or a refusal."""
@@ -181,23 +191,22 @@ class EximSource(OwnFormSource):
             self.unwrapped([(b"", line) for line in found])
         else:
             self._read_many(found)
-        self._pass([(b"", line) for line in batch[-LONGEST:].split(b"\n")[1:]], self.log.options.server)
+        end = batch[-LONGEST:].split(b"\n")[len(batch) > LONGEST :]
+        self._pass([(b"", line) for line in end], self.log.options.server)
 
     def _read_many(self, found: list[bytes]) -> None:
         """Arrivals that are written as most are become columns."""
-        host, at, match, take = self.log.options.server, self.log.clock.at, self.form.match, self._columns.take
+        host, at, take = self.log.options.server, self.log.clock.at, self._columns.take
         identities = None
         for line in found:
-            stamp = line[:19]
-            time = at(stamp) if line[19:20] == b" " and line[4:5] == b"-" else None
+            stamp, text = _stamp_of(line)
+            time = at(stamp) if stamp else None
             if time is not None:
                 identities = identities or self.host(host, time)
-                if take(line[20:], time, identities, self._refusing):
+                if take(text, time, identities, self._refusing):
                     self.log.time(host, stamp)
                     continue
-            parts = match(line[:LONGEST])
-            if parts:
-                self._read_own(host, b"", parts)
+            self.unwrapped([(b"", line)])
         messages = self._columns.hand_over()
         if messages is not None:
             self.log.about += len(messages.numbers)
@@ -450,6 +459,13 @@ class EximSource(OwnFormSource):
 
     # From one file to the next
 
+    def dump(self, session: Session) -> dict[str, Any]:
+        """Without the beginning of a line that may hold a name which failed to sign in."""
+        content = super().dump(session)
+        if " authenticator failed for " in content["notes"].get("text", ""):
+            content["notes"] = {}
+        return content
+
     def sweep(self, now: int) -> None:
         """Give up refused transactions that nothing came of."""
         super().sweep(now)
@@ -473,6 +489,16 @@ def _key(line: Line, told: Arrival | Refusal) -> str:
     known = (peer.client_ip, told.authenticator, told.account, peer.tls_version, peer.tls_cipher)
     digest = blake2b(repr((*known, peer.connection or line.pid or peer.helo)).encode(), digest_size=8)
     return digest.hexdigest()
+
+
+def _stamp_of(line: bytes) -> tuple[bytes, bytes]:
+    """The stamp of a line, as stamps.py reads it, and the rest; b"" for a stamp that is written otherwise."""
+    end = 19 if line[19:20] == b" " else 23 if line[23:24] == b" " else 0
+    if not end or line[4:5] != b"-":
+        return b"", line
+    if line[end + 1 : end + 2] in {b"+", b"-"}:
+        return EximSource.stamp(line[: end + 6]), line[end + 7 :]
+    return line[:end], line[end + 1 :]
 
 
 def _lines_with(batch: bytes, needles: tuple[bytes, ...]) -> list[bytes]:

@@ -191,6 +191,8 @@ _DOORS = {
     **dict.fromkeys((b"465", b"10465"), Service.SUBMISSIONS),
     b"25": Service.SMTP,
 }
+#    essmtpa, with +tls_on_connect (4.99)
+_FROM_THE_FIRST_BYTE = re.compile(rb"(?:utf8)?e?ssmtpa?")
 _ENCRYPTED, _IN_CLEAR = re.compile(r"(?:utf8)?(?:e?smtpsa?|e?ssmtpa?)"), re.compile(r"(?:utf8)?(?:e?smtpa?|asmtp)")
 
 
@@ -391,6 +393,8 @@ def _peer(names: bytes, found: re.Match[bytes], protocol: bytes | None) -> Peer:
     name, helo = _names(names)
     fields = found.groupdict()
     service = _DOORS.get(fields["door"] or b"", Service.UNKNOWN)
+    if protocol and _FROM_THE_FIRST_BYTE.fullmatch(protocol.lower()):
+        service = Service.SUBMISSIONS
     version, cipher = _tls(fields.get("tls") or b"", fields.get("verified"), protocol)
     return Peer(
         values.address(found["ip"].decode()),
