@@ -46,6 +46,9 @@ _TLS = rb"(?: X=(?P<tls>\S+?)\*?)?(?: CV=(?P<verified>\w+))?(?: DN=\"(?P<dn>.*)\
 #     A=plain_server:anna
 _AUTH = rb"(?: A=(?P<auth>[^ :]+)(?::(?P<user>.*%b))?)?"
 
+MOST = 20
+"""Brackets that may be the client's address. Nobody has a HELO with so many but to keep us busy."""
+
 # What a line begins with
 KIND = re.compile(
     rb"(?:" + ID + rb" )?(?:(?P<arrival>(?:<=|\(=) )|(?P<refusal>(?:DS )?H=)|(?P<no_mail>no MAIL in )"
@@ -346,16 +349,18 @@ def _failed(text: bytes) -> SignIn | None:
 
 def _fits(text: bytes, start: int, tail: re.Pattern[bytes]) -> list[re.Match[bytes]]:
     """All that a line may be read as, from the address on. One that stands in quotes is read only if there is no other."""
-    found: list[re.Match[bytes]] = []
-    quoted: list[re.Match[bytes]] = []
+    open_air, quoted = [], []
     for bracket in _BRACKET.finditer(text, start):
         names = text[start : bracket.start()]
-        fit = tail.fullmatch(text, bracket.start()) if _NAMES.fullmatch(names) else None
-        if fit:
-            (quoted if names.count(b'"') % 2 else found).append(fit)
-    if not found and not quoted:
-        raise ValueError
-    return found or quoted
+        if _NAMES.fullmatch(names):
+            (quoted if names.count(b'"') % 2 else open_air).append(bracket.start())
+    for places in (open_air, quoted):
+        if len(places) > MOST:
+            raise ValueError
+        found = [fit for fit in (tail.fullmatch(text, place) for place in places) if fit]
+        if found:
+            return found
+    raise ValueError
 
 
 def _last(text: bytes, start: int, tail: re.Pattern[bytes]) -> re.Match[bytes]:
