@@ -96,13 +96,7 @@ REMEDIES = (
         "account",
         "server_set_id = $auth2",
         "each authenticator of exim.conf ($auth1 for LOGIN and CRAM-MD5); then restart Exim",
-        "the account of every message",
-    ),
-    Remedy(
-        "failed_account",
-        "server_set_id = $auth2",
-        "each authenticator of exim.conf ($auth1 for LOGIN and CRAM-MD5); then restart Exim",
-        "the name tried in failed sign-ins",
+        "the account of every message, and the name that was tried in failed sign-ins",
     ),
     Remedy(
         "mechanism",

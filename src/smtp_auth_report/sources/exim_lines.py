@@ -349,7 +349,8 @@ def _failed(text: bytes) -> SignIn | None:
 
 def _fits(text: bytes, start: int, tail: re.Pattern[bytes]) -> list[re.Match[bytes]]:
     """All that a line may be read as, from the address on. One that stands in quotes is read only if there is no other."""
-    open_air, quoted = [], []
+    open_air: list[int] = []
+    quoted: list[int] = []
     for bracket in _BRACKET.finditer(text, start):
         names = text[start : bracket.start()]
         if _NAMES.fullmatch(names):
