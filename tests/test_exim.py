@@ -576,6 +576,8 @@ def test_a_cut_at_a_blank() -> None:
 def test_equal_lines_of_one_process_in_a_syslog() -> None:
     once = log(*[f"exim[7]: {failed()}"] * 2, f"exim[7]: {failed('other')}", f"exim[8]: {failed()}")
     assert len(read(once)) == 3
+    unadvertised = f'SMTP protocol error in "AUTH LOGIN" H={PC} AUTH command used when not advertised'
+    assert len(read(log(*[f"exim[7]: {unadvertised}"] * 2))) == 2, "it is in the main log only"
     repeated = log(f"exim[7]: {failed()}", "last message repeated 3 times")
     assert len(read(repeated)) == 2
 

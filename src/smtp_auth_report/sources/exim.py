@@ -242,7 +242,8 @@ class EximSource(OwnFormSource):
     def _refused_or_failed(self, line: Line, kind: str) -> None:
         refusal = lines.refusal(line.text) if kind == "refusal" else None
         failure = None if refusal else lines.failure(line.text)
-        if (refusal or failure) and not self._is_second(line):
+        rejects = not line.text.startswith(b"SMTP protocol error ")
+        if (refusal or failure) and not (rejects and self._is_second(line)):
             if refusal:
                 self._refusal(line, refusal)
             elif failure:
