@@ -190,7 +190,7 @@ class EximSource(OwnFormSource):
 
     def _read_many(self, found: list[bytes]) -> None:
         """Arrivals that are written as most are become columns."""
-        host, at, take = self.log.options.server, self.log.clock.at, self._columns.take
+        host, at, match, take = self.log.options.server, self.log.clock.at, self.form.match, self._columns.take
         identities = None
         for line in found:
             stamp, text = _stamp_of(line)
@@ -200,7 +200,11 @@ class EximSource(OwnFormSource):
                 if take(text, time, identities, self._refusing):
                     self.log.time(host, stamp)
                     continue
-            self.unwrapped([(b"", line)])
+            parts = match(line) if len(line) <= LONGEST else None
+            if parts:
+                self._read_own(host, b"", parts)
+            elif len(line) > LONGEST:
+                self.unwrapped([(b"", line)])
         messages = self._columns.hand_over()
         if messages is not None:
             self.log.about += len(messages.numbers)

@@ -257,10 +257,11 @@ def arrival(text: bytes) -> Arrival | None:
     found = _last(text, head.end(), _RECEIVED)
     if not found["auth"]:
         return None
-    sender = path(head["sender"])
+    sender, protocol = path(head["sender"]), found["protocol"].lower()
+    peer = _peer(text[head.end() : found.start()], found, _tls(found["tls"], found["verified"], protocol))
     names = _MESSAGE_ID.search(found["rest"])
     return Arrival(
-        _peer(text[head.end() : found.start()], found, found["protocol"]),
+        peer._replace(service=Service.SUBMISSIONS.value) if _FROM_THE_FIRST_BYTE.fullmatch(protocol) else peer,
         head["id"],
         values.text(found["auth"]),
         account(_FLAGS.sub(b"", found["user"] or b"", count=1), sender),
@@ -284,7 +285,7 @@ def refusal(text: bytes) -> Refusal | None:
     otherwise = "recipient_refused" if found["what"] == b"RCPT" else "content_refused"
     sender = values.text(found["sender"])
     return Refusal(
-        _peer(text[head.end() : found.start()], found, None),
+        _peer(text[head.end() : found.start()], found, _tls(found["tls"], found["verified"], None)),
         head["id"],
         values.text(found["auth"]),
         account(found["user"], sender),
@@ -302,7 +303,7 @@ def no_mail(text: bytes) -> SignIn | None:
     found = _last(text, head.end(), _NO_MAIL)
     if not found["auth"]:
         return None
-    peer = _peer(text[head.end() : found.start()], found, None)
+    peer = _peer(text[head.end() : found.start()], found, _tls(found["tls"], found["verified"], None))
     if peer.tls_version == Tls.UNKNOWN:
         peer = peer._replace(tls_version=_of_commands(found["commands"] or b"", peer.service).value)
     return SignIn(peer, values.text(found["auth"]), UNKNOWN_MECHANISM, account(found["user"], ""), "")
@@ -319,7 +320,7 @@ def failure(text: bytes) -> SignIn | None:
     reason = "not_offered" if said.startswith(b"AUTH command") else "mechanism_not_offered"
     if refused.re is _AUTH_REFUSED:
         reason = "deferred" if refused["soft"] else replies.refusal(values.text(said))
-    return SignIn(_peer(refused["names"], refused, None), "", values.mechanism(values.text(refused["mechanism"] or b"")), None, reason)
+    return SignIn(_peer(refused["names"], refused), "", values.mechanism(values.text(refused["mechanism"] or b"")), None, reason)
 
 
 def handshake(text: bytes) -> tuple[Peer, str] | None:
@@ -328,7 +329,7 @@ def handshake(text: bytes) -> tuple[Peer, str] | None:
     if found is None:
         return None
     lower = found["said"].lower()
-    return _peer(found["names"], found, None), next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
+    return _peer(found["names"], found), next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
 
 
 def _failed(text: bytes) -> SignIn | None:
@@ -340,7 +341,7 @@ def _failed(text: bytes) -> SignIn | None:
     said, tried = found["said"], _SET_ID.fullmatch(found["said"])
     name = (tried["wrong"] if tried["wrong"] is not None else tried["deferred"]) if tried else None
     reason = _CODES.get(found["code"]) or _SAID.get(said, "protocol_error")
-    peer = _peer(found["names"], found, None)
+    peer = _peer(found["names"], found)
     return SignIn(peer, values.text(found["auth"]), UNKNOWN_MECHANISM, printed(name) if name else None, reason)
 
 
@@ -383,38 +384,23 @@ def _only(text: bytes, start: int, tail: re.Pattern[bytes]) -> re.Match[bytes]:
 # Values
 
 
-def client(written: bytes) -> tuple[str | None, str | None, str | None]:
-    """Address, name and HELO of `pc.example (pc) [192.0.2.10]`."""
-    names, _, address = written.rpartition(b"[")
-    return (values.address(address.rstrip(b"]").decode("ascii", "replace")), *_names(names))
-
-
-def _names(written: bytes) -> tuple[str | None, str | None]:
-    told = _NAMES.fullmatch(written)
+@lru_cache(maxsize=65_536)
+def client(names: bytes, ip: bytes) -> tuple[str | None, str | None, str | None]:
+    """Address, name and HELO of `pc.example (pc) ` and `192.0.2.10`."""
+    told = _NAMES.fullmatch(names)
     name, helo = (told["name"], told["helo"]) if told else (None, None)
-    return values.text(name) if name else None, None if helo is None else values.text(helo)
+    address = values.address(ip.decode("ascii", "replace"))
+    return address, values.text(name) if name else None, None if helo is None else values.text(helo)
 
 
-def _peer(names: bytes, found: re.Match[bytes], protocol: bytes | None) -> Peer:
-    name, helo = _names(names)
-    fields = found.groupdict()
-    service = _DOORS.get(fields["door"] or b"", Service.UNKNOWN)
-    if protocol and _FROM_THE_FIRST_BYTE.fullmatch(protocol.lower()):
-        service = Service.SUBMISSIONS
-    version, cipher = _tls(fields.get("tls") or b"", fields.get("verified"), protocol)
-    return Peer(
-        values.address(found["ip"].decode()),
-        name,
-        helo,
-        service.value,
-        values.text(found["connection"] or found["port"] or b""),
-        version.value,
-        cipher,
-    )
+def _peer(names: bytes, found: re.Match[bytes], tls: tuple[Tls, str | None] = (Tls.UNKNOWN, None)) -> Peer:
+    service = _DOORS.get(found["door"] or b"", Service.UNKNOWN)
+    connection = values.text(found["connection"] or found["port"] or b"")
+    return Peer(*client(names, found["ip"]), service.value, connection, tls[0].value, tls[1])
 
 
 @lru_cache(maxsize=4096)
-def _tls(written: bytes, verified: bytes | None, protocol: bytes | None) -> tuple[Tls, str | None]:
+def _tls(written: bytes | None, verified: bytes | None, protocol: bytes | None) -> tuple[Tls, str | None]:
     """TLS1.2:ECDHE_RSA_AES_256_GCM_SHA384:256, or what the name of the protocol tells."""
     if written:
         version, _, rest = values.text(written).partition(":")
