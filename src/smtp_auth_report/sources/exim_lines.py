@@ -355,7 +355,8 @@ def _fits(text: bytes, start: int, tail: re.Pattern[bytes]) -> list[re.Match[byt
     for bracket in _BRACKET.finditer(text, start):
         names = text[start : bracket.start()]
         if _NAMES.fullmatch(names):
-            (quoted if names.count(b'"') % 2 else open_air).append(bracket.start())
+            marks = names.replace(rb"\\", b"").replace(rb"\"", b"").count(b'"')
+            (quoted if marks % 2 else open_air).append(bracket.start())
     for places in (open_air, quoted):
         if len(places) > MOST:
             raise ValueError
