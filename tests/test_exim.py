@@ -105,6 +105,8 @@ def test_tls(protocol: str, tls: str, wanted: tuple[str, str | None]) -> None:
         (f":{ANNA}:{ANNA}", ANNA, ANNA),
         (f":{ANNA}:<>", "", ANNA),
         (":anna:anna@contoso.example", "x@y.example", "anna"),
+        (f":{ANNA}:ceo@x.example:y@z.example", "x@y.example", ANNA),
+        (f":tenant:{ANNA}:a b@contoso.example", "x@y.example", f"tenant:{ANNA}"),
         (":scanner:reports@contoso.example", "reports@contoso.example", "scanner"),
         (":anna@contoso.example:boss@contoso.example", "x@y.example", ANNA),
         (":eve:ceo@contoso.example", "eve@contoso.example", "eve:ceo@contoso.example"),

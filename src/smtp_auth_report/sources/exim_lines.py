@@ -455,10 +455,13 @@ def account(user: bytes | None, sender: str) -> str | None:
     """
     if not user:
         return None
-    name, colon, vouched = printed(user).rpartition(":")
-    told = vouched.casefold()
-    vouches = told == "<>" or ("@" in told and ("@" in name or told == sender.casefold() or told.partition("@")[0] == name.casefold()))
-    return name if colon and name and (vouches or told == name.casefold()) else printed(user)
+    told = printed(user)
+    for colon in (place for place, character in enumerate(told) if character == ":"):
+        name, vouched = told[:colon].casefold(), told[colon + 1 :].casefold()
+        addresses = "@" in vouched and ("@" in name or vouched == sender.casefold() or vouched.partition("@")[0] == name)
+        if name and (addresses or vouched in {"<>", name}):
+            return told[:colon]
+    return told
 
 
 def path(raw: bytes) -> str:
