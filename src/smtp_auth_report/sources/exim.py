@@ -36,7 +36,7 @@ from smtp_auth_report.sources.joining import Line, Message, Session
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.own_form import OwnFormSource
 from smtp_auth_report.sources.stamps import exim_id_time
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, Tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission
 
 MINUTE = 60 * SECOND
 CUT_AT = 870
@@ -215,11 +215,11 @@ class EximSource(OwnFormSource):
         self.host(line.host, line.time)
         if line.tag and b"#" in line.text:
             line = line._replace(text=_CONTROL.sub(lambda code: bytes([int(code[0][1:], 8)]), line.text))
-        part = PART.fullmatch(line.text)
+        part = PART.fullmatch(line.text) if line.tag else None
         if part:
             self._join_parts(line, part)
             return
-        pid = PID.match(line.text)
+        pid = PID.match(line.text) if line.text.startswith(b"[") else None
         if pid:
             line = line._replace(pid=pid[1].decode(), text=line.text[pid.end() :])
         try:
@@ -293,17 +293,16 @@ class EximSource(OwnFormSource):
         self._takes_auth(line.host, arrival.peer.service)
         self._end_transaction(line, arrival)
         identity = self._message_identity(line, arrival.queue_id)
-        row = self._of(line, arrival.peer, identity, Outcome.REJECTED if arrival.refused else Outcome.ACCEPTED)
+        mechanism, outcome = self._mechanism(arrival.authenticator), Outcome.REJECTED if arrival.refused else Outcome.ACCEPTED
+        reason = "content_refused" if arrival.refused else None
+        row = self._of(line, arrival.peer, identity, outcome, arrival.account, mechanism, reason)
         self.log.changes.put(
             row._replace(
-                account=arrival.account,
-                mechanism=self._mechanism(arrival.authenticator),
                 sender=arrival.sender,
                 recipients=arrival.recipients,
                 size=arrival.size,
                 queue_id=arrival.queue_id.decode(),
                 message_id=arrival.message_id,
-                reason="content_refused" if arrival.refused else None,
             )
         )
 
@@ -330,16 +329,9 @@ class EximSource(OwnFormSource):
 
     def _refused_whole(self, line: Line, refusal: Refusal, queue_id: bytes) -> None:
         self._end_transaction(line, refusal)
-        row = self._of(line, refusal.peer, self._message_identity(line, queue_id), Outcome.REJECTED)
-        self.log.changes.put(
-            row._replace(
-                account=refusal.account,
-                mechanism=self._mechanism(refusal.authenticator),
-                sender=refusal.sender,
-                queue_id=queue_id.decode(),
-                reason=refusal.reason,
-            )
-        )
+        identity, mechanism = self._message_identity(line, queue_id), self._mechanism(refusal.authenticator)
+        row = self._of(line, refusal.peer, identity, Outcome.REJECTED, refusal.account, mechanism, refusal.reason)
+        self.log.changes.put(row._replace(sender=refusal.sender, queue_id=queue_id.decode()))
 
     def _begin_transaction(self, session: Session) -> None:
         session.notes["recipients"] = []
@@ -382,15 +374,15 @@ class EximSource(OwnFormSource):
         self.log.about += 1
         self._takes_auth(line.host, signed_in.peer.service)
         identity = self._line_identity(line, "no_mail", signed_in.peer.client_ip, signed_in.account)
-        row = self._of(line, signed_in.peer, identity, Outcome.NO_MAIL)
-        self.log.changes.put(row._replace(account=signed_in.account, mechanism=self._mechanism(signed_in.authenticator)))
+        mechanism = self._mechanism(signed_in.authenticator)
+        self.log.changes.put(self._of(line, signed_in.peer, identity, Outcome.NO_MAIL, signed_in.account, mechanism))
 
     def _failed(self, line: Line, failure: SignIn) -> None:
         self.log.about += 1
         identity = self._line_identity(line, "auth_failed", failure.peer.client_ip, failure.authenticator)
-        row = self._of(line, failure.peer, identity, Outcome.AUTH_FAILED)
         mechanism = self._mechanism(failure.authenticator) if failure.authenticator else failure.mechanism
-        self.log.changes.put(row._replace(account=failure.account, mechanism=mechanism, reason=failure.reason))
+        row = self._of(line, failure.peer, identity, Outcome.AUTH_FAILED, failure.account, mechanism, failure.reason)
+        self.log.changes.put(row)
 
     def _handshake(self, line: Line) -> None:
         """On a door where clients sign in; elsewhere it may be any server."""
@@ -400,7 +392,7 @@ class EximSource(OwnFormSource):
         self.log.about += 1
         peer, reason = found
         identity = self._line_identity(line, "tls_failed", peer.client_ip, None)
-        row = self._of(line, peer, identity, Outcome.TLS_FAILED)._replace(tls_version=Tls.UNKNOWN.value, reason=reason)
+        row = self._of(line, peer, identity, Outcome.TLS_FAILED, None, UNKNOWN_MECHANISM, reason)
         waiting = self._doors.setdefault(line.host, {}).setdefault(peer.service, [])
         if waiting is None:
             self.log.changes.put(row)
@@ -431,7 +423,9 @@ class EximSource(OwnFormSource):
         """What the administrator says of it, else what its name says."""
         return self.log.options.authenticators.get(authenticator) or lines.mechanism(authenticator)
 
-    def _of(self, line: Line, peer: Peer, identity: Identity, outcome: Outcome) -> Submission:
+    def _of(
+        self, line: Line, peer: Peer, identity: Identity, outcome: Outcome, account: str | None, mechanism: str, reason: str | None = None
+    ) -> Submission:
         return Submission(
             key=identity.key,
             opened=identity.opened,
@@ -442,9 +436,9 @@ class EximSource(OwnFormSource):
             client_ip=peer.client_ip,
             client_name=peer.client_name,
             helo=peer.helo,
-            account=None,
+            account=account,
             account_key=None,
-            mechanism=UNKNOWN_MECHANISM,
+            mechanism=mechanism,
             tls_version=peer.tls_version,
             tls_cipher=peer.tls_cipher,
             sender=None,
@@ -453,7 +447,7 @@ class EximSource(OwnFormSource):
             queue_id=None,
             message_id=None,
             outcome=outcome.value,
-            reason=None,
+            reason=reason,
         )
 
     # From one file to the next
