@@ -91,6 +91,20 @@ def test_local_stamps_in_summer_and_winter() -> None:
     assert read(Clock(options(zone=PARIS)), "Jul 1 12:00:00", "Nov 1 12:00:00") == ["2026-07-01T10:00:00", "2026-11-01T11:00:00"]
 
 
+def test_iso_stamps_without_a_zone_through_a_change_of_clocks() -> None:
+    """The hour that autumn repeats is read twice, minute by minute."""
+    night = [
+        f"2026-10-25 {hour}:{minute:02}:{second:02}"
+        for hour in ("01", "02", "02", "03")
+        for minute in range(0, 60, 3)
+        for second in (0, 59)
+    ]
+    clock = Clock(options(zone=PARIS))
+    wanted = [f"{hour}:{minute:02}:{second:02}" for hour in ("23", "00", "01", "02") for minute in range(0, 60, 3) for second in (0, 59)]
+    assert [time[11:] for time in read(clock, *night)] == wanted
+    assert read(clock, "2026-10-25 03:59:7x", "2026-10-25 03:59:77", "2026-10-25 03:59:60")[:2] == [None, None]
+
+
 def test_long_queue_ids_tell_year_and_zone() -> None:
     made = queue_id_time(b"48rT2v1hQrz1J0N")
     assert made is not None

@@ -1,7 +1,7 @@
 """
 A real Exim on loopback, in a temporary folder.
 
-    with running(folder) as server:
+    with running(folder, "log_selector = +smtp_connection") as server:
         ... server.ports["submission"] ...
     server.log                                  its main log, complete once it has stopped
     folder / "syslog"                           the same by syslog, refusals twice
@@ -51,12 +51,12 @@ def _libraries() -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[MailServer]:
-    """The server, started and stopped."""
+def running(folder: Path, logging: str) -> Iterator[MailServer]:
+    """The server with these settings of its log, started and stopped."""
     folder.chmod(0o755)
     ports = dict(zip(SERVICES, mail_server.free_ports(len(SERVICES)), strict=True))
     mail_server.certificate(folder)
-    _configure(folder, ports)
+    _configure(folder, ports, logging)
     bound = {"/etc/passwd": folder / "passwd", "/etc/group": folder / "group"}
     command = [alone.unpacked(PACKAGE, PROGRAM) or "", "-C", folder / "exim.conf", "-bdf"]
     log = folder / "log" / "mainlog"
@@ -74,7 +74,7 @@ def _ended(log: Path) -> bool:
     return set(begun) <= set(ended)
 
 
-def _configure(folder: Path, ports: dict[str, int]) -> None:
+def _configure(folder: Path, ports: dict[str, int], logging: str) -> None:
     for name in ("log", "spool"):
         (folder / name).mkdir()
         (folder / name).chmod(0o777)
@@ -86,14 +86,16 @@ def _configure(folder: Path, ports: dict[str, int]) -> None:
         (folder / name).chmod(0o644)
     keys = (user.replace("\\", "\\\\").replace('"', '\\"') for user in USERS)
     (folder / "users").write_text("".join(f'"{key}": {PASSWORD}\n' for key in keys), encoding="utf-8")
-    (folder / "exim.conf").write_text(EXIM_CONF.format(folder=folder, refused=REFUSED_RECIPIENT, **ports), encoding="utf-8")
+    (folder / "exim.conf").write_text(
+        EXIM_CONF.format(folder=folder, refused=REFUSED_RECIPIENT, logging=logging, **ports), encoding="utf-8"
+    )
 
 
 EXIM_CONF = """\
 primary_hostname = mail.contoso.example
 spool_directory = {folder}/spool
 log_file_path = {folder}/log/%slog : syslog
-log_selector = +incoming_port +incoming_interface +received_recipients +smtp_no_mail +smtp_protocol_error +smtp_connection +pid +millisec
+{logging}
 daemon_smtp_ports = {submission} : {smtps} : {legacy}
 tls_on_connect_ports = {smtps}
 local_interfaces = 127.0.0.1

@@ -38,13 +38,21 @@ SCRIPT = (
 )
 
 
-@pytest.fixture(scope="module")
-def logs() -> Iterator[tuple[Played, Path]]:
+LOGGING = {
+    "as doctor asks": "log_selector = +incoming_port +incoming_interface +received_recipients +smtp_no_mail +smtp_protocol_error"
+    " +smtp_connection",
+    "all there is": "log_selector = +all\nlog_timezone = true\nsyslog_timestamp = false",
+    "pids once": "log_selector = +all\nsyslog_pid = false\nsyslog_duplication = false",
+}
+
+
+@pytest.fixture(scope="module", params=LOGGING)
+def logs(request: pytest.FixtureRequest) -> Iterator[tuple[Played, Path]]:
     """The main log, and what came by syslog."""
     if reason := lacking():
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="exim-", ignore_cleanup_errors=True) as name:
-        with running(Path(name)) as server:
+        with running(Path(name), LOGGING[request.param]) as server:
             client = Client(server)
             for attempt in SCRIPT:
                 client.send(attempt)

@@ -36,7 +36,7 @@ from smtp_auth_report.sources.joining import Line, Message, Session
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.own_form import OwnFormSource
 from smtp_auth_report.sources.stamps import exim_id_time
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, Tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission
 
 MINUTE = 60 * SECOND
 CUT_AT = 870
@@ -96,13 +96,7 @@ REMEDIES = (
         "account",
         "server_set_id = $auth2",
         "each authenticator of exim.conf ($auth1 for LOGIN and CRAM-MD5); then restart Exim",
-        "the account of every message",
-    ),
-    Remedy(
-        "failed_account",
-        "server_set_id = $auth2",
-        "each authenticator of exim.conf ($auth1 for LOGIN and CRAM-MD5); then restart Exim",
-        "the name tried in failed sign-ins",
+        "the account of every message, and the name that was tried in failed sign-ins",
     ),
     Remedy(
         "mechanism",
@@ -161,11 +155,21 @@ class EximSource(OwnFormSource):
         found = [*first, *sample]
         texts = [parts["text"] for parts in map(self.form.match, found) if parts]
         rejects = len(texts) >= FEW and all(map(_OF_A_REJECT_LOG.match, texts))
-        made = next((parts for parts in map(ARRIVED.match, found) if parts), None)
-        if made:
-            self.log.clock.evidence(self.stamp(made["stamp"]), exim_id_time(made["id"]))
+        self._tell_zone(first)
         self._reject_log = rejects or any(line.startswith(b"Envelope-from: <") for line in found)
         return super().settle(sample, first)
+
+    def _tell_zone(self, first: list[bytes]) -> None:
+        """An id is made when a message begins to come; of several, the one that was logged soonest tells the zone."""
+        clock, told = self.log.clock, []
+        for arrived in filter(None, map(ARRIVED.match, first)):
+            stamp, made = self.stamp(arrived["stamp"]), exim_id_time(arrived["id"])
+            time = clock.at(stamp)
+            if made is not None and time is not None:
+                told.append((time - made, stamp, made))
+        if told:
+            _, stamp, made = min(told)
+            clock.evidence(stamp, made)
 
     def repeatable(self, text: bytes) -> bool:
         """A failed sign-in, or a refusal."""
@@ -176,28 +180,31 @@ class EximSource(OwnFormSource):
     def feed(self, batch: bytes) -> None:
         """Most lines of a busy server are about deliveries: those that can matter are found in the batch as it is."""
         found = _lines_with(batch, NEEDLES)
-        self.recognised += batch.count(b"\n")
+        self.recognised += 1
         if len(found) < MANY:
             self.unwrapped([(b"", line) for line in found])
         else:
             self._read_many(found)
-        self._pass([(b"", line) for line in batch[-LONGEST:].split(b"\n")[1:]], self.log.options.server)
+        end = batch[-LONGEST:].split(b"\n")[len(batch) > LONGEST :]
+        self._pass([(b"", line) for line in end], self.log.options.server)
 
     def _read_many(self, found: list[bytes]) -> None:
         """Arrivals that are written as most are become columns."""
         host, at, match, take = self.log.options.server, self.log.clock.at, self.form.match, self._columns.take
         identities = None
         for line in found:
-            stamp = line[:19]
-            time = at(stamp) if line[19:20] == b" " and line[4:5] == b"-" else None
+            stamp, text = _stamp_of(line)
+            time = at(stamp) if stamp else None
             if time is not None:
                 identities = identities or self.host(host, time)
-                if take(line[20:], time, identities, self._refusing):
+                if take(text, time, identities, self._refusing):
                     self.log.time(host, stamp)
                     continue
-            parts = match(line[:LONGEST])
+            parts = match(line) if len(line) <= LONGEST else None
             if parts:
                 self._read_own(host, b"", parts)
+            elif len(line) > LONGEST:
+                self.unwrapped([(b"", line)])
         messages = self._columns.hand_over()
         if messages is not None:
             self.log.about += len(messages.numbers)
@@ -208,11 +215,11 @@ class EximSource(OwnFormSource):
         self.host(line.host, line.time)
         if line.tag and b"#" in line.text:
             line = line._replace(text=_CONTROL.sub(lambda code: bytes([int(code[0][1:], 8)]), line.text))
-        part = PART.fullmatch(line.text)
+        part = PART.fullmatch(line.text) if line.tag else None
         if part:
             self._join_parts(line, part)
             return
-        pid = PID.match(line.text)
+        pid = PID.match(line.text) if line.text.startswith(b"[") else None
         if pid:
             line = line._replace(pid=pid[1].decode(), text=line.text[pid.end() :])
         try:
@@ -239,7 +246,8 @@ class EximSource(OwnFormSource):
     def _refused_or_failed(self, line: Line, kind: str) -> None:
         refusal = lines.refusal(line.text) if kind == "refusal" else None
         failure = None if refusal else lines.failure(line.text)
-        if (refusal or failure) and not self._is_second(line):
+        rejects = not line.text.startswith(b"SMTP protocol error ")
+        if (refusal or failure) and not (rejects and self._is_second(line)):
             if refusal:
                 self._refusal(line, refusal)
             elif failure:
@@ -285,17 +293,16 @@ class EximSource(OwnFormSource):
         self._takes_auth(line.host, arrival.peer.service)
         self._end_transaction(line, arrival)
         identity = self._message_identity(line, arrival.queue_id)
-        row = self._of(line, arrival.peer, identity, Outcome.REJECTED if arrival.refused else Outcome.ACCEPTED)
+        mechanism, outcome = self._mechanism(arrival.authenticator), Outcome.REJECTED if arrival.refused else Outcome.ACCEPTED
+        reason = "content_refused" if arrival.refused else None
+        row = self._of(line, arrival.peer, identity, outcome, arrival.account, mechanism, reason)
         self.log.changes.put(
             row._replace(
-                account=arrival.account,
-                mechanism=self._mechanism(arrival.authenticator),
                 sender=arrival.sender,
                 recipients=arrival.recipients,
                 size=arrival.size,
                 queue_id=arrival.queue_id.decode(),
                 message_id=arrival.message_id,
-                reason="content_refused" if arrival.refused else None,
             )
         )
 
@@ -322,16 +329,9 @@ class EximSource(OwnFormSource):
 
     def _refused_whole(self, line: Line, refusal: Refusal, queue_id: bytes) -> None:
         self._end_transaction(line, refusal)
-        row = self._of(line, refusal.peer, self._message_identity(line, queue_id), Outcome.REJECTED)
-        self.log.changes.put(
-            row._replace(
-                account=refusal.account,
-                mechanism=self._mechanism(refusal.authenticator),
-                sender=refusal.sender,
-                queue_id=queue_id.decode(),
-                reason=refusal.reason,
-            )
-        )
+        identity, mechanism = self._message_identity(line, queue_id), self._mechanism(refusal.authenticator)
+        row = self._of(line, refusal.peer, identity, Outcome.REJECTED, refusal.account, mechanism, refusal.reason)
+        self.log.changes.put(row._replace(sender=refusal.sender, queue_id=queue_id.decode()))
 
     def _begin_transaction(self, session: Session) -> None:
         session.notes["recipients"] = []
@@ -374,15 +374,15 @@ class EximSource(OwnFormSource):
         self.log.about += 1
         self._takes_auth(line.host, signed_in.peer.service)
         identity = self._line_identity(line, "no_mail", signed_in.peer.client_ip, signed_in.account)
-        row = self._of(line, signed_in.peer, identity, Outcome.NO_MAIL)
-        self.log.changes.put(row._replace(account=signed_in.account, mechanism=self._mechanism(signed_in.authenticator)))
+        mechanism = self._mechanism(signed_in.authenticator)
+        self.log.changes.put(self._of(line, signed_in.peer, identity, Outcome.NO_MAIL, signed_in.account, mechanism))
 
     def _failed(self, line: Line, failure: SignIn) -> None:
         self.log.about += 1
         identity = self._line_identity(line, "auth_failed", failure.peer.client_ip, failure.authenticator)
-        row = self._of(line, failure.peer, identity, Outcome.AUTH_FAILED)
         mechanism = self._mechanism(failure.authenticator) if failure.authenticator else failure.mechanism
-        self.log.changes.put(row._replace(account=failure.account, mechanism=mechanism, reason=failure.reason))
+        row = self._of(line, failure.peer, identity, Outcome.AUTH_FAILED, failure.account, mechanism, failure.reason)
+        self.log.changes.put(row)
 
     def _handshake(self, line: Line) -> None:
         """On a door where clients sign in; elsewhere it may be any server."""
@@ -392,7 +392,7 @@ class EximSource(OwnFormSource):
         self.log.about += 1
         peer, reason = found
         identity = self._line_identity(line, "tls_failed", peer.client_ip, None)
-        row = self._of(line, peer, identity, Outcome.TLS_FAILED)._replace(tls_version=Tls.UNKNOWN.value, reason=reason)
+        row = self._of(line, peer, identity, Outcome.TLS_FAILED, None, UNKNOWN_MECHANISM, reason)
         waiting = self._doors.setdefault(line.host, {}).setdefault(peer.service, [])
         if waiting is None:
             self.log.changes.put(row)
@@ -423,7 +423,9 @@ class EximSource(OwnFormSource):
         """What the administrator says of it, else what its name says."""
         return self.log.options.authenticators.get(authenticator) or lines.mechanism(authenticator)
 
-    def _of(self, line: Line, peer: Peer, identity: Identity, outcome: Outcome) -> Submission:
+    def _of(
+        self, line: Line, peer: Peer, identity: Identity, outcome: Outcome, account: str | None, mechanism: str, reason: str | None = None
+    ) -> Submission:
         return Submission(
             key=identity.key,
             opened=identity.opened,
@@ -434,9 +436,9 @@ class EximSource(OwnFormSource):
             client_ip=peer.client_ip,
             client_name=peer.client_name,
             helo=peer.helo,
-            account=None,
+            account=account,
             account_key=None,
-            mechanism=UNKNOWN_MECHANISM,
+            mechanism=mechanism,
             tls_version=peer.tls_version,
             tls_cipher=peer.tls_cipher,
             sender=None,
@@ -445,10 +447,17 @@ class EximSource(OwnFormSource):
             queue_id=None,
             message_id=None,
             outcome=outcome.value,
-            reason=None,
+            reason=reason,
         )
 
     # From one file to the next
+
+    def dump(self, session: Session) -> dict[str, Any]:
+        """Without the beginning of a line that may hold a name which failed to sign in."""
+        content = super().dump(session)
+        if " authenticator failed for " in content["notes"].get("text", ""):
+            content["notes"] = {}
+        return content
 
     def sweep(self, now: int) -> None:
         """Give up refused transactions that nothing came of."""
@@ -473,6 +482,16 @@ def _key(line: Line, told: Arrival | Refusal) -> str:
     known = (peer.client_ip, told.authenticator, told.account, peer.tls_version, peer.tls_cipher)
     digest = blake2b(repr((*known, peer.connection or line.pid or peer.helo)).encode(), digest_size=8)
     return digest.hexdigest()
+
+
+def _stamp_of(line: bytes) -> tuple[bytes, bytes]:
+    """The stamp of a line, as stamps.py reads it, and the rest; b"" for a stamp that is written otherwise."""
+    end = 19 if line[19:20] == b" " else 23 if line[23:24] == b" " else 0
+    if not end or line[4:5] != b"-":
+        return b"", line
+    if line[end + 1 : end + 2] in {b"+", b"-"}:
+        return EximSource.stamp(line[: end + 6]), line[end + 7 :]
+    return line[:end], line[end + 1 :]
 
 
 def _lines_with(batch: bytes, needles: tuple[bytes, ...]) -> list[bytes]:

@@ -36,9 +36,9 @@ KNOWN = 200_000
 # 1xVWeV-0001UI-2o <= anna@contoso.example H=pc.example (pc) [192.0.2.10]:51234 I=[192.0.2.1]:587 P=esmtpsa X=TLS1.3:… CV=no
 #     A=plain_server:anna K S=2315 id=1@pc for x@y.example
 PLAIN = re.compile(
-    rb"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) <= (<>|[^\s\"\\<>]+) "
-    rb"H=((?:[\w.-]+ )?(?:\([\w.:\[\]-]*\) )?\[[0-9A-Fa-f.:]+\])(?::\d+)?"
-    rb"((?: I=\[[0-9A-Fa-f.:]+\](?::\d+)?)? P=\w+(?: X=[^\s\"]+)?(?: CV=\w+)? A=\w+):([^\s\"\\:]+)(?: K)? S=(\d{1,18})"
+    rb"(?:\[\d+\] )?([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) <= (<>|[^\s\"\\<>]+) "
+    rb"H=((?:[\w.-]+ )?(?:\([\w.:\[\]-]*\) )?)\[([0-9A-Fa-f.:]{2,45})\](?::\d{1,5})?"
+    rb"((?: I=\[[0-9A-Fa-f.:]{2,45}\](?::\d{1,5})?)? P=\w+(?: X=[^\s\"]+)?(?: CV=\w+)? A=\w+):([^\s\"\\:]+)(?: K)? S=(\d{1,18})"
     rb"(?: id=([^\s\"\\]+))?(?: for ([^\s\"\\]+(?: [^\s\"\\]+)*+))?"
 ).fullmatch
 
@@ -62,7 +62,7 @@ class Columns:
         self._clients: list[Client] = []
         self._parties: list[tuple[str, str]] = []
         self._manner_of: dict[tuple[str, bytes], int] = {}
-        self._client_of: dict[bytes, int] = {}
+        self._client_of: dict[tuple[bytes, bytes], int] = {}
         self._party_of: dict[tuple[bytes, bytes], int] = {}
 
     def take(self, text: bytes, time: int, identities: Identities, but: Container[str | None]) -> bool:
@@ -70,13 +70,15 @@ class Columns:
         found = PLAIN(text)
         if found is None:
             return False
-        queue_id, sender, host, how, user, size, message_id, recipients = found.groups()
+        queue_id, sender, names, ip, how, user, size, message_id, recipients = found.groups()
         manner = self._manner_of.get((identities.host, how))
         if manner is None:
-            manner = self._meet_manner(text, identities.host, how)
-        client = self._client_of.get(host)
+            manner = self._meet_manner(text[found.start(1) :], identities.host, how)
+            if manner is None:
+                return False
+        client = self._client_of.get((names, ip))
         if client is None:
-            client = _code(self._client_of, host, self._clients, lines.client(host))
+            client = _code(self._client_of, (names, ip), self._clients, lines.client(names, ip))
         party = self._party_of.get((user, sender))
         if party is None:
             party = _code(self._party_of, (user, sender), self._parties, (values.text(user), lines.path(sender)))
@@ -97,9 +99,13 @@ class Columns:
         made = self._made[begins] = exim_id_time(begins)
         return made
 
-    def _meet_manner(self, text: bytes, server: str, how: bytes) -> int:
-        arrival = lines.arrival(text)
-        assert arrival is not None, "the expression asks for an account"
+    def _meet_manner(self, text: bytes, server: str, how: bytes) -> int | None:
+        try:
+            arrival = lines.arrival(text)
+        except ValueError:
+            return None
+        if arrival is None:
+            return None
         peer = arrival.peer
         self._met(server, peer.service)
         told = (peer.service, SOURCE, self._mechanism(arrival.authenticator), peer.tls_version, peer.tls_cipher)

@@ -46,6 +46,9 @@ _TLS = rb"(?: X=(?P<tls>\S+?)\*?)?(?: CV=(?P<verified>\w+))?(?: DN=\"(?P<dn>.*)\
 #     A=plain_server:anna
 _AUTH = rb"(?: A=(?P<auth>[^ :]+)(?::(?P<user>.*%b))?)?"
 
+MOST = 20
+"""Brackets that may be the client's address. Nobody has a HELO with so many but to keep us busy."""
+
 # What a line begins with
 KIND = re.compile(
     rb"(?:" + ID + rb" )?(?:(?P<arrival>(?:<=|\(=) )|(?P<refusal>(?:DS )?H=)|(?P<no_mail>no MAIL in )"
@@ -191,6 +194,8 @@ _DOORS = {
     **dict.fromkeys((b"465", b"10465"), Service.SUBMISSIONS),
     b"25": Service.SMTP,
 }
+#    essmtpa, with +tls_on_connect (4.99)
+_FROM_THE_FIRST_BYTE = re.compile(rb"(?:utf8)?e?ssmtpa?")
 _ENCRYPTED, _IN_CLEAR = re.compile(r"(?:utf8)?(?:e?smtpsa?|e?ssmtpa?)"), re.compile(r"(?:utf8)?(?:e?smtpa?|asmtp)")
 
 
@@ -252,10 +257,11 @@ def arrival(text: bytes) -> Arrival | None:
     found = _last(text, head.end(), _RECEIVED)
     if not found["auth"]:
         return None
-    sender = path(head["sender"])
+    sender, protocol = path(head["sender"]), found["protocol"].lower()
+    peer = _peer(text[head.end() : found.start()], found, _tls(found["tls"], found["verified"], protocol))
     names = _MESSAGE_ID.search(found["rest"])
     return Arrival(
-        _peer(text[head.end() : found.start()], found, found["protocol"]),
+        peer._replace(service=Service.SUBMISSIONS.value) if _FROM_THE_FIRST_BYTE.fullmatch(protocol) else peer,
         head["id"],
         values.text(found["auth"]),
         account(_FLAGS.sub(b"", found["user"] or b"", count=1), sender),
@@ -279,7 +285,7 @@ def refusal(text: bytes) -> Refusal | None:
     otherwise = "recipient_refused" if found["what"] == b"RCPT" else "content_refused"
     sender = values.text(found["sender"])
     return Refusal(
-        _peer(text[head.end() : found.start()], found, None),
+        _peer(text[head.end() : found.start()], found, _tls(found["tls"], found["verified"], None)),
         head["id"],
         values.text(found["auth"]),
         account(found["user"], sender),
@@ -297,7 +303,7 @@ def no_mail(text: bytes) -> SignIn | None:
     found = _last(text, head.end(), _NO_MAIL)
     if not found["auth"]:
         return None
-    peer = _peer(text[head.end() : found.start()], found, None)
+    peer = _peer(text[head.end() : found.start()], found, _tls(found["tls"], found["verified"], None))
     if peer.tls_version == Tls.UNKNOWN:
         peer = peer._replace(tls_version=_of_commands(found["commands"] or b"", peer.service).value)
     return SignIn(peer, values.text(found["auth"]), UNKNOWN_MECHANISM, account(found["user"], ""), "")
@@ -314,7 +320,7 @@ def failure(text: bytes) -> SignIn | None:
     reason = "not_offered" if said.startswith(b"AUTH command") else "mechanism_not_offered"
     if refused.re is _AUTH_REFUSED:
         reason = "deferred" if refused["soft"] else replies.refusal(values.text(said))
-    return SignIn(_peer(refused["names"], refused, None), "", values.mechanism(values.text(refused["mechanism"] or b"")), None, reason)
+    return SignIn(_peer(refused["names"], refused), "", values.mechanism(values.text(refused["mechanism"] or b"")), None, reason)
 
 
 def handshake(text: bytes) -> tuple[Peer, str] | None:
@@ -323,7 +329,7 @@ def handshake(text: bytes) -> tuple[Peer, str] | None:
     if found is None:
         return None
     lower = found["said"].lower()
-    return _peer(found["names"], found, None), next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
+    return _peer(found["names"], found), next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
 
 
 def _failed(text: bytes) -> SignIn | None:
@@ -335,7 +341,7 @@ def _failed(text: bytes) -> SignIn | None:
     said, tried = found["said"], _SET_ID.fullmatch(found["said"])
     name = (tried["wrong"] if tried["wrong"] is not None else tried["deferred"]) if tried else None
     reason = _CODES.get(found["code"]) or _SAID.get(said, "protocol_error")
-    peer = _peer(found["names"], found, None)
+    peer = _peer(found["names"], found)
     return SignIn(peer, values.text(found["auth"]), UNKNOWN_MECHANISM, printed(name) if name else None, reason)
 
 
@@ -344,16 +350,20 @@ def _failed(text: bytes) -> SignIn | None:
 
 def _fits(text: bytes, start: int, tail: re.Pattern[bytes]) -> list[re.Match[bytes]]:
     """All that a line may be read as, from the address on. One that stands in quotes is read only if there is no other."""
-    found: list[re.Match[bytes]] = []
-    quoted: list[re.Match[bytes]] = []
+    open_air: list[int] = []
+    quoted: list[int] = []
     for bracket in _BRACKET.finditer(text, start):
         names = text[start : bracket.start()]
-        fit = tail.fullmatch(text, bracket.start()) if _NAMES.fullmatch(names) else None
-        if fit:
-            (quoted if names.count(b'"') % 2 else found).append(fit)
-    if not found and not quoted:
-        raise ValueError
-    return found or quoted
+        if _NAMES.fullmatch(names):
+            marks = names.replace(rb"\\", b"").replace(rb"\"", b"").count(b'"')
+            (quoted if marks % 2 else open_air).append(bracket.start())
+    for places in (open_air, quoted):
+        if len(places) > MOST:
+            raise ValueError
+        found = [fit for fit in (tail.fullmatch(text, place) for place in places) if fit]
+        if found:
+            return found
+    raise ValueError
 
 
 def _last(text: bytes, start: int, tail: re.Pattern[bytes]) -> re.Match[bytes]:
@@ -375,36 +385,23 @@ def _only(text: bytes, start: int, tail: re.Pattern[bytes]) -> re.Match[bytes]:
 # Values
 
 
-def client(written: bytes) -> tuple[str | None, str | None, str | None]:
-    """Address, name and HELO of `pc.example (pc) [192.0.2.10]`."""
-    names, _, address = written.rpartition(b"[")
-    return (values.address(address.rstrip(b"]").decode("ascii", "replace")), *_names(names))
-
-
-def _names(written: bytes) -> tuple[str | None, str | None]:
-    told = _NAMES.fullmatch(written)
+@lru_cache(maxsize=65_536)
+def client(names: bytes, ip: bytes) -> tuple[str | None, str | None, str | None]:
+    """Address, name and HELO of `pc.example (pc) ` and `192.0.2.10`."""
+    told = _NAMES.fullmatch(names)
     name, helo = (told["name"], told["helo"]) if told else (None, None)
-    return values.text(name) if name else None, None if helo is None else values.text(helo)
+    address = values.address(ip.decode("ascii", "replace"))
+    return address, values.text(name) if name else None, None if helo is None else values.text(helo)
 
 
-def _peer(names: bytes, found: re.Match[bytes], protocol: bytes | None) -> Peer:
-    name, helo = _names(names)
-    fields = found.groupdict()
-    service = _DOORS.get(fields["door"] or b"", Service.UNKNOWN)
-    version, cipher = _tls(fields.get("tls") or b"", fields.get("verified"), protocol)
-    return Peer(
-        values.address(found["ip"].decode()),
-        name,
-        helo,
-        service.value,
-        values.text(found["connection"] or found["port"] or b""),
-        version.value,
-        cipher,
-    )
+def _peer(names: bytes, found: re.Match[bytes], tls: tuple[Tls, str | None] = (Tls.UNKNOWN, None)) -> Peer:
+    service = _DOORS.get(found["door"] or b"", Service.UNKNOWN)
+    connection = values.text(found["connection"] or found["port"] or b"")
+    return Peer(*client(names, found["ip"]), service.value, connection, tls[0].value, tls[1])
 
 
 @lru_cache(maxsize=4096)
-def _tls(written: bytes, verified: bytes | None, protocol: bytes | None) -> tuple[Tls, str | None]:
+def _tls(written: bytes | None, verified: bytes | None, protocol: bytes | None) -> tuple[Tls, str | None]:
     """TLS1.2:ECDHE_RSA_AES_256_GCM_SHA384:256, or what the name of the protocol tells."""
     if written:
         version, _, rest = values.text(written).partition(":")
@@ -458,10 +455,13 @@ def account(user: bytes | None, sender: str) -> str | None:
     """
     if not user:
         return None
-    name, colon, vouched = printed(user).rpartition(":")
-    told = vouched.casefold()
-    vouches = told == "<>" or ("@" in told and ("@" in name or told == sender.casefold() or told.partition("@")[0] == name.casefold()))
-    return name if colon and name and (vouches or told == name.casefold()) else printed(user)
+    told = printed(user)
+    for colon in (place for place, character in enumerate(told) if character == ":"):
+        name, vouched = told[:colon].casefold(), told[colon + 1 :].casefold()
+        addresses = "@" in vouched and ("@" in name or vouched == sender.casefold() or vouched.partition("@")[0] == name)
+        if name and (addresses or vouched in {"<>", name}):
+            return told[:colon]
+    return told
 
 
 def path(raw: bytes) -> str:

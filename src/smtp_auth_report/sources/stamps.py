@@ -90,6 +90,8 @@ class Clock:
         self._utc_prefix = b""  # of the stamp in UTC that was read last, up to its seconds
         self._utc_base = 0
         self._minute = b""  # of the RFC 3164 stamp that was read last, where no change of clocks is near
+        self._iso_minute = b""  # the same of an ISO stamp without a zone
+        self._iso_local = self._iso_utc = 0
         self._local_minute = 0  # when it begins
         self._utc_minute = 0
 
@@ -136,7 +138,7 @@ class Clock:
             offset = round(((local or 0) - made) / quarter) * quarter
             if abs(offset) <= 14 * 3600 * SECOND:
                 self._offset = offset
-                self._stamp = self._minute = b""
+                self._stamp = self._minute = self._iso_minute = b""
 
     def _correct_year(self, parts: re.Match[bytes], made: int) -> None:
         for year in (moment(made).year + step for step in (0, -1, 1)):
@@ -217,6 +219,10 @@ class Clock:
     def _iso(self, stamp: bytes) -> int | None:
         if stamp[:17] == self._utc_prefix and UTC_MILLISECONDS(stamp):
             return self._utc_base + int(stamp[17:19]) * SECOND + int(stamp[20:23]) * 1000
+        if stamp[:17] == self._iso_minute and len(stamp) == 19 and stamp[17:].isdigit() and stamp[17:] <= b"59":
+            passed = int(stamp[17:]) * SECOND
+            self._note(self._iso_local + passed, self._iso_utc + passed)
+            return self._iso_utc + passed
         parts = ISO.match(stamp)
         if parts is None:
             return None
@@ -225,14 +231,25 @@ class Clock:
             return None
         zone = parts[8]
         if zone is None:
-            time = self._utc(local)
-            self._note(local, time)
-            return time
+            return self._local_iso(stamp, local)
         if zone == b"Z":
             self._utc_prefix, self._utc_base = stamp[:17], local - local % (60 * SECOND)
             return local
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
         return local - (minutes if zone[:1] == b"+" else -minutes) * 60 * SECOND
+
+    def _local_iso(self, stamp: bytes, local: int) -> int:
+        time = self._utc(local)
+        self._note(local, time)
+        if len(stamp) == 19 and self._steady_minute(local, time):
+            passed = local % (60 * SECOND)
+            self._iso_minute, self._iso_local, self._iso_utc = stamp[:17], local - passed, time - passed
+        return time
+
+    def _steady_minute(self, local: int, time: int) -> bool:
+        """Whether no change of clocks is near."""
+        passed = local % (60 * SECOND)
+        return time == self._utc(local - passed) + passed == self._utc(local + 60 * SECOND - passed) + passed - 60 * SECOND
 
     def _rfc3164(self, parts: re.Match[bytes]) -> int | None:
         if parts[7]:
@@ -255,10 +272,7 @@ class Clock:
         time = self._utc(local)
         self._note(local, time)
         passed = local % (60 * SECOND)
-        if (
-            parts.end() == 15
-            and time == self._utc(local - passed) + passed == self._utc(local + 60 * SECOND - passed) + passed - 60 * SECOND
-        ):
+        if parts.end() == 15 and self._steady_minute(local, time):
             self._minute, self._local_minute, self._utc_minute = parts[0][:13], local - passed, time - passed
         return time
 

@@ -1,0 +1,211 @@
+"""Exim's main log in every form, in a syslog, beside the reject log, cut and read in any order: the rows are the same."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from exim_log import ANNA, ID, PC, SHAKE, arrival, failed, mainlog, refused, syslog
+from reading import log, options, read, reader, rows_of, run
+from smtp_auth_report.sources import SOURCES, LogReader, exim
+from smtp_auth_report.submission import Submission
+from truth import failed_sign_ins, faults
+from truth import read as read_truth
+
+LOGS = Path(__file__).parent / "logs" / "exim" / "default"
+
+
+def told(row: Submission) -> dict[str, object]:
+    """Without what differs from one form of the log to another."""
+    return row._replace(key=0, opened=0, time=row.time // 1_000_000, server="")._asdict()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%Y-%m-%d %H:%M:%S.123 ",
+        "%Y-%m-%d %H:%M:%S +0000 ",
+        "%Y-%m-%d %H:%M:%S.123 +0000 ",
+        "%Y-%m-%d %H:%M:%S [5672] ",
+        "%Y-%m-%d %H:%M:%S.123 +0000 [5672] ",
+    ],
+)
+def test_forms_of_the_main_log(form: str) -> None:
+    lines = (failed(), refused(), arrival(), SHAKE, f"{ID} Completed")
+    wanted = read(mainlog(*lines))
+    rows = read(mainlog(*lines, form=form))
+    assert [told(row) for row in rows] == [told(row) for row in wanted]
+    assert [row.key for row in rows] == [row.key for row in wanted]
+
+
+def test_zone() -> None:
+    assert [row.time for row in read(mainlog(arrival()), zone=ZoneInfo("Europe/Paris"))] == [1_795_446_365_000_000]
+    paris = mainlog(arrival(), form="%Y-%m-%d %H:%M:%S +0100 ")
+    assert [row.time for row in read(paris)] == [1_795_446_365_000_000]
+
+
+def test_ids_tell_the_zone_that_nobody_stated() -> None:
+    text = mainlog(arrival(queue_id="1xVWer-0001UI-2o"))  # 22 s after 16:06:05
+    for zone in ("Europe/Paris", "Asia/Kolkata"):
+        source = LogReader(SOURCES, options(zone=ZoneInfo(zone), zone_given=False))
+        source.settle([], text)
+        [row] = source.feed(text).rows.values()
+        assert row.time == 1_795_449_965_000_000
+    stated = LogReader(SOURCES, options(zone=ZoneInfo("Europe/Paris")))
+    stated.settle([], text)
+    [row] = stated.feed(text).rows.values()
+    assert row.time == 1_795_446_365_000_000
+
+
+def test_ids_tell_year_and_zone_of_a_syslog() -> None:
+    text = log(f"exim[5672]: {arrival()}")
+    source = LogReader(SOURCES, options(year=None, zone=ZoneInfo("Asia/Kolkata"), zone_given=False, now=1_900_000_000_000_000))
+    source.settle([], text)
+    [row] = source.feed(text).rows.values()
+    assert (row.time, source.year_evidence) == (1_795_449_965_000_000, "2026, from queue ids")
+
+
+def journal(line: bytes) -> bytes:
+    """The same as journalctl -o json --all gives it; what is not ASCII as the numbers of its bytes."""
+    found = re.match(rb"(.{15}) mail exim\[(\d+)\]: (.*)\n", line, re.DOTALL)
+    assert found
+    at = datetime.strptime(f"2026 {found[1].decode()}", "%Y %b %d %H:%M:%S").replace(tzinfo=ZoneInfo("UTC"))
+    message = found[3].decode() if found[3].isascii() else list(found[3])
+    stamp = str(int(at.timestamp()) * 1_000_000)
+    fields = {"__REALTIME_TIMESTAMP": stamp, "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": "exim", "SYSLOG_PID": found[2].decode()}
+    return json.dumps({**fields, "MESSAGE": message}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {},
+        {"stamps": False},
+        {"twice": False},
+        {"form": "%Y-%m-%dT%H:%M:%S.250000+00:00 mail exim4[{pid}]: "},
+        {"form": "<22>1 %Y-%m-%dT%H:%M:%SZ mail exim {pid} - - "},
+        {"stamps": False, "form": "%Y-%m-%dT%H:%M:%S+00:00 mail exim[{pid}]: "},
+        {"wrap": journal},
+        {"wrap": lambda line: line.replace(b"\t", b"#011").replace(b"\x01", b"#001").replace(b"\x1b", b"#033")},
+    ],
+    ids=str,
+)
+def test_a_syslog_gives_the_same_rows_as_the_main_log(written: dict[str, Any]) -> None:
+    text = (LOGS / "mainlog").read_bytes()
+    wrap = written.pop("wrap", None)
+    lines = syslog(text, **written)
+    rows = read(b"".join(map(wrap, lines.splitlines(keepends=True))) if wrap else lines)
+    truth = read_truth(LOGS / "truth.jsonl")
+    assert faults(truth, [row._asdict() for row in rows]) == []
+    assert abs(sum(row.outcome == "auth_failed" for row in rows) - failed_sign_ins(truth)) <= 1
+    kept = {row.key: told(row) for row in rows if row.outcome != "rejected" or row.queue_id}
+    main = {key: told(row) for key, row in keyed_like(text, host="mail").items() if row.outcome != "rejected" or row.queue_id}
+    assert kept == main
+
+
+def keyed_like(text: bytes, host: str) -> dict[int, Submission]:
+    return {row.key: row for row in read(text, server=host)}
+
+
+def test_a_line_that_was_cut() -> None:
+    text = mainlog(
+        arrival(
+            rest=' S=1253 id=1@contoso.example T="' + "x " * 50 + '" for ' + " ".join(f"someone{n}@woodgrove.example" for n in range(60))
+        )
+    )
+    cut = syslog(text)
+    assert cut.count(b"\n") == 3
+    [row] = read(cut)
+    assert (row.recipients, row.account, row.time) == (60, ANNA, 1_795_449_965_000_000)
+    lines = cut.splitlines(keepends=True)
+    assert read(b"".join((*lines[:1], *lines[2:]))) == [], "a part is missing"
+    other = syslog(mainlog(failed())).replace(b"[7000]", b"[99]")
+    assert len(read(b"".join((lines[0], other, *lines[1:])))) == 2
+
+
+def test_a_cut_at_a_blank() -> None:
+    """rsyslog leaves blanks at the end of a line out."""
+    line = mainlog(arrival(host=f"H=({'h' * 500}) [192.0.2.10]", sender="s" * 60 + "@contoso.example"))
+    shift = 869 - line.rstrip().rfind(b" ", 0, 870) - 1
+    text = mainlog(
+        arrival(host=f"H=({'h' * (500 + shift)}) [192.0.2.10]", sender="s" * 60 + "@contoso.example", rest=" S=1253 id=" + "i" * 300)
+    )
+    wanted, got = read(text), read(b"\n".join(part.rstrip() for part in syslog(text).split(b"\n")))
+    assert [told(row) for row in got] == [told(row) for row in wanted]
+
+
+def test_equal_lines_of_one_process_in_a_syslog() -> None:
+    once = log(*[f"exim[7]: {failed()}"] * 2, f"exim[7]: {failed('other')}", f"exim[8]: {failed()}")
+    assert len(read(once)) == 3
+    unadvertised = f'SMTP protocol error in "AUTH LOGIN" H={PC} AUTH command used when not advertised'
+    assert len(read(log(*[f"exim[7]: {unadvertised}"] * 2))) == 2, "it is in the main log only"
+    repeated = log(f"exim[7]: {failed()}", "last message repeated 3 times")
+    assert len(read(repeated)) == 2
+
+
+def test_the_reject_log() -> None:
+    main, rejects = (LOGS / "mainlog").read_bytes(), (LOGS / "rejectlog").read_bytes()
+    wanted = {row.identity: row for row in read(main)}
+    source = reader()
+    source.settle(rejects.splitlines()[::9], rejects[:65_536])
+    _, changes = run(rejects, source=source)
+    assert changes.rows.items() <= wanted.items()
+    assert {row.outcome for row in changes.rows.values()} == {"auth_failed", "rejected"}
+    assert changes.unread == []
+
+
+def test_lines_of_a_message_in_the_reject_log_are_no_log_lines() -> None:
+    dump = (
+        "Envelope-from: <x@y.example>\nEnvelope-to: <a@b.example>\n"
+        f"  Subject: x\n\t2026-11-23 16:06:05 {arrival()}\nI Message-ID: <2026-11-23 16:06:05 {failed()}>\n"
+    )
+    text = mainlog(f"{ID} {refused().replace('RCPT <x@y.example>', 'after DATA')}") + dump.encode()
+    assert [row.outcome for row in read(text)] == ["rejected"]
+
+
+def test_cut_anywhere_and_read_in_two_runs() -> None:
+    lines = (SHAKE, failed(), refused("a@b.example"), refused("c@d.example"), arrival(), refused("e@f.example"), failed(), failed())
+    for text in (mainlog(*lines, every=0), syslog(mainlog(*lines, every=0), pids=False)):
+        wanted = {row.identity: row._replace(account=None) for row in read(text)}
+        for place in (found.end() for found in re.finditer(rb"\n", text[:-1])):
+            first, changes = run(text[:place])
+            second = reader()
+            second.recall(first.remember())
+            changes.take(run(text[place:], source=second)[1])
+            assert {key: row._replace(account=None) for key, row in changes.rows.items()} == wanted
+            assert '"anna"' not in "".join(entry.sessions for entry in first.remember())
+
+
+ODD = (
+    arrival(auth=f" A=plain_server:{ANNA}:{ANNA}"),
+    arrival(auth=" A=plain_server:a b", sender="<>", queue_id="1xVWeV-0001UI-2n"),
+    arrival(auth=f" A=plain_server:{ANNA} K", rest=" S=1 id=1@x for a@b c@d", queue_id="1xVWeV-0001UI-2p"),
+    arrival(auth=" A=mail_auth", host="H=pc.example ([10.1.2.3]) [2001:db8::1]:51234 I=[2001:db8::9]:587", queue_id="1xVWeV-0001UI-2q"),
+    arrival(auth=" A=login:j\\303\\274", protocol="esmtpa", tls="", rest=" S=1", queue_id="1xVWeV-0001UI-2r"),
+    arrival(host="H=() [192.0.2.12]", queue_id="1xVWeV-000000001UI-2oAb"),
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_arrivals_become_columns(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Whatever is taken for columns, the rows are those that its lines give one by one."""
+    lines = [*ODD, SHAKE, refused(), refused("z@y.example"), failed(), *(line.replace("1xVWeV", "1xVWeW") for line in ODD)]
+    texts = [(LOGS / "mainlog").read_bytes(), mainlog(*lines), mainlog(*random.Random(seed).sample(lines, len(lines)))]
+    texts += [mainlog(*lines, form=form) for form in ("%Y-%m-%d %H:%M:%S.123 +0100 [7] ", "%Y-%m-%d %H:%M:%S [7] ")]
+    for text in texts:
+        monkeypatch.setattr(exim, "MANY", 1 << 60)
+        _, one_by_one = run(text)
+        monkeypatch.setattr(exim, "MANY", 0)
+        _, changes = run(text)
+        wanted, got = ({row.identity: row for row in rows_of(each)} for each in (one_by_one, changes))
+        assert got == wanted
+        assert one_by_one.messages == []
+        assert changes.messages
+        assert (changes.other, changes.newest) == (one_by_one.other, one_by_one.newest)
