@@ -4,6 +4,7 @@ Microsoft Graph, polled: what it answers is in the store once, whatever goes wro
 
 from __future__ import annotations
 
+import random
 import signal
 import ssl
 import subprocess
@@ -382,6 +383,25 @@ def test_with_tokens_of_msal(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]
     assert "following graph:" in content
     assert SECRET not in content
     assert "token-1" not in content
+
+
+def test_killed_at_any_moment(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]) -> None:
+    """More than one page is under way whenever it is killed; new sign-ins come meanwhile, some of them late."""
+    entries = many(600)
+    with Graph(entries[:200], page=20, tls=trusted[0]) as graph:
+        site, environment = program(tmp_path, graph, trusted[1], SECRET)
+        said: list[str] = []
+        for number in range(4):
+            asked = len(graph.asked)
+            with running(environment, said) as process:
+                until(lambda asked=asked: len(graph.asked) > asked)  # type: ignore[misc]
+                time.sleep(random.uniform(0, 1))
+                process.kill()
+            graph.sign_ins = entries[: 200 + 100 * (number + 1)]
+        with running(environment, said):
+            until(lambda: len(site.rows()) >= 600, 60)
+            time.sleep(1)
+            assert sorted(row["account"] for row in site.rows()) == sorted(str(entry["userPrincipalName"]) for entry in entries)
 
 
 def test_a_wrong_secret_is_one_line_without_it(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]) -> None:
