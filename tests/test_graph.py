@@ -25,7 +25,7 @@ from smtp_auth_report import live
 from smtp_auth_report.changes import Position
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.graph import LATE, GraphStream
-from smtp_auth_report.graph_client import GraphClient, GraphError, checked, secret_of
+from smtp_auth_report.graph_client import GraphClient, GraphError, Tokens, checked, secret_of
 from smtp_auth_report.ingest import Reading
 from smtp_auth_report.live import Following
 from smtp_auth_report.moments import rfc3339
@@ -413,6 +413,34 @@ def test_a_wrong_secret_is_one_line_without_it(tmp_path: Path, trusted: tuple[ss
     assert "wr0ng" not in "".join(said)
     assert "never shown" not in "".join(said)
     assert site.run("export").stdout.count(b"\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (Refusal(503), "no token"),
+        (Refusal(502, body=b"<html>"), "no token"),
+        (Refusal(200, body=b"{"), "no token"),
+        (Refusal(200, body=b"[]"), "no token"),
+        (Refusal(200, body=b'{"access_token": 7}'), "no token"),
+        (Refusal(400, body=b'{"error": "unauthorized_client", "error_codes": [700016]}'), "(unauthorized_client, AADSTS700016)"),
+        (Refusal(400, body=b'{"error": "x <y>", "error_codes": 7, "error_description": "w"}'), "(no reason was given)"),
+    ],
+)
+def test_a_sign_in_that_fails(trusted: tuple[ssl.SSLContext, str], monkeypatch: pytest.MonkeyPatch, refusal: Refusal, words: str) -> None:
+    """One line, and the next attempt may succeed."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted[1])
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Graph([], tls=trusted[0]) as graph:
+        flags = {"graph_tenant": TENANT, "graph_client": CLIENT, "graph_url": graph.address, "graph_authority": graph.origin}
+        tokens = Tokens(load(flags, {}), SECRET)
+        graph.token_answers.append(refusal)
+        with pytest.raises(GraphError) as told:
+            tokens()
+        assert words in str(told.value)
+        assert SECRET not in str(told.value)
+        assert tokens() == tokens() == "token-1"
+        assert tokens(fresh=True) == "token-2"
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]) -> None:
