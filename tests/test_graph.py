@@ -272,6 +272,14 @@ def test_a_token_goes_to_no_other_host() -> None:
         assert other.asked == []
 
 
+def test_beta_is_asked_for_sign_ins_that_are_not_interactive_too() -> None:
+    with Graph([sign_in()]) as graph:
+        for version, asked in (("v1.0", False), ("beta", True)):
+            client = GraphClient(f"{graph.origin}/{version}/", FixedTokens())
+            assert len(client.page(client.first(0)).sign_ins) == 1
+            assert ("signInEventTypes/any(t: t eq 'nonInteractiveUser')" in graph.asked[-1].filter) is asked
+
+
 def test_retry_after_may_be_a_date() -> None:
     with Graph([]) as graph:
         graph.answers += [Refusal(429, wait="Wed, 21 Oct 2015 07:28:00 GMT"), Refusal(429, wait="soon"), Refusal(429, wait="9")]
