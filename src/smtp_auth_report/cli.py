@@ -439,7 +439,7 @@ def print_summary(summary: Summary) -> None:
     click.echo(f"Lines: {summary.lines:,} read, {summary.other:,} not about submission, {unread:,} unread{reasons}.", err=True)
     if summary.counted:
         click.echo(
-            f"Counted by Microsoft: {summary.counted:,} senders; they are no rows, and in no figure but those of the page /exchange-online.",
+            f"Counted by Microsoft: {summary.counted:,} senders; they are no rows, and in no figure but on the page /exchange-online.",
             err=True,
         )
     if summary.future:
