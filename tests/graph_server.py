@@ -51,6 +51,7 @@ class Graph:
         self.answers: deque[Refusal] = deque()
         self.asked: list[Asked] = []
         self.tokens_given = 0
+        self.token_answers: deque[Refusal] = deque()  # what the sign-in says before it gives tokens
         self.good = {"token-0"}  # tokens that are accepted
         self.next_link = ""  # where it leads instead
         handler = type("Handler", (_Handler,), {"graph": self})
@@ -123,6 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
         """The sign-in of an app registration."""
         form = {name: values[0] for name, values in parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).items()}
         graph = self.graph
+        if graph.token_answers:
+            self._refuse(graph.token_answers.popleft())
+            return
         if form.get("client_secret") != SECRET or form.get("client_id") != CLIENT:
             self._json(401, {"error": "invalid_client", "error_codes": [7000215], "error_description": f"never shown: {form}"})
             return

@@ -126,7 +126,7 @@ def test_the_openapi_document_names_every_filter(client: Client) -> None:
     paths = client.get("/api/openapi.json").json()["paths"]
     names = {parameter["name"] for parameter in paths["/api/reports/{name}"]["get"]["parameters"]}
     assert names >= {*FILTERS, "from", "to", "days", "q", "sort", "limit", "offset", "interval", "format"}
-    assert set(paths) == {"/api/reports", "/api/reports/{name}", "/api/accounts", "/api/ingest"}
+    assert set(paths) == {"/api/reports", "/api/reports/{name}", "/api/accounts", "/api/ingest", "/api/counted"}
 
 
 def test_the_api_has_no_page_that_loads_from_elsewhere(client: Client) -> None:

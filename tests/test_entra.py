@@ -80,11 +80,18 @@ def test_basic_or_oauth_where_the_log_tells() -> None:
     [
         (50126, "bad_credentials"), (50053, "account_locked"), (53003, "policy_refused"), (50057, "account_disabled"),
         (50055, "password_expired"), (50076, "second_factor_needed"), (700082, "token_expired"), (90033, "server_error"),
-        (999999, "sign_in_refused"), ("50126", "bad_credentials"), (None, "sign_in_refused"), ("x", "sign_in_refused"),
+        (999999, "sign_in_refused"), ("50126", "bad_credentials"), (-7, "sign_in_refused"),
     ],
 )  # fmt: skip
 def test_reasons(code: object, reason: str) -> None:
     assert (only(code=code).outcome, only(code=code).reason) == ("auth_failed", reason)
+
+
+@pytest.mark.parametrize("status", [{"errorCode": None}, {"errorCode": "x"}, {}, None, "Success"])
+def test_a_result_that_is_not_told_is_none(status: object) -> None:
+    _, changes = run(lines(sign_in(status=status), sign_in(BOB, 2)))
+    assert [row.account for row in changes.rows.values()] == [BOB]
+    assert [line.reason for line in changes.unread] == ["sign-in whose result is not told"]
 
 
 def test_a_failure_of_the_portal_without_a_code() -> None:
@@ -244,7 +251,7 @@ def test_a_table_in_another_language_is_refused(tmp_path: Path) -> None:
     ran = Site(tmp_path).run("ingest", path)
     said = ran.stderr.decode().splitlines()
     assert ran.returncode == 1
-    assert 'is a table of sign-ins without the columns "date (utc)", "client app"' in said[-1]
+    assert 'has some columns of Entra\'s sign-in logs, and lacks "date (utc)", "client app"' in said[-1]
 
 
 # Hostile text

@@ -97,7 +97,7 @@ def test_it_is_imported_once_and_is_in_no_figure(tmp_path: Path) -> None:
     path = tmp_path / "SMTP AUTH clients.csv"
     path.write_text(TEXT.removesuffix("\n"))
     said = site.ingest(path)
-    assert "Counted by Microsoft: 3 senders, kept apart from rows" in said
+    assert "Counted by Microsoft: 3 senders; they are no rows" in said
     site.ingest(path)
     (tmp_path / "copy.csv").write_text(TEXT.removesuffix("\n"))
     site.ingest(tmp_path / "copy.csv")

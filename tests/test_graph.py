@@ -4,6 +4,7 @@ Microsoft Graph, polled: what it answers is in the store once, whatever goes wro
 
 from __future__ import annotations
 
+import random
 import signal
 import ssl
 import subprocess
@@ -24,7 +25,7 @@ from smtp_auth_report import live
 from smtp_auth_report.changes import Position
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.graph import LATE, GraphStream
-from smtp_auth_report.graph_client import GraphClient, GraphError, checked, secret_of
+from smtp_auth_report.graph_client import GraphClient, GraphError, Tokens, checked, secret_of
 from smtp_auth_report.ingest import Reading
 from smtp_auth_report.live import Following
 from smtp_auth_report.moments import rfc3339
@@ -271,6 +272,14 @@ def test_a_token_goes_to_no_other_host() -> None:
         assert other.asked == []
 
 
+def test_beta_is_asked_for_sign_ins_that_are_not_interactive_too() -> None:
+    with Graph([sign_in()]) as graph:
+        for version, asked in (("v1.0", False), ("beta", True)):
+            client = GraphClient(f"{graph.origin}/{version}/", FixedTokens())
+            assert len(client.page(client.first(0)).sign_ins) == 1
+            assert ("signInEventTypes/any(t: t eq 'nonInteractiveUser')" in graph.asked[-1].filter) is asked
+
+
 def test_retry_after_may_be_a_date() -> None:
     with Graph([]) as graph:
         graph.answers += [Refusal(429, wait="Wed, 21 Oct 2015 07:28:00 GMT"), Refusal(429, wait="soon"), Refusal(429, wait="9")]
@@ -384,6 +393,25 @@ def test_with_tokens_of_msal(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]
     assert "token-1" not in content
 
 
+def test_killed_at_any_moment(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]) -> None:
+    """More than one page is under way whenever it is killed; new sign-ins come meanwhile, some of them late."""
+    entries = many(600)
+    with Graph(entries[:200], page=20, tls=trusted[0]) as graph:
+        site, environment = program(tmp_path, graph, trusted[1], SECRET)
+        said: list[str] = []
+        for number in range(4):
+            asked = len(graph.asked)
+            with running(environment, said) as process:
+                until(lambda asked=asked: len(graph.asked) > asked)  # type: ignore[misc]
+                time.sleep(random.uniform(0, 1))
+                process.kill()
+            graph.sign_ins = entries[: 200 + 100 * (number + 1)]
+        with running(environment, said):
+            until(lambda: len(site.rows()) >= 600, 60)
+            time.sleep(1)
+            assert sorted(row["account"] for row in site.rows()) == sorted(str(entry["userPrincipalName"]) for entry in entries)
+
+
 def test_a_wrong_secret_is_one_line_without_it(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]) -> None:
     with Graph([], tls=trusted[0]) as graph:
         site, environment = program(tmp_path, graph, trusted[1], "wr0ng~secret")
@@ -393,6 +421,34 @@ def test_a_wrong_secret_is_one_line_without_it(tmp_path: Path, trusted: tuple[ss
     assert "wr0ng" not in "".join(said)
     assert "never shown" not in "".join(said)
     assert site.run("export").stdout.count(b"\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (Refusal(503), "no token"),
+        (Refusal(502, body=b"<html>"), "no token"),
+        (Refusal(200, body=b"{"), "no token"),
+        (Refusal(200, body=b"[]"), "no token"),
+        (Refusal(200, body=b'{"access_token": 7}'), "no token"),
+        (Refusal(400, body=b'{"error": "unauthorized_client", "error_codes": [700016]}'), "(unauthorized_client, AADSTS700016)"),
+        (Refusal(400, body=b'{"error": "x <y>", "error_codes": 7, "error_description": "w"}'), "(no reason was given)"),
+    ],
+)
+def test_a_sign_in_that_fails(trusted: tuple[ssl.SSLContext, str], monkeypatch: pytest.MonkeyPatch, refusal: Refusal, words: str) -> None:
+    """One line, and the next attempt may succeed."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted[1])
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Graph([], tls=trusted[0]) as graph:
+        flags = {"graph_tenant": TENANT, "graph_client": CLIENT, "graph_url": graph.address, "graph_authority": graph.origin}
+        tokens = Tokens(load(flags, {}), SECRET)
+        graph.token_answers.append(refusal)
+        with pytest.raises(GraphError) as told:
+            tokens()
+        assert words in str(told.value)
+        assert SECRET not in str(told.value)
+        assert tokens() == tokens() == "token-1"
+        assert tokens(fresh=True) == "token-2"
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path, trusted: tuple[ssl.SSLContext, str]) -> None:

@@ -438,7 +438,10 @@ def print_summary(summary: Summary) -> None:
     reasons = "".join(f"; {count:,} {reason}" for reason, count in summary.unread.most_common())
     click.echo(f"Lines: {summary.lines:,} read, {summary.other:,} not about submission, {unread:,} unread{reasons}.", err=True)
     if summary.counted:
-        click.echo(f"Counted by Microsoft: {summary.counted:,} senders, kept apart from rows; see the page /exchange-online.", err=True)
+        click.echo(
+            f"Counted by Microsoft: {summary.counted:,} senders; they are no rows, and in no figure but on the page /exchange-online.",
+            err=True,
+        )
     if summary.future:
         click.echo(f"Note: {summary.future:,} rows lie in the future: check the server's clock, or give --year and --timezone.", err=True)
     for note in summary.notes:

@@ -116,19 +116,23 @@ class Tokens:
         self._application: Any = None
 
     def __call__(self, *, fresh: bool = False) -> str:
+        application, self._application = self._application, None  # what a failure leaves behind is of no use
         try:
-            application = self._application = self._application or self._made()
+            application = application or self._made()
             if fresh:
                 application.remove_tokens_for_client()
             answer = application.acquire_token_for_client([self._scope])
-        except (OSError, ValueError):
-            host = urlsplit(self._authority).netloc
-            raise GraphError(f"no token from {host}: it cannot be reached, or does not know the tenant; check graph_tenant") from None
-        token = answer.get("access_token")
+            token = answer.get("access_token")
+        except Exception as error:  # noqa: BLE001 - msal has no error of its own for answers that make no sense
+            host, kind = urlsplit(self._authority).netloc, type(error).__name__
+            raise GraphError(
+                f"no token from {host}: it cannot be reached, or does not know the tenant ({kind}); check graph_tenant"
+            ) from None
         if not isinstance(token, str):
             raise GraphError(
                 f"no token: the sign-in of the app registration was refused ({_refusal(answer)}); check graph_client and its secret"
             )
+        self._application = application
         return token
 
     def _made(self) -> Any:
@@ -141,7 +145,8 @@ class Tokens:
 
 def _refusal(answer: Mapping[str, Any]) -> str:
     """Words of Microsoft's that can hold nothing secret."""
-    codes = [f"AADSTS{code}" for code in answer.get("error_codes") or [] if isinstance(code, int)]
+    told = answer.get("error_codes")
+    codes = [f"AADSTS{code}" for code in told if isinstance(code, int)] if isinstance(told, list) else []
     error = answer.get("error")
     return ", ".join(([error] if isinstance(error, str) and WORD.fullmatch(error) else []) + codes) or "no reason was given"
 

@@ -9,7 +9,8 @@ other clients are passed over. One sign-in is one row, known by its id in whatev
 nothing about mail, so the outcome is no_mail.
 
 What goes wrong
-    Unread: an object that is no JSON; a sign-in without a time that can be read; a row whose quotes are not closed.
+    Unread: an object that is no JSON; a sign-in without a time that can be read, or without a result; a row whose quotes are
+    not closed.
     A CSV with other columns, as of a portal in another language, is refused with the names of those that are needed.
 
 See also
@@ -45,7 +46,7 @@ JSON = re.compile(rb'"createdDateTime"\s*:|metadata#auditLogs/signIns"', re.IGNO
 CLIENT = re.compile(rb'"(?:clientAppUsed|userPrincipalName)"\s*:|metadata#auditLogs/signIns"', re.IGNORECASE)
 HEADER_BYTES = 1 << 13
 REFUSED = (
-    "is a table of sign-ins without the columns {missing}; the portal has them when its language is English: "
+    "has some columns of Entra's sign-in logs, and lacks {missing}; the portal has them when its language is English: "
     "download the sign-in logs again as CSV, or as JSON, which is the same in all languages"
 )
 
@@ -183,7 +184,9 @@ class EntraSource(Source):
                 self._unread("sign-in whose time cannot be read, or could be two", text)
             return
         time = self.log.time(self.server, sign_in.stamp)
-        if sign_in.by_smtp:
+        if sign_in.by_smtp and sign_in.code is None:
+            self._unread("sign-in whose result is not told", text)
+        elif sign_in.by_smtp:
             self.log.about += 1
             self.log.changes.put(self._row(sign_in, time))
 

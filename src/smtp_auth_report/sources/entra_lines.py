@@ -64,6 +64,9 @@ REASON_OF_CODE: Mapping[int, str] = {
     90100: "server_error",
 }
 OTHER_FAILURE = "sign_in_refused"
+UNEXPLAINED = -1
+"""Instead of the error code of a failure that has none."""
+
 REASONS = tuple(sorted({*REASON_OF_CODE.values(), OTHER_FAILURE}))
 
 
@@ -77,7 +80,7 @@ class SignIn(NamedTuple):
     address: str
     agent: str
     protocol: str
-    code: int | None  # 0 is success; None is a failure that no number explains
+    code: int | None  # 0 is success; None is not told
 
     @property
     def by_smtp(self) -> bool:
@@ -92,9 +95,7 @@ class SignIn(NamedTuple):
 
     @property
     def reason(self) -> str | None:
-        if self.code == 0:
-            return None
-        return OTHER_FAILURE if self.code is None else REASON_OF_CODE.get(self.code, OTHER_FAILURE)
+        return None if self.code == 0 else REASON_OF_CODE.get(self.code or UNEXPLAINED, OTHER_FAILURE)
 
 
 def of_entry(entry: Mapping[str, Any]) -> SignIn | None:
@@ -124,7 +125,8 @@ def of_row(columns: Columns, record: Sequence[bytes], day_first: bool | None) ->
     def of(name: str) -> str:
         return values.text(columns.of(record, name)).strip()
 
-    done = of(STATUS).casefold() == "success"
+    status = of(STATUS).casefold()
+    failed = (_number(of(CODE)) or UNEXPLAINED) if status in {"failure", "interrupted"} else None
     return SignIn(
         id=of(ID),
         stamp=stamp_of(of(DATE), day_first),
@@ -133,7 +135,7 @@ def of_row(columns: Columns, record: Sequence[bytes], day_first: bool | None) ->
         address=of(ADDRESS),
         agent=of(AGENT),
         protocol=of(PROTOCOL),
-        code=0 if done else _number(of(CODE)) or None,
+        code=0 if status == "success" else failed,
     )
 
 
