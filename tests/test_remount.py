@@ -18,6 +18,7 @@ from ingesting import Site
 from test_disk import FOLLOWING
 from test_live import ALL, LOG, Running, until
 
+SERVE, INGEST = FOLLOWING
 SAYS = b"mail.duckdb: cannot be written: it is read-only"
 
 
@@ -71,8 +72,9 @@ def volume(tmp_path: Path) -> Iterator[Volume]:
     made.remove()
 
 
-@pytest.mark.parametrize("command", FOLLOWING, ids=lambda command: command[0])
-def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("command", "stopped"), [(SERVE, True), (INGEST, True), (INGEST, False)], ids=["serve", "stopped", "ingest"])
+def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, command: tuple[str, ...], *, stopped: bool) -> None:
+    """Whoever serves pages is stopped meanwhile: it holds files open there for as long as it runs. Whoever reads may go on."""
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:300_000])
     running = Running(Site(volume.folder, state=tmp_path / "state.sqlite3"), *command, log)
@@ -86,10 +88,10 @@ def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, comma
         said = next(line for line in running.process.stderr if b"read-only" in line)
         assert said.rstrip().endswith(SAYS), said
         assert running.rows() in ({}, before)
-        if command[0] == "serve":
-            running.end()  # it holds files open there for as long as it runs
+        if stopped:
+            running.end()
         volume.mend()
-        if command[0] == "serve":
+        if stopped:
             running = Running(running.site, *command, log)
         until(ALL, running.rows, 60)
         assert b"damaged" not in ended(running)

@@ -76,7 +76,7 @@ class Start(NamedTuple):
     year: int | None  # where reading goes on, the year it had got to
     head: bytes = b""  # how the first file begins, where reading goes on behind that
     place: Position | None = None  # where reading goes on
-    before: bytes = b""  # the line before that
+    before: bytes = b""  # lines before that
 
 
 class Stream(Protocol):
@@ -156,7 +156,7 @@ class _Files:
         if not self._logs:
             return None
         first = self._logs[0]
-        return Start(first.sample(), first.start, first.reference, self._year, first.head, first.resumed, first.last_line)
+        return Start(first.sample(), first.start, first.reference, self._year, first.head, first.resumed, first.last_lines)
 
     def read(self) -> Iterator[bytes]:
         """Whole lines that have come since, in order."""

@@ -288,7 +288,7 @@ class Ingest:
             )
         reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
         reader.settle(sample, log.start, log.head)
-        self._kept = resume(reader, self._store.remembered, self._reading.kinds, place=found, before=log.last_line)
+        self._kept = resume(reader, self._store.remembered, self._reading.kinds, place=found, before=log.last_lines)
         run = _Run(log, reader, self)
         damage = run.batches()
         self.summary.files += 1

@@ -48,7 +48,7 @@ BATCH = 4 << 20
 BLOCK = 1 << 20
 LONGEST = 16 << 20
 LAST = 16 << 10
-"""Bytes before the place where reading goes on that are looked at for the line there."""
+"""Bytes before the place where reading goes on that are looked at for the lines there."""
 
 STDIN = "-"
 
@@ -282,10 +282,11 @@ class Log:
         return [line for line in found if line]
 
     @property
-    def last_line(self) -> bytes:
-        """The line before the place where reading went on; b"" where it is too long, or there is none."""
-        before, end, line = self._preceding.removesuffix(b"\n").rpartition(b"\n")
-        return line if end or (self.resumed and len(before + line) + 1 >= self.resumed.offset) else b""
+    def last_lines(self) -> bytes:
+        """Whole lines before the place where reading went on, as far as they were looked at."""
+        if self.resumed is not None and len(self._preceding) < self.resumed.offset:
+            return self._preceding.partition(b"\n")[2]
+        return self._preceding
 
     def stands_at(self, position: Position) -> bool:
         """

@@ -24,9 +24,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from smtp_auth_report.sources import replies, values
+from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.sources.interface import Remedy
 from smtp_auth_report.sources.joining import Line, Message, Session
 from smtp_auth_report.sources.logbook import Logbook
@@ -89,6 +91,7 @@ class HmailserverSource(OwnFormSource):
         super().__init__(log)
         self._ends_in_cr: bool | None = None
         self._broken = False  # a client's line break was met, and the end of what it wrote was not
+        self._asking: dict[str, str] = {}  # session -> name of a sign-in that was not answered when reading stopped
 
     @staticmethod
     def owns(_tag: str) -> bool:
@@ -228,6 +231,18 @@ class HmailserverSource(OwnFormSource):
                 self.settle_refusals(session)
         elif asked == "RCPT" and said.startswith(b"2"):
             message.recipients = (message.recipients or 0) + 1
+
+    def behind(self, lines: Sequence[bytes]) -> None:
+        """See `Source`: names that `dump` leaves out."""
+        before = HmailserverSource(Logbook(self.log.options))
+        before.feed(b"".join(line.rstrip(b"\r") + b"\r\n" for line in lines))
+        self._asking = {session.key: name for session in before.sessions.values() if (name := session.notes.get("user"))}
+
+    def _load(self, host: Identities, content: dict[str, Any]) -> None:
+        super()._load(host, content)
+        for session in self.sessions.values():
+            if session.notes.get("mechanism") and session.key in self._asking:
+                session.notes["user"] = self._asking[session.key]
 
     def dump(self, session: Session) -> dict[str, Any]:
         """Without the name that a sign-in under way gave: it may fail, and be a password."""

@@ -98,6 +98,12 @@ class Source(Protocol):
         """Whether these first lines of a file are in a form of its server's own, and not a syslog's."""
         return False
 
+    def behind(self, _lines: Sequence[bytes]) -> None:
+        """
+        Reading goes on behind these lines, of a file in its server's own form: what sessions that are recalled had told in
+        them, and is not remembered because it may be secret, can be looked up again.
+        """
+
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Take over the sessions that earlier files left open. Lines older than their newest do not enter them."""
 

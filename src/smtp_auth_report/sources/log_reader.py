@@ -3,7 +3,7 @@ One log on its way through the sources.
 
     reader = LogReader(SOURCES, options)
     reader.settle(sample, start)                    its form; year and zone of its stamps, from its own evidence
-    reader.resume(line, remembered, …)              where reading goes on behind a line
+    reader.resume(lines, remembered, …)             where reading goes on behind these
     reader.recall(remembered)                       sessions that an older file left open
     looked = reader.look(batch)                     what can be told of a batch by itself, ahead of reading
     changes = reader.feed(batch, looked)            whole lines, as many as there are; they need not have been looked at
@@ -151,12 +151,15 @@ class LogReader:
 
     def resume(self, before: bytes, remembered: Collection[Remembered], offset: int | None, *, year_found: bool) -> None:
         """
-        Go on just behind a line that was read, b"" where that is not known; these sessions were open there, and will be
-        recalled whatever the stamps say.
+        Go on just behind lines that were read, as many as are known; these sessions were open there, and will be recalled
+        whatever the stamps say.
         """
         self.log.resumed = remembered
         newest = max((entry.newest for entry in remembered), default=0)
-        parts = self._envelope.split(before)
+        lines = before.split(b"\n")[:-1]
+        if self._form is not None:
+            self._form.behind([found[1] for found in map(Envelope().inside, lines) if found] if self._wrapped else lines)
+        parts = self._envelope.split(lines[-1]) if lines else None
         self.log.clock.resume(parts[0] if parts else b"", newest, offset, year_found=year_found)
         if parts and self._owner(parts[1]) is not None:
             self._previous, self._month = parts, parts[0][:3]
