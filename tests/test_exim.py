@@ -278,8 +278,10 @@ def test_refusals_of_strangers_are_no_row() -> None:
         f'H={PC}{X} F=<"x> A=plain:ceo rejected RCPT <"@y.example> rejected RCPT <a@b.example>: no',
         f"H={PC} rejected MAIL <x@y.example>: A=plain_server:ceo",
         f"H={PC} Warning: A=plain_server:ceo",
+        f"H={PC} F=<x@y.example> rejected RCPT <a@b.example>: {failed()}",
     )
-    assert read(mainlog(*lines)) == []
+    _, changes = run(mainlog(*lines))
+    assert (changes.rows, changes.unread) == ({}, [])
 
 
 def test_without_tls_in_the_line() -> None:
@@ -320,6 +322,11 @@ def test_failures(line: str, wanted: tuple[str | None, str, str]) -> None:
     row = only(line)
     assert (row.account, row.mechanism, row.reason) == wanted
     assert (row.outcome, row.client_ip, row.helo) == ("auth_failed", "192.0.2.10", "pc")
+
+
+def test_tls_of_a_sign_in_that_an_acl_refused() -> None:
+    row = only(f"H={PC}{X} rejected AUTH PLAIN: no")
+    assert (row.tls_version, row.tls_cipher) == ("TLSv1.3", CIPHER)
 
 
 def test_failures_are_told_apart_by_their_number() -> None:

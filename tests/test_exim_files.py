@@ -22,6 +22,13 @@ from truth import read as read_truth
 LOGS = Path(__file__).parent / "logs" / "exim" / "default"
 
 
+def test_a_client_tells_no_year() -> None:
+    forged = log(f"exim[5672]: {failed('x: 48rT2v1hQrz1J0N: client=')}", "postfix/smtpd[1]: warning: x: 10HmaX-0005vi-00 <= a@b.example")
+    source = LogReader(SOURCES, options(year=None, zone_given=False))
+    source.settle([], forged)
+    assert source.log.clock.year == 2026
+
+
 def told(row: Submission) -> dict[str, object]:
     """Without what differs from one form of the log to another."""
     return row._replace(key=0, opened=0, time=row.time // 1_000_000, server="")._asdict()

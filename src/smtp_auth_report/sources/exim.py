@@ -262,8 +262,8 @@ class EximSource(OwnFormSource):
         time, before = twins.pop(line.pid, (0, ""))
         if digest == before and abs(line.time - time) <= 2 * SECOND:
             return True
-        if len(twins) >= WAITING:
-            self._twins[line.host] = twins = {pid: twin for pid, twin in twins.items() if twin[0] > line.time - MINUTE}
+        if len(twins) > 2 * WAITING:
+            self._twins[line.host] = twins = dict(list(twins.items())[-WAITING:])
         twins[line.pid] = line.time, digest
         return False
 
@@ -321,6 +321,7 @@ class EximSource(OwnFormSource):
             self._begin_transaction(session)
             known = session.notes["recipients"]
         known.append(recipient)
+        del known[:-WAITING]
         session.notes["refused"] = line.time
         self._refusing.add(refusal.peer.client_ip)
         if self._refused(session, refusal.sender) is None:

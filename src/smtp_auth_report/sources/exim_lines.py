@@ -99,6 +99,7 @@ _NO_MAIL_HEAD = re.compile(rb"no MAIL in (?:TFO\*? )?SMTP connection from ")
 _NO_MAIL = re.compile(_PEER + _LONG_DOOR + rb" D=\S+" + _AUTH % b"?" + _TLS + rb"(?: C=(?P<commands>[A-Za-z.,?+-]*))?", re.DOTALL)
 
 # plain_server authenticator failed for H=(pc) [192.0.2.10] I=[192.0.2.1]:587: 535 Incorrect authentication data (set_id=anna)
+_FAILS_HEAD = re.compile(rb"(?:" + ID + rb" )?[^ ]+ authenticator failed for ")
 _FAILS = rb"(?:" + ID + rb" )?(?P<auth>[^ ]+) authenticator failed for %b" + _DOOR + rb": (?P<code>\d{3}) (?P<said>.*)"
 _FAILED = re.compile(_FAILS % _CLEAN_HOST, re.DOTALL)
 _FAILED_JUNK = re.compile(_FAILS % (rb"(?:H=)?(?P<names>(?:[^\s()\[\]]+ )?\(.*\) )" + _PEER), re.DOTALL)
@@ -311,16 +312,18 @@ def no_mail(text: bytes) -> SignIn | None:
 
 def failure(text: bytes) -> SignIn | None:
     """A sign-in that failed; None for what is none. Raises ValueError for one that cannot be read."""
-    if b" authenticator failed for " in text:
+    if _FAILS_HEAD.match(text):
         return _failed(text)
-    refused = _PROTOCOL.fullmatch(text) or _AUTH_REFUSED.fullmatch(text)
+    wrong = _PROTOCOL.fullmatch(text)
+    if wrong:
+        reason = "not_offered" if wrong["said"].startswith(b"AUTH command") else "mechanism_not_offered"
+        return SignIn(_peer(wrong["names"], wrong), "", values.mechanism(values.text(wrong["mechanism"] or b"")), None, reason)
+    refused = _AUTH_REFUSED.fullmatch(text) if b" rejected AUTH " in text else None
     if refused is None:
         return None
-    said = refused["said"] or b""
-    reason = "not_offered" if said.startswith(b"AUTH command") else "mechanism_not_offered"
-    if refused.re is _AUTH_REFUSED:
-        reason = "deferred" if refused["soft"] else replies.refusal(values.text(said))
-    return SignIn(_peer(refused["names"], refused), "", values.mechanism(values.text(refused["mechanism"] or b"")), None, reason)
+    reason = "deferred" if refused["soft"] else replies.refusal(values.text(refused["said"] or b""))
+    peer = _peer(refused["names"], refused, _tls(refused["tls"], refused["verified"], None))
+    return SignIn(peer, "", values.mechanism(values.text(refused["mechanism"])), None, reason)
 
 
 def handshake(text: bytes) -> tuple[Peer, str] | None:

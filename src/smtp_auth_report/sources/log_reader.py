@@ -54,11 +54,11 @@ LOST = re.compile(
 )
 # Nov 23 16:06:06 mail postfix/smtpd[643]: 4fXyzb3nQkz1J0N: client=…
 # Nov 23 16:06:06 mail exim[643]: 1xVWeV-0001UG-2n <= …
-TELLING = re.compile(
-    rb"^[^\n]{10,200}?: (?:(?P<postfix>[0-9A-Za-z]{10}z[0-9A-Za-z]+): client="
-    rb"|(?:\d{4}-\d\d-\d\d [\d:.]+ )?(?P<exim>[0-9A-Za-z]{6})-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4} <= )",
-    re.MULTILINE,
+QUEUED = re.compile(
+    rb"(?P<postfix>[0-9A-Za-z]{10}z[0-9A-Za-z]+): client="
+    rb"|(?:\d{4}-\d\d-\d\d [\d:.]+ )?(?:[+-]\d{4} )?(?:\[\d+\] )?(?P<exim>[0-9A-Za-z]{6})-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4} <= "
 )
+TELLING = re.compile(rb"^[^\n]{10,200}: [^\n]{11,70}?(?:: client=| <= )", re.MULTILINE)
 SIGN_IN = re.compile(rb"sasl_username=|: SASL .*authentication failed|AUTH=server|AUTH failure|submission-login: ")
 
 
@@ -112,8 +112,9 @@ class LogReader:
         clock.settle(sample, self.log.options.reference or self.log.options.now)
         for found in TELLING.finditer(start):
             parts = split(found[0])
-            if parts:
-                clock.evidence(parts[0], exim_id_time(found["exim"]) if found["exim"] else queue_id_time(found["postfix"]))
+            queued = QUEUED.match(parts[2]) if parts else None
+            if parts and queued:
+                clock.evidence(parts[0], exim_id_time(queued["exim"]) if queued["exim"] else queue_id_time(queued["postfix"]))
                 break
         known = next((parts for parts in map(split, [*first, *sample]) if parts), None)
         return (clock.at(known[0]) or 0) if known else 0
