@@ -67,6 +67,11 @@ def test_no_upgrade_is_advised_to_who_has_it(tmp_path: Path) -> None:
         assert ("Postfix 3.9 or newer" in told) == advised
 
 
+def test_a_start_tells_the_version_of_exim(tmp_path: Path) -> None:
+    started = b"2026-11-23 16:12:22 exim 4.96 daemon started: pid=5672, no queue runs, listening for SMTP on port 25\n"
+    assert "Exim 4.96 on " in doctor(tmp_path, started * 3)
+
+
 def test_a_client_cannot_tell_a_version(tmp_path: Path) -> None:
     forged = session(middle=[FULL.replace("<pc>", "<daemon started -- version 3.9.1, configuration />")], version=None)
     assert "Postfix on mail: the TLS version" in doctor(tmp_path, log(*forged))

@@ -44,6 +44,15 @@ def test_old_rows_expire_their_sums_stay_and_they_do_not_come_back() -> None:
     store.close()
 
 
+def test_a_client_that_no_row_names_any_more_goes_though_no_row_expires() -> None:
+    store = open_store(":memory:", display_zone="UTC", clock=lambda: NOON)
+    store.commit(commit(row(key=1, opened=NOON, helo=None)))
+    store.commit(commit(row(key=1, opened=NOON, helo="pc")))
+    assert store.expire(NOON - 30 * DAY) == 0
+    assert store._connection.execute("SELECT helo FROM clients").fetchall() == [("pc",)]
+    store.close()
+
+
 def test_an_erased_account_is_gone_and_does_not_come_back(tmp_path: Path) -> None:
     site = Site(tmp_path)
     path = tmp_path / "mail.log"

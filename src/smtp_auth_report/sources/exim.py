@@ -54,7 +54,14 @@ PATIENCE = 30 * SECOND
 PER_SECOND = 100_000
 """Bytes that a slow client sends, while the message behind refused recipients is still of their transaction."""
 
-NEEDLES = (b" A=", b" authenticator failed for ", b"TLS error on connection ", b"SMTP protocol error in ", b"rejected AUTH ")
+NEEDLES = (
+    b" A=",
+    b" authenticator failed for ",
+    b"TLS error on connection ",
+    b"SMTP protocol error in ",
+    b"rejected AUTH ",
+    b" daemon started: pid=",
+)
 
 # [5672] 1xVWeV-0001UG-2n <= …
 PID = re.compile(rb"\[(\d{1,10})\] ")
@@ -242,6 +249,8 @@ class EximSource(OwnFormSource):
                 self._no_mail(line, signed_in)
         elif kind == "handshake":
             self._handshake(line)
+        elif found and kind == "started":
+            self.log.version(self.name, line.host, found["started"].decode())
 
     def _refused_or_failed(self, line: Line, kind: str) -> None:
         refusal = lines.refusal(line.text) if kind == "refusal" else None

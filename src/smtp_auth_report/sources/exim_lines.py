@@ -52,7 +52,8 @@ MOST = 20
 # What a line begins with
 KIND = re.compile(
     rb"(?:" + ID + rb" )?(?:(?P<arrival>(?:<=|\(=) )|(?P<refusal>(?:DS )?H=)|(?P<no_mail>no MAIL in )"
-    rb"|(?P<failure>[^ ]+ authenticator failed for |SMTP protocol error in )|(?P<handshake>TLS error on connection ))"
+    rb"|(?P<failure>[^ ]+ authenticator failed for |SMTP protocol error in )|(?P<handshake>TLS error on connection )"
+    rb"|exim (?P<started>\d\.\d[\w.]{0,30}) daemon started: pid=)"
 )
 
 # 1xVWeV-0001UG-2n <= "a b"@contoso.example R=… DS H=…

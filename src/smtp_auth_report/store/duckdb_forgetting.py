@@ -52,7 +52,7 @@ def expire(run: Execute, before: int, bucket_minutes: int, zone: str) -> int:
         )
         run("DELETE FROM submissions WHERE time < make_timestamp(?)", [before])
         told.forget(run)
-        _forget_clients(run, before, zone)
+    _forget_clients(run, before, zone)
     run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [EXPIRED, str(max(before, expired_before(run)))])
     return rows
 
