@@ -10,7 +10,8 @@ Each round runs, one after another,
     again       the same lines from another file into that database: every row is there already
     same        the very same file once more: nothing to read
     pflogsumm   Debian's, on the same file, and so the others: the postfix script of logwatch; lnav, which is asked how
-                many lines each program wrote; postfix-logsums, for ISO stamps only
+                many lines each program wrote; postfix-logsums, for ISO stamps only; and a neighbour, goaccess, on a web
+                server's log of the same size
 
 and the medians are printed, as MB/s and as times the speed of pflogsumm in the same rounds. The number of accepted rows
 must be the number that was written.
@@ -35,11 +36,12 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 
-from large_log import LargeLog, Plan, large_log  # noqa: E402 - needs the path above
+from access_log import access_log  # noqa: E402 - needs the path above
+from large_log import LargeLog, Plan, large_log  # noqa: E402
 from measure import PROGRAM, Cost, run  # noqa: E402
 
 LOGWATCH = Path("/usr/share/logwatch/scripts/services/postfix")
-PACKAGES = ("pflogsumm", "lnav", "logwatch")
+PACKAGES = ("pflogsumm", "lnav", "logwatch", "goaccess")
 LNAV = ";SELECT log_procname, count(*) FROM syslog_log GROUP BY log_procname"
 DATES = ("--from", "2025-01-01", "--to", "2025-12-31")
 
@@ -66,11 +68,14 @@ def peers(path: Path) -> dict[str, Callable[[], Cost]]:
     """What else reads Postfix logs and is there to be run."""
     iso = path.open("rb").read(5)[4:] == b"-"
     sums = Path(sys.executable).with_name("postfix-logsums")
+    web = access_log(path.parent, path.stat().st_size) if shutil.which("goaccess") else path
+    counts = path.with_name("access.json")
     known: dict[str, tuple[bool, Callable[[], Cost]]] = {
         "pflogsumm": (shutil.which("pflogsumm") is not None, lambda: run("pflogsumm", path)),
         "logwatch": (LOGWATCH.exists(), lambda: run("perl", LOGWATCH, read=path)),
         "lnav": (shutil.which("lnav") is not None, lambda: run("lnav", "-n", "-c", LNAV, path)),
         "postfix-logsums": (iso and sums.exists(), lambda: run(sums, path)),
+        "goaccess": (web != path, lambda: run("goaccess", web, "--log-format=COMBINED", "--no-global-config", "-o", counts)),
     }
     missing = [name for name, (there, _) in known.items() if not there]
     if missing:
@@ -107,7 +112,8 @@ def show(log: LargeLog, costs: dict[str, list[Cost]], database: Path) -> None:
         seconds = median(cost.seconds for cost in found)
         memory = max(cost.memory for cost in found)
         ratio = f"{peer / seconds:.1f}" if peer else "-"
-        print(f"{name:<16} {seconds:8.2f} {size / seconds / 1e6:8.1f} {log.lines / seconds / 1e3:10.0f} {ratio:>12} {memory / 1e6:10.0f}")
+        lines = "-" if name == "goaccess" else f"{log.lines / seconds / 1e3:.0f}"
+        print(f"{name:<16} {seconds:8.2f} {size / seconds / 1e6:8.1f} {lines:>10} {ratio:>12} {memory / 1e6:10.0f}")
     print(f"database {database.stat().st_size / 1e6:.1f} MB, {database.stat().st_size / rows * 1e6 / 1e6:.0f} MB per million rows")
 
 

@@ -57,11 +57,11 @@ PAGES = (
 
 
 @contextmanager
-def served(database: Path) -> Iterator[tuple[int, int, float]]:
+def served(database: Path, *options: str) -> Iterator[tuple[int, int, float]]:
     """Port and process id of a running `serve`, and seconds until it listened."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    command = [PROGRAM, "serve", "--database", database, "--listen", f"127.0.0.1:{port}"]
+    command = [PROGRAM, "serve", "--database", database, "--listen", f"127.0.0.1:{port}", *options]
     began = time.perf_counter()
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
