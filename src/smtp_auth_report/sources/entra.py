@@ -34,7 +34,7 @@ from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.json_log import Objects, entries
 from smtp_auth_report.sources.portal_dates import stamp_of, tells_order
-from smtp_auth_report.submission import Identity, Outcome, Service, Submission, Tls
+from smtp_auth_report.submission import Identity, Outcome, Submission, bare
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
@@ -193,28 +193,11 @@ class EntraSource(Source):
     def _row(self, sign_in: SignIn, time: int) -> Submission:
         known = sign_in.id or f"{time} {sign_in.account} {sign_in.address} {sign_in.code}"
         key = int.from_bytes(blake2b(b"entra\0" + known.casefold().encode(), digest_size=8).digest(), "big")
-        identity = Identity(key, time)
-        return Submission(
-            key=identity.key,
-            opened=identity.opened,
-            time=time,
-            server=self.server,
-            service=Service.UNKNOWN.value,
-            source=self.name,
+        outcome = Outcome.NO_MAIL if sign_in.code == 0 else Outcome.AUTH_FAILED
+        return bare(Identity(key, time), time, self.server, self.name, outcome.value)._replace(
             client_ip=values.address(sign_in.address),
-            client_name=None,
-            helo=None,
             account=sign_in.account or None,
-            account_key=None,
             mechanism=sign_in.mechanism,
-            tls_version=Tls.UNKNOWN.value,
-            tls_cipher=None,
-            sender=None,
-            recipients=None,
-            size=None,
-            queue_id=None,
-            message_id=None,
-            outcome=(Outcome.NO_MAIL if sign_in.code == 0 else Outcome.AUTH_FAILED).value,
             reason=sign_in.reason,
         )
 
