@@ -33,7 +33,7 @@ from smtp_auth_report.sources.entra_lines import SignIn
 from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.json_log import Objects, entries
-from smtp_auth_report.sources.portal_dates import stamp_of, tells_order
+from smtp_auth_report.sources.portal_dates import day_comes_first, stamp_of
 from smtp_auth_report.submission import Identity, Outcome, Submission, bare
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class EntraSource(Source):
         if self._columns is None or lines.DATE not in self._columns:
             return 0
         dates = [values.text(self._columns.of(fields(line), lines.DATE)).strip() for line in (*first[1:], *sample)]
-        self._day_first = next((told for told in map(tells_order, dates) if told is not None), None)
+        self._day_first = day_comes_first(dates)
         stamps = (stamp_of(date, self._day_first) for date in dates)
         return next((time for stamp in stamps if stamp and (time := self.log.clock.at(stamp))), 0)
 
