@@ -25,7 +25,7 @@ from smtp_auth_report import live
 from smtp_auth_report.changes import Position
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.graph import LATE, GraphStream
-from smtp_auth_report.graph_client import GraphClient, GraphError, Tokens, checked, secret_of
+from smtp_auth_report.graph_client import GraphClient, GraphError, Tokens, ready, secret_of
 from smtp_auth_report.ingest import Reading
 from smtp_auth_report.live import Following
 from smtp_auth_report.moments import rfc3339
@@ -298,7 +298,7 @@ def test_retry_after_may_be_a_date() -> None:
 def test_secrets_are_of_the_environment_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     given = {"graph_tenant": TENANT, "graph_client": CLIENT}
-    assert checked(load(given, {}), {"SMTP_AUTH_REPORT_GRAPH_SECRET": SECRET}) == SECRET
+    assert ready(load(given, {}), {"SMTP_AUTH_REPORT_GRAPH_SECRET": SECRET}) == SECRET
     filed = load(given | {"graph_secret_file": str(path)}, {})
     for content, mode, words in (
         (None, 0, "cannot be read: No such file or directory"),
@@ -314,9 +314,9 @@ def test_secrets_are_of_the_environment_or_a_file(tmp_path: Path) -> None:
     path.chmod(0o600)
     assert secret_of(filed, {}) == SECRET
     with pytest.raises(SettingError, match="there is no secret; set graph_secret_file"):
-        checked(load(given, {}), {})
+        ready(load(given, {}), {})
     with pytest.raises(SettingError, match="graph_client is not set"):
-        checked(load({"graph_tenant": TENANT}, {}), {})
+        ready(load({"graph_tenant": TENANT}, {}), {})
 
 
 @pytest.mark.parametrize("address", ["http://graph.microsoft.com/v1.0", "ftp://x", "https://user@x", "https://x?y", "graph"])

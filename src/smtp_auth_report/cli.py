@@ -192,7 +192,7 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     from smtp_auth_report.store import shared
     from smtp_auth_report.supervisor import end_with, tidying
 
-    secret = ready(settings) if GRAPH in paths else ""
+    secret = ready(settings, os.environ) if GRAPH in paths else ""
 
     open_files_allowed()
     stop = Event()
@@ -251,7 +251,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     if GRAPH in follow:
         from smtp_auth_report.graph_client import ready
 
-        ready(settings)
+        ready(settings, os.environ)
     store = open_for(settings, alone=True)
     site = Site(store=store, settings=settings, clock=now)
     try:
