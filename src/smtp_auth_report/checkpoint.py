@@ -1,9 +1,10 @@
 """
 Where reading stopped, and whether a file is one that was read before.
 
-    head = Head.of(first_bytes)
-    found = find(positions, head_bytes)          the positions whose file begins like this one
-    position.offset, position.tail               go on there, if what stands before it is the same
+    found = candidates(positions, first_bytes)         the positions whose file begins like this one
+    found[0].offset, found[0].tail                     go on there, if what stands before it is the same
+    position(first_bytes, offset, last_bytes, …)       where reading stopped
+    beginning(first_bytes, path)                       of a file that was opened, and of which nothing was read
 
 A file is known by the digest of its first bytes and of the bytes before the place where reading stopped, so a log that
 was renamed, compressed or copied is not read twice, and one that was truncated and written anew is.
