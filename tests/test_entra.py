@@ -100,21 +100,20 @@ def test_a_failure_of_the_portal_without_a_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("date", "seconds"),
+    "date",
     [
-        ("2026-11-23 16:06:05", 0), ("11/23/2026, 4:06:05 PM", 0), ("11/23/2026, 4:06:05\u202fPM", 0), ("23/11/2026 16:06:05", 0),
-        ("23.11.2026, 16:06:05", 0), ("2026/11/23 16:06:05", 0), ("23-11-2026 16:06:05", 0), ("2026-11-23, 4:06:05 p.m.", 0),
-        ("2026-11-23T17:06:05+01:00", 0),
+        "2026-11-23 16:06:05", "11/23/2026, 4:06:05 PM", "11/23/2026, 4:06:05\u202fPM", "23/11/2026 16:06:05", "23.11.2026, 16:06:05",
+        "2026/11/23 16:06:05", "23-11-2026 16:06:05", "2026-11-23, 4:06:05 p.m.", "2026-11-23T17:06:05+01:00",
     ],
 )  # fmt: skip
-def test_dates_of_other_cultures(date: str, seconds: int) -> None:
+def test_dates_of_other_cultures(date: str) -> None:
     """Always UTC, whatever zone the administrator stated for logs."""
     text = portal(sign_in(), date=lambda _: date)
     source = LogReader(SOURCES, options())
     begins = source.settle([], text)
     _, changes = run(text, source=source)
     [row] = changes.rows.values()
-    assert (row.time, begins) == (1_795_449_965_000_000 + seconds, 1_795_449_965_000_000)
+    assert row.time == begins == 1_795_449_965_000_000
 
 
 def test_a_date_that_could_be_two_is_not_guessed() -> None:
