@@ -14,11 +14,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import NamedTuple
 
 from smtp_auth_report.changes import Position
 
 HEAD = 4096
 TAIL = 256
+
+
+class Evidence(NamedTuple):
+    """What reading had found out up to a position, and needs to go on there."""
+
+    year: int  # of the last stamp; 0 is not known
+    found: bool = False  # it was found, not stated
+    mark: str = ""  # tells the sessions that were open there; see resuming.py
+    offset: int | None = None  # how far local time is from UTC, microseconds, where queue ids told it
+    inode: int = 0  # of the file: one that was cut is told from one that was renamed
+
+    @classmethod
+    def read(cls, text: str) -> Evidence:
+        """Of a position's `evidence`; earlier versions said less."""
+        year, *words = text.split()
+        told = dict(zip(words[1::2], words[2::2], strict=False))
+        offset = int(told["offset"]) if "offset" in told else None
+        return cls(int(year), words[:1] == ["found"], told.get("of", ""), offset, int(told.get("inode", 0)))
+
+    @property
+    def text(self) -> str:
+        """2026 found of 9c1185a5… offset 3600000000 inode 1312."""
+        words = [f"{self.year} {'found' if self.found else 'stated'}"]
+        words += [f"of {self.mark}"] if self.mark else []
+        words += [f"offset {self.offset}"] if self.offset is not None else []
+        words += [f"inode {self.inode}"] if self.inode else []
+        return " ".join(words)
 
 
 def digest(content: bytes) -> str:
