@@ -17,6 +17,7 @@ from smtp_auth_report.changes import Changes
 from smtp_auth_report.log_file import LONGEST
 from smtp_auth_report.sources import SOURCES, LogReader
 from smtp_auth_report.sources.json_log import LONGEST_OBJECT
+from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission, auth_class
 
 BOB = "bob@contoso.example"
@@ -228,6 +229,17 @@ def test_ingested_in_every_form_they_are_there_once(tmp_path: Path) -> None:
     assert {row["server"] for row in rows} == {"exchange-online"}
     summary = site.report("summary", "--from", "2026-11-23")
     assert (summary["totals"]["messages"], summary["rows"][0]["auth_failed"]) == (0, 2)
+
+
+def test_a_log_without_a_time_is_not_of_1970(tmp_path: Path) -> None:
+    """Nothing happened, or the download was broken off in the midst of its first sign-in."""
+    site = Site(tmp_path)
+    for name, text in (("empty.json", page()), ("cut.json", pretty(sign_in())[:-200])):
+        (tmp_path / name).write_bytes(text)
+        site.ingest(tmp_path / name)
+    store = open_store(str(tmp_path / "mail.duckdb"), read_only=True)
+    assert store.progress() == []
+    store.close()
 
 
 def test_a_file_of_one_long_line_is_read_to_its_end(tmp_path: Path) -> None:
