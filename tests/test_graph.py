@@ -4,6 +4,7 @@ Microsoft Graph, polled: what it answers is in the store once, whatever goes wro
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import ssl
@@ -25,7 +26,7 @@ from smtp_auth_report import live
 from smtp_auth_report.changes import Position
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.graph import LATE, GraphStream
-from smtp_auth_report.graph_client import GraphClient, GraphError, Tokens, ready, secret_of
+from smtp_auth_report.graph_client import GraphClient, GraphError, Page, Tokens, ready, secret_of
 from smtp_auth_report.ingest import Reading
 from smtp_auth_report.live import Following
 from smtp_auth_report.moments import rfc3339
@@ -256,6 +257,29 @@ def test_a_question_that_was_broken_off_is_asked_anew(tmp_path: Path) -> None:
             until(lambda: len(graph.asked) > 20)
             time.sleep(0.2)
     assert len(held.accounts()) == 20
+
+
+def test_what_a_broken_question_did_not_hand_over_is_asked_for_again() -> None:
+    """The page that waits for the one behind it was seen by nobody yet."""
+    pages = [Page([sign_in(number=number)], following) for number, following in ((3, "1"), (2, "2"), (1, ""))]
+    gone = [GraphError("410", anew=True)]
+
+    class Gone:
+        def first(self, _since: int) -> str:
+            return "0"
+
+        def page(self, address: str) -> Page:
+            if address == "2" and gone:
+                raise gone.pop()
+            return pages[int(address)]
+
+    stream = GraphStream(Gone(), TENANT, [], lambda: NOW)
+    with pytest.raises(GraphError, match="410"):
+        stream._polling._ask()
+    stream._polling._ask()
+    told = [json.loads(line) for part in stream.read() for line in part.splitlines()]
+    assert told == [page.sign_ins[0] for page in pages]
+    assert [position.tail for position in stream.positions("", "")] == ["1795449967000000"]
 
 
 def test_sign_ins_that_make_no_sense_stop_nothing(tmp_path: Path) -> None:
