@@ -4,7 +4,7 @@ A path as one endless stream of lines, through rotation, truncation and compress
     stream = FileStream("/var/log/mail.log", known, clock)
     stream.begin()                          what a source needs before its first line; None while there is nothing
     for lines in stream.read():             whole lines that have come since
-        stream.positions(options, year)     how far each file of the path has been read, for the next commit
+        stream.positions(options, evidence) how far each file of the path has been read, for the next commit
     stream.gaps()                           what was lost meanwhile, as far as it can be known
     stream.behind                           bytes on disk that were not read yet
     stream.problem                          why nothing comes, "" where all is well
