@@ -60,6 +60,11 @@ def candidates(positions: Iterable[Position], head: bytes) -> list[Position]:
     return sorted(found, key=lambda p: p.offset, reverse=True)
 
 
+def furthest(positions: Iterable[Position], head: str) -> Position | None:
+    """Of a stream that is no file, and whose positions are told by its name instead of its content."""
+    return max((p for p in positions if p.head == head), key=lambda p: p.offset, default=None)
+
+
 def position(head: bytes, offset: int, tail: bytes, path: str, options: str, evidence: str) -> Position:
     """Position after `offset` bytes, of which `tail` are the last."""
     known = head[: min(HEAD, offset)]

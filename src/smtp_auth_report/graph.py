@@ -28,6 +28,7 @@ from threading import Event, Thread
 from typing import Any, NamedTuple, Protocol
 
 from smtp_auth_report.changes import Gap, Position
+from smtp_auth_report.checkpoint import furthest
 from smtp_auth_report.follow import Start
 from smtp_auth_report.graph_client import GraphError, Page
 from smtp_auth_report.moments import DAY, HOUR, SECOND, micros
@@ -90,7 +91,7 @@ class GraphStream:
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self._head = f"{GRAPH}{tenant}"
-        found = max((p for p in positions if p.head == self._head), key=lambda p: p.offset, default=None)
+        found = furthest(positions, self._head)
         self._read = self._marked = found.offset if found else 0
         self._newest = int(found.tail) if found else None
         self._clock = clock
