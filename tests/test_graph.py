@@ -58,19 +58,21 @@ class FixedTokens:
 
 
 @contextmanager
-def following(store: Callable[[], Store], graph: Graph, said: list[str], *, every: float = 0.05) -> Iterator[None]:
-    """The whole way from Graph to the store, in a thread."""
+def following(store: Callable[[], Store], graph: Graph, said: list[str]) -> Iterator[Callable[[], bool]]:
+    """The whole way from Graph to the store, in a thread; whether all that was handed over is taken, and so will be committed."""
+    streams: list[GraphStream] = []
 
     def stream(positions: list[Position]) -> GraphStream:
         client = GraphClient(graph.address, FixedTokens())
-        return GraphStream(client, TENANT, positions, lambda: NOW, every=every, first_pause=0.02)
+        streams.append(GraphStream(client, TENANT, positions, lambda: NOW, every=0.05, first_pause=0.02))
+        return streams[-1]
 
     run = Following(store, KEY, Reading(ZoneInfo("UTC")), lambda: NOW, ["graph:"], said.append, stream)
     stop = Event()
     thread = Thread(target=run.run, args=(stop,))
     thread.start()
     try:
-        yield
+        yield lambda: all(stream._parts.empty() for stream in streams)
     finally:
         stop.set()
         thread.join(20)
@@ -103,9 +105,9 @@ class Held:
 def gathered(tmp_path: Path, graph: Graph, met: Callable[[list[str]], bool]) -> tuple[list[str | None], list[str]]:
     """Follow until something is met; the accounts of all rows, and what was said."""
     held, said = Held(tmp_path / "mail.duckdb"), list[str]()
-    with graph, following(held.opened, graph, said):
+    with graph, following(held.opened, graph, said) as taken:
         until(lambda: met(said))
-        time.sleep(0.2)
+        until(taken)
     return held.accounts(), said
 
 
@@ -139,7 +141,7 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 @pytest.mark.parametrize("after", [0, 2])
-def test_trouble_is_one_line_and_loses_nothing(tmp_path: Path, trouble: str, after: int) -> None:
+def test_trouble_is_one_line_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, after: int) -> None:
     """In front of the first page, and in the midst of a question; it lasts until it was said."""
     refusal, words = TROUBLE[trouble]
     graph = Graph(many(10), page=3)
@@ -159,7 +161,7 @@ def test_trouble_is_one_line_and_loses_nothing(tmp_path: Path, trouble: str, aft
             graph.trouble = None
         return bool(told(said)) and times[0] > 8
 
-    graph.matching = begins_again  # type: ignore[method-assign]
+    monkeypatch.setattr(graph, "matching", begins_again)
     graph.trouble = None if after else refusal
     accounts, said = gathered(tmp_path, graph, over)
     assert sorted(map(str, accounts)) == sorted(f"user{n}@contoso.example" for n in range(10))
@@ -211,9 +213,9 @@ def test_pauses_grow_and_what_graph_says_counts() -> None:
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     held, said, graph = Held(tmp_path / "mail.duckdb"), list[str](), Graph(many(30), page=7)
     with graph:
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 10)
-            time.sleep(0.2)
+            until(taken)
         first = held.accounts()
         store = held.opened()
         [position] = store.positions()
@@ -223,16 +225,16 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
         late = sign_in("late@contoso.example", 1, createdDateTime="2026-11-23T12:00:00Z")
         graph.sign_ins = [*graph.sign_ins, late, sign_in("newest@contoso.example", 51)]
         graph.asked.clear()
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 10)
-            time.sleep(0.2)
+            until(taken)
         since = rfc3339(int(position.tail) - LATE)
         assert graph.asked[0].filter.startswith(f"createdDateTime ge {since} and ")
     assert sorted(map(str, held.accounts())) == sorted([*map(str, first), "late@contoso.example", "newest@contoso.example"])
     assert len(first) == 30
 
 
-def test_a_question_that_was_broken_off_is_asked_anew(tmp_path: Path) -> None:
+def test_a_question_that_was_broken_off_is_asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Graph gives the newest first: until its last page was read, the position stays."""
     held, said, graph = Held(tmp_path / "mail.duckdb"), list[str](), Graph(many(20), page=5)
     matching = graph.matching
@@ -242,20 +244,20 @@ def test_a_question_that_was_broken_off_is_asked_anew(tmp_path: Path) -> None:
             graph.trouble = Refusal(500)
         return matching(asked)
 
-    graph.matching = dies  # type: ignore[method-assign]
+    monkeypatch.setattr(graph, "matching", dies)
     with graph:
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 6)
-            time.sleep(0.2)
+            until(taken)
         store = held.opened()
         assert store.positions() == []
         store.close()
         assert 0 < len(held.accounts()) < 20
-        graph.matching = matching  # type: ignore[method-assign]
+        monkeypatch.setattr(graph, "matching", matching)
         graph.trouble = None
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 20)
-            time.sleep(0.2)
+            until(taken)
     assert len(held.accounts()) == 20
 
 
@@ -282,9 +284,9 @@ def test_what_a_broken_question_did_not_hand_over_is_asked_for_again() -> None:
     assert [position.tail for position in stream.positions("", "")] == ["1795449967000000"]
 
 
-def test_sign_ins_that_make_no_sense_stop_nothing(tmp_path: Path) -> None:
+def test_sign_ins_that_make_no_sense_stop_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = Graph([sign_in(), sign_in("x@contoso.example", 2, createdDateTime="never"), sign_in("y@contoso.example", 3, status=None)])
-    graph.matching = lambda _: [*graph.sign_ins, 7, "x", None, {}, {"createdDateTime": 5}]  # type: ignore[assignment, list-item]
+    monkeypatch.setattr(graph, "matching", lambda _: [*graph.sign_ins, 7, "x", None, {}, {"createdDateTime": 5}])
     accounts, said = gathered(tmp_path, graph, lambda _: len(graph.asked) > 3)
     assert ANNA in accounts
     assert said == ["following graph:"]
