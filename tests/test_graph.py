@@ -22,15 +22,16 @@ import trustme
 from entra_log import ANNA, sign_in
 from graph_server import CLIENT, SECRET, TENANT, Graph, Refusal
 from ingesting import PROGRAM, Site
-from smtp_auth_report import live
+from smtp_auth_report import cli, live
 from smtp_auth_report.changes import Position
 from smtp_auth_report.errors import SettingError
-from smtp_auth_report.graph import LATE, GraphStream
-from smtp_auth_report.graph_client import GraphClient, GraphError, Page, Tokens, ready, secret_of
+from smtp_auth_report.graph import GRAPH, LATE, GraphStream
+from smtp_auth_report.graph_client import CLIENTS, GraphClient, GraphError, Page, Tokens, ready, secret_of
 from smtp_auth_report.ingest import Reading
 from smtp_auth_report.live import Following
 from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.settings import load
+from smtp_auth_report.sources.entra_lines import SMTP_CLIENTS
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store
 
@@ -122,6 +123,12 @@ def test_all_pages_are_read_once(tmp_path: Path) -> None:
     assert said == ["following graph:"]
     assert {asked.skip for asked in graph.asked} == {0, 4, 8, 12, 16, 20, 24}
     assert all("and (clientAppUsed eq 'Authenticated SMTP' or clientAppUsed eq 'SMTP')" in asked.filter for asked in graph.asked)
+
+
+def test_what_stands_in_two_layers_is_the_same() -> None:
+    """What Graph is asked for is what the source takes; and the command line does without importing the stream."""
+    assert {name.casefold() for name in CLIENTS} == SMTP_CLIENTS
+    assert cli.GRAPH == GRAPH
 
 
 TROUBLE = {
