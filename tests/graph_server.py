@@ -49,6 +49,7 @@ class Graph:
         self.sign_ins = sign_ins
         self.page = page
         self.answers: deque[Refusal] = deque()
+        self.trouble: Refusal | None = None  # what it says for as long as this is set
         self.asked: list[Asked] = []
         self.tokens_given = 0
         self.token_answers: deque[Refusal] = deque()  # what the sign-in says before it gives tokens
@@ -95,8 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
         token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
         asked = Asked(query.get("$filter", ""), token, int(query.get("$skiptoken", "0")))
         graph.asked.append(asked)
-        if graph.answers:
-            self._refuse(graph.answers.popleft())
+        refusal = graph.trouble or (graph.answers.popleft() if graph.answers else None)
+        if refusal is not None:
+            self._refuse(refusal)
         elif token not in graph.good:
             self._refuse(Refusal(401, "InvalidAuthenticationToken"))
         elif not parts.path.endswith("/auditLogs/signIns") or "clientAppUsed eq 'Authenticated SMTP'" not in asked.filter:

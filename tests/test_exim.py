@@ -257,7 +257,7 @@ def test_a_large_message_takes_its_time() -> None:
     ("what", "reason"),
     [
         ("rejected RCPT <x@y.example>: Sender x@y not owned by anna", "sender_not_owned"),
-        ("rejected RCPT <x@y.example>: relay not permitted", "recipient_refused"),
+        ("rejected RCPT <x@y.example>: relay not permitted", "relay_denied"),
         ("rejected RCPT <x@y.example>", "recipient_refused"),
         ('rejected RCPT <"user unknown"@y.example>: no', "recipient_refused"),
         ("rejected RCPT <x@y.example> NOTIFY=SUCCESS: 5.1.1 User unknown", "unknown_recipient"),

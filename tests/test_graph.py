@@ -4,6 +4,7 @@ Microsoft Graph, polled: what it answers is in the store once, whatever goes wro
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import ssl
@@ -21,15 +22,16 @@ import trustme
 from entra_log import ANNA, sign_in
 from graph_server import CLIENT, SECRET, TENANT, Graph, Refusal
 from ingesting import PROGRAM, Site
-from smtp_auth_report import live
+from smtp_auth_report import cli, live
 from smtp_auth_report.changes import Position
 from smtp_auth_report.errors import SettingError
-from smtp_auth_report.graph import LATE, GraphStream
-from smtp_auth_report.graph_client import GraphClient, GraphError, Tokens, checked, secret_of
+from smtp_auth_report.graph import GRAPH, LATE, GraphStream
+from smtp_auth_report.graph_client import CLIENTS, GraphClient, GraphError, Page, Tokens, ready, secret_of
 from smtp_auth_report.ingest import Reading
 from smtp_auth_report.live import Following
 from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.settings import load
+from smtp_auth_report.sources.entra_lines import SMTP_CLIENTS
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store
 
@@ -57,19 +59,21 @@ class FixedTokens:
 
 
 @contextmanager
-def following(store: Callable[[], Store], graph: Graph, said: list[str], *, every: float = 0.05) -> Iterator[None]:
-    """The whole way from Graph to the store, in a thread."""
+def following(store: Callable[[], Store], graph: Graph, said: list[str]) -> Iterator[Callable[[], bool]]:
+    """The whole way from Graph to the store, in a thread; whether all that was handed over is taken, and so will be committed."""
+    streams: list[GraphStream] = []
 
     def stream(positions: list[Position]) -> GraphStream:
         client = GraphClient(graph.address, FixedTokens())
-        return GraphStream(client, TENANT, positions, lambda: NOW, every=every, first_pause=0.02)
+        streams.append(GraphStream(client, TENANT, positions, lambda: NOW, every=0.05, first_pause=0.02))
+        return streams[-1]
 
     run = Following(store, KEY, Reading(ZoneInfo("UTC")), lambda: NOW, ["graph:"], said.append, stream)
     stop = Event()
     thread = Thread(target=run.run, args=(stop,))
     thread.start()
     try:
-        yield
+        yield lambda: all(stream._parts.empty() for stream in streams)
     finally:
         stop.set()
         thread.join(20)
@@ -83,7 +87,7 @@ def until(met: Callable[[], bool], seconds: float = 20) -> None:
 
 
 class Held:
-    """A store that stays open when its reader lets go of it."""
+    """A database that is opened anew for each who reads or writes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -92,7 +96,7 @@ class Held:
         return open_store(str(self.path), clock=lambda: NOW)
 
     def accounts(self) -> list[str | None]:
-        store = open_store(str(self.path), read_only=False, clock=lambda: NOW)
+        store = self.opened()
         try:
             return [row.account for part in store.submissions(EVER) for row in part]
         finally:
@@ -102,9 +106,9 @@ class Held:
 def gathered(tmp_path: Path, graph: Graph, met: Callable[[list[str]], bool]) -> tuple[list[str | None], list[str]]:
     """Follow until something is met; the accounts of all rows, and what was said."""
     held, said = Held(tmp_path / "mail.duckdb"), list[str]()
-    with graph, following(held.opened, graph, said):
+    with graph, following(held.opened, graph, said) as taken:
         until(lambda: met(said))
-        time.sleep(0.2)
+        until(taken)
     return held.accounts(), said
 
 
@@ -121,6 +125,12 @@ def test_all_pages_are_read_once(tmp_path: Path) -> None:
     assert all("and (clientAppUsed eq 'Authenticated SMTP' or clientAppUsed eq 'SMTP')" in asked.filter for asked in graph.asked)
 
 
+def test_what_stands_in_two_layers_is_the_same() -> None:
+    """What Graph is asked for is what the source takes; and the command line does without importing the stream."""
+    assert {name.casefold() for name in CLIENTS} == SMTP_CLIENTS
+    assert cli.GRAPH == GRAPH
+
+
 TROUBLE = {
     "throttled": (Refusal(429, "TooManyRequests", wait="0"), "asks to wait (429) (TooManyRequests); asking again in 1 s"),
     "throttled without a word": (Refusal(429, "", body=b""), "asks to wait (429); asking again in"),
@@ -132,31 +142,37 @@ TROUBLE = {
     "no page": (Refusal(200, body=b"[]"), "something else than a page of sign-ins"),
     "deep": (Refusal(200, body=b"[" * 200_000), "something else than a page of sign-ins"),
     "elsewhere": (Refusal(302, location="http://127.0.0.1:9/"), "does not answer the question: 302"),
-    "cut off": (Refusal(200, body=b""), "something else than a page of sign-ins"),
+    "empty": (Refusal(200, body=b""), "something else than a page of sign-ins"),
 }
 
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 @pytest.mark.parametrize("after", [0, 2])
-def test_trouble_is_one_line_and_loses_nothing(tmp_path: Path, trouble: str, after: int) -> None:
-    """In front of the first page, and in the midst of a question."""
+def test_trouble_is_one_line_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, after: int) -> None:
+    """In front of the first page, and in the midst of a question; it lasts until it was said."""
     refusal, words = TROUBLE[trouble]
     graph = Graph(many(10), page=3)
     matching, times = graph.matching, [0]
 
-    def sometimes(asked: str) -> list[dict[str, object]]:
+    def begins_again(asked: str) -> list[dict[str, object]]:
         times[0] += 1
         if times[0] == after:
-            graph.answers.extend([refusal] * 3)
+            graph.trouble = refusal
         return matching(asked)
 
-    graph.matching = sometimes  # type: ignore[method-assign]
-    if not after:
-        graph.answers.extend([refusal] * 3)
-    accounts, said = gathered(tmp_path, graph, lambda _: times[0] > 8)
+    def told(said: list[str]) -> list[str]:
+        return [line for line in said if line.startswith("graph: 127.0.0.1")]
+
+    def over(said: list[str]) -> bool:
+        if told(said):
+            graph.trouble = None
+        return bool(told(said)) and times[0] > 8
+
+    monkeypatch.setattr(graph, "matching", begins_again)
+    graph.trouble = None if after else refusal
+    accounts, said = gathered(tmp_path, graph, over)
     assert sorted(map(str, accounts)) == sorted(f"user{n}@contoso.example" for n in range(10))
-    told = [line for line in said if line.startswith("graph: 127.0.0.1")]
-    assert all(words in line and "\n" not in line for line in told)
+    assert all(words in line and "\n" not in line for line in told(said))
     assert not any(SECRET in line or "token-" in line or "never shown" in line for line in said)
 
 
@@ -204,9 +220,9 @@ def test_pauses_grow_and_what_graph_says_counts() -> None:
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     held, said, graph = Held(tmp_path / "mail.duckdb"), list[str](), Graph(many(30), page=7)
     with graph:
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 10)
-            time.sleep(0.2)
+            until(taken)
         first = held.accounts()
         store = held.opened()
         [position] = store.positions()
@@ -216,45 +232,68 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
         late = sign_in("late@contoso.example", 1, createdDateTime="2026-11-23T12:00:00Z")
         graph.sign_ins = [*graph.sign_ins, late, sign_in("newest@contoso.example", 51)]
         graph.asked.clear()
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 10)
-            time.sleep(0.2)
+            until(taken)
         since = rfc3339(int(position.tail) - LATE)
         assert graph.asked[0].filter.startswith(f"createdDateTime ge {since} and ")
     assert sorted(map(str, held.accounts())) == sorted([*map(str, first), "late@contoso.example", "newest@contoso.example"])
     assert len(first) == 30
 
 
-def test_a_question_that_was_broken_off_is_asked_anew(tmp_path: Path) -> None:
+def test_a_question_that_was_broken_off_is_asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Graph gives the newest first: until its last page was read, the position stays."""
     held, said, graph = Held(tmp_path / "mail.duckdb"), list[str](), Graph(many(20), page=5)
     matching = graph.matching
 
     def dies(asked: str) -> list[dict[str, object]]:
         if len(graph.asked) > 2:
-            graph.answers.extend([Refusal(500)] * 1000)
+            graph.trouble = Refusal(500)
         return matching(asked)
 
-    graph.matching = dies  # type: ignore[method-assign]
+    monkeypatch.setattr(graph, "matching", dies)
     with graph:
-        with following(held.opened, graph, said):
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 6)
-            time.sleep(0.2)
+            until(taken)
         store = held.opened()
         assert store.positions() == []
         store.close()
         assert 0 < len(held.accounts()) < 20
-        graph.matching = matching  # type: ignore[method-assign]
-        graph.answers.clear()
-        with following(held.opened, graph, said):
+        monkeypatch.setattr(graph, "matching", matching)
+        graph.trouble = None
+        with following(held.opened, graph, said) as taken:
             until(lambda: len(graph.asked) > 20)
-            time.sleep(0.2)
+            until(taken)
     assert len(held.accounts()) == 20
 
 
-def test_sign_ins_that_make_no_sense_stop_nothing(tmp_path: Path) -> None:
+def test_what_a_broken_question_did_not_hand_over_is_asked_for_again() -> None:
+    """The page that waits for the one behind it was seen by nobody yet."""
+    pages = [Page([sign_in(number=number)], following) for number, following in ((3, "1"), (2, "2"), (1, ""))]
+    gone = [GraphError("410", anew=True)]
+
+    class Gone:
+        def first(self, _since: int) -> str:
+            return "0"
+
+        def page(self, address: str) -> Page:
+            if address == "2" and gone:
+                raise gone.pop()
+            return pages[int(address)]
+
+    stream = GraphStream(Gone(), TENANT, [], lambda: NOW)
+    with pytest.raises(GraphError, match="410"):
+        stream._polling._ask()
+    stream._polling._ask()
+    told = [json.loads(line) for part in stream.read() for line in part.splitlines()]
+    assert told == [page.sign_ins[0] for page in pages]
+    assert [position.tail for position in stream.positions("", "")] == ["1795449967000000"]
+
+
+def test_sign_ins_that_make_no_sense_stop_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = Graph([sign_in(), sign_in("x@contoso.example", 2, createdDateTime="never"), sign_in("y@contoso.example", 3, status=None)])
-    graph.matching = lambda _: [*graph.sign_ins, 7, "x", None, {}, {"createdDateTime": 5}]  # type: ignore[assignment, list-item]
+    monkeypatch.setattr(graph, "matching", lambda _: [*graph.sign_ins, 7, "x", None, {}, {"createdDateTime": 5}])
     accounts, said = gathered(tmp_path, graph, lambda _: len(graph.asked) > 3)
     assert ANNA in accounts
     assert said == ["following graph:"]
@@ -298,7 +337,7 @@ def test_retry_after_may_be_a_date() -> None:
 def test_secrets_are_of_the_environment_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     given = {"graph_tenant": TENANT, "graph_client": CLIENT}
-    assert checked(load(given, {}), {"SMTP_AUTH_REPORT_GRAPH_SECRET": SECRET}) == SECRET
+    assert ready(load(given, {}), {"SMTP_AUTH_REPORT_GRAPH_SECRET": SECRET}) == SECRET
     filed = load(given | {"graph_secret_file": str(path)}, {})
     for content, mode, words in (
         (None, 0, "cannot be read: No such file or directory"),
@@ -314,9 +353,9 @@ def test_secrets_are_of_the_environment_or_a_file(tmp_path: Path) -> None:
     path.chmod(0o600)
     assert secret_of(filed, {}) == SECRET
     with pytest.raises(SettingError, match="there is no secret; set graph_secret_file"):
-        checked(load(given, {}), {})
+        ready(load(given, {}), {})
     with pytest.raises(SettingError, match="graph_client is not set"):
-        checked(load({"graph_tenant": TENANT}, {}), {})
+        ready(load({"graph_tenant": TENANT}, {}), {})
 
 
 @pytest.mark.parametrize("address", ["http://graph.microsoft.com/v1.0", "ftp://x", "https://user@x", "https://x?y", "graph"])

@@ -18,8 +18,10 @@ import pytest
 from reading import ANNA, CIPHER, NOW, PC, log, session
 from samples import SAMPLES
 from smtp_auth_report.changes import Changes, Position, Remembered
+from smtp_auth_report.checkpoint import Evidence
 from smtp_auth_report.follow import FileStream, Known
-from smtp_auth_report.ingest import Ingest, Kept, Reading, resume
+from smtp_auth_report.ingest import Ingest, Reading
+from smtp_auth_report.resuming import Kept, by_server, resume
 from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection
@@ -55,8 +57,7 @@ class Follower:
         for batch in self.stream.read():
             self.changes.take(self.reader.feed(batch))
         self.changes.take(self.reader.finish())
-        entries = [entry._replace(stream=self.stream.name) for entry in self.reader.remember()]
-        self.remembered |= {(entry.source, entry.server): entry for entry in entries}
+        self.remembered |= by_server(entry._replace(stream=self.stream.name) for entry in self.reader.remember())
         self.positions += self.stream.positions(self.reading.text, self.reading.evidence(self.reader, self.remembered, self.stream.name))
 
     def recalled(self, source: str) -> list[Remembered]:
@@ -144,6 +145,21 @@ def test_the_hour_that_autumn_repeats(tmp_path: Path) -> None:
     begin = datetime(2026, 10, 25, 2, 50, tzinfo=UTC)
     text = log(*JUMP, start=begin) + log(*(line.replace("4F1A", "4F1B") for line in JUMP), start=begin - timedelta(minutes=45))
     check(tmp_path, text, ends(text), zone=ZoneInfo("Europe/Paris"))
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        ("0", Evidence(0)),
+        ("2026 stated", Evidence(2026)),
+        ("2025 found inode 1312", Evidence(2025, found=True, inode=1312)),
+        ("2026 found of 9c11 offset -18000000000 inode 7", Evidence(2026, found=True, mark="9c11", offset=-18_000_000_000, inode=7)),
+        ("2026 stated of 9c11 offset 0", Evidence(2026, mark="9c11", offset=0)),
+    ],
+)
+def test_evidence_is_read_as_it_is_written_and_as_it_was(text: str, evidence: Evidence) -> None:
+    assert Evidence.read(text) == evidence
+    assert Evidence.read(evidence.text) == evidence
 
 
 def test_long_queue_ids_tell_the_zone(tmp_path: Path) -> None:

@@ -199,8 +199,8 @@ class Position(NamedTuple):
     offset: int  # bytes of decompressed content read, whole lines only
     tail: str  # digest of the last bytes before `offset`
     path: str  # where it was last seen, for people
-    options: str  # zone, year and server name it was read with
-    evidence: str  # where the year of its stamps came from
+    options: str  # zone and server name it was read with
+    evidence: str  # what is needed to go on there; see checkpoint.Evidence
 
 
 class Remembered(NamedTuple):

@@ -33,6 +33,7 @@ from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 
 if TYPE_CHECKING:
+    from smtp_auth_report.changes import Position
     from smtp_auth_report.ingest import Reading, Summary
     from smtp_auth_report.reports.findings import Finding
     from smtp_auth_report.store.interface import Selection, Store
@@ -192,7 +193,7 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     from smtp_auth_report.store import shared
     from smtp_auth_report.supervisor import end_with, tidying
 
-    secret = ready(settings) if GRAPH in paths else ""
+    secret = ready(settings, os.environ) if GRAPH in paths else ""
 
     open_files_allowed()
     stop = Event()
@@ -210,8 +211,9 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
                 held.enter_context(tidying(store, int(settings.retention_days), now))
             return store
 
-        say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
-        graph = lambda positions: GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)  # noqa: E731
+        def graph(positions: list[Position]) -> GraphStream:
+            return GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)
+
         Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
     os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
 
@@ -251,11 +253,10 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     if GRAPH in follow:
         from smtp_auth_report.graph_client import ready
 
-        ready(settings)
+        ready(settings, os.environ)
     store = open_for(settings, alone=True)
     site = Site(store=store, settings=settings, clock=now)
     try:
-        say = lambda text: click.echo(f"smtp-auth-report: {text}", err=True)  # noqa: E731
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
         with shared.sharing(store, shared.socket_of(settings.database)), reader, tidying(store, int(settings.retention_days), now):
             serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
@@ -448,9 +449,14 @@ def print_summary(summary: Summary) -> None:
         click.echo(f"Note: {note}.", err=True)
 
 
+def say(text: str) -> None:
+    """One line on stderr."""
+    click.echo(f"smtp-auth-report: {text}", err=True)
+
+
 def fail(message: str, status: int) -> NoReturn:
     """One line on stderr, then the end."""
-    click.echo(f"smtp-auth-report: {message}", err=True)
+    say(message)
     sys.exit(status)
 
 

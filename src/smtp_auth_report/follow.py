@@ -4,7 +4,7 @@ A path as one endless stream of lines, through rotation, truncation and compress
     stream = FileStream("/var/log/mail.log", known, clock)
     stream.begin()                          what a source needs before its first line; None while there is nothing
     for lines in stream.read():             whole lines that have come since
-        stream.positions(options, year)     how far each file of the path has been read, for the next commit
+        stream.positions(options, evidence) how far each file of the path has been read, for the next commit
     stream.gaps()                           what was lost meanwhile, as far as it can be known
     stream.behind                           bytes on disk that were not read yet
     stream.problem                          why nothing comes, "" where all is well
@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from smtp_auth_report.changes import Gap, Position
-from smtp_auth_report.checkpoint import beginning, digest
+from smtp_auth_report.checkpoint import Evidence, beginning, digest
 from smtp_auth_report.checkpoint import position as position_of
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
@@ -235,7 +235,7 @@ class _Files:
 
     def _recall_year(self, place: Position) -> None:
         if place.offset:
-            self._year = self._year or int(place.evidence.split()[0]) or None
+            self._year = self._year or Evidence.read(place.evidence).year or None
 
     def _let_go(self) -> Iterator[bytes]:
         """Close files that are done with; a last line without an end is taken as it is."""
@@ -336,7 +336,7 @@ class FileStream(_Files):
             return  # it is the file that was read
         if not places:
             self._lost(MISSED)
-        elif any(_inode(place) == inode for place in places):
+        elif any(Evidence.read(place.evidence).inode == inode for place in places):
             self._lost(TRUNCATED)  # copied and cut: the path is the file still that it was
 
     def _standing(self) -> list[tuple[str, int]]:
@@ -403,12 +403,9 @@ def _stands(found: os.stat_result) -> Stands:
 
 
 def _place(log: Log, options: str, evidence: str) -> Position:
-    """Where reading a file stands; the inode tells a file that was cut from one that was renamed."""
-    return position_of(log.head, log.offset, log.before, log.path, options, f"{evidence} inode {log.file[1]}")
-
-
-def _inode(place: Position) -> int:
-    return int(place.evidence.rpartition(" inode ")[2] or 0) if " inode " in place.evidence else 0
+    """Where reading a file stands."""
+    known = Evidence.read(evidence)._replace(inode=log.file[1])
+    return position_of(log.head, log.offset, log.before, log.path, options, known.text)
 
 
 def _same_start(log: Log, others: Iterable[Log]) -> bool:

@@ -20,7 +20,7 @@ See also
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from queue import Empty, Full, Queue
@@ -28,6 +28,7 @@ from threading import Event, Thread
 from typing import Any, NamedTuple, Protocol
 
 from smtp_auth_report.changes import Gap, Position
+from smtp_auth_report.checkpoint import furthest
 from smtp_auth_report.follow import Start
 from smtp_auth_report.graph_client import GraphError, Page
 from smtp_auth_report.moments import DAY, HOUR, SECOND, micros
@@ -64,6 +65,14 @@ class Part(NamedTuple):
     newest: int | None  # the position when they are committed; None while more of the same question is to come
 
 
+class Fresh(NamedTuple):
+    """Sign-ins of one page that did not come before."""
+
+    lines: bytes
+    seen: Mapping[bytes, int]  # their content -> their time
+    newest: int  # time of the newest of the page; 0 where none tells
+
+
 class GraphStream:
     """See `Stream` in follow.py."""
 
@@ -82,7 +91,7 @@ class GraphStream:
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self._head = f"{GRAPH}{tenant}"
-        found = max((p for p in positions if p.head == self._head), key=lambda p: p.offset, default=None)
+        found = furthest(positions, self._head)
         self._read = self._marked = found.offset if found else 0
         self._newest = int(found.tail) if found else None
         self._clock = clock
@@ -171,21 +180,27 @@ class _Polling:
         now = self._clock()
         since = now - KEPT if self._newest is None else self._newest - LATE
         self._seen = {content: time for content, time in self._seen.items() if time >= since}
-        newest, waiting = self._newest or 0, b""
+        newest, waiting = self._newest or 0, Fresh(b"", {}, 0)
         address = self._client.first(since)
         while address:
             page = self._page(address)
             if page is None:
                 return
-            lines, latest = self._fresh(page.sign_ins)
-            newest = max(newest, min(latest, now))
-            if lines and waiting:
-                self._put(Part(waiting, None))
-            waiting = lines or waiting
+            fresh = self._fresh(page.sign_ins, waiting)
+            newest = max(newest, min(fresh.newest, now))
+            if fresh.lines:
+                self._hand_over(waiting, None)
+                waiting = fresh
             address = page.following
-        if waiting:
+        if waiting.lines:
             self._newest = newest or self._newest
-            self._put(Part(waiting, self._newest))
+            self._hand_over(waiting, self._newest)
+
+    def _hand_over(self, fresh: Fresh, newest: int | None) -> None:
+        """From now on they have come before; what a broken question did not hand over has not."""
+        if fresh.lines:
+            self._put(Part(fresh.lines, newest))
+            self._seen |= fresh.seen
 
     def _page(self, address: str) -> Page | None:
         """A page, however long it takes; None if told to stop."""
@@ -209,19 +224,20 @@ class _Polling:
         self.problem = f"{problem}; asking again in {max(1, round(pause))} s"
         return pause
 
-    def _fresh(self, sign_ins: list[Any]) -> tuple[bytes, int]:
-        """Those that did not come before, as lines; time of the newest."""
+    def _fresh(self, sign_ins: list[Any], waiting: Fresh) -> Fresh:
+        """Those that did not come before, and are not among these that wait."""
         lines, newest = [], 0
+        seen: dict[bytes, int] = {}
         for sign_in in sign_ins:
             line = json.dumps(sign_in, separators=(",", ":")).encode()
             content = blake2b(line, digest_size=16).digest()
-            if content in self._seen:
-                continue
             time = time_of(sign_in)
-            self._seen[content] = time or self._clock()
             newest = max(newest, time)
+            if content in self._seen or content in waiting.seen or content in seen:
+                continue
+            seen[content] = time or self._clock()
             lines.append(line + b"\n")
-        return b"".join(lines), newest
+        return Fresh(b"".join(lines), seen, newest)
 
 
 def time_of(sign_in: Any) -> int:

@@ -1,7 +1,7 @@
 """
 Sign-ins out of Microsoft Graph: one page at a time, with the tokens of an app registration.
 
-    client = GraphClient(settings.graph_url, Tokens(settings, secret_of(settings, os.environ)))
+    client = client_of(settings, ready(settings, os.environ))
     page = client.page(client.first(since))      its sign-ins, and the address of the next page
 
 Tokens are got by msal, which the extra "graph" brings, and renewed before they expire, or when Graph refuses one. The
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -33,7 +32,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SettingError
-from smtp_auth_report.moments import micros, now, rfc3339
+from smtp_auth_report.moments import SECOND, micros, now, rfc3339
 from smtp_auth_report.settings import PREFIX, Settings
 
 SECRET = f"{PREFIX}GRAPH_SECRET"
@@ -76,8 +75,8 @@ class TokenSource(Protocol):
         """One that should be good; `fresh` where the last one was not."""
 
 
-def checked(settings: Settings, environment: Mapping[str, str]) -> str:
-    """The secret, when all is there that polling needs."""
+def ready(settings: Settings, environment: Mapping[str, str]) -> str:
+    """The secret, when all is there that polling needs; raises SettingError for what is not."""
     if find_spec("msal") is None:
         raise SettingError("graph: needs msal: install the package as smtp-auth-report[graph]")
     for name in ("graph_tenant", "graph_client"):
@@ -169,7 +168,7 @@ class GraphClient:
     def first(self, since: int) -> str:
         """Address of the first page of sign-ins from that time on."""
         clients = " or ".join(f"clientAppUsed eq '{client}'" for client in CLIENTS)
-        asked = f"createdDateTime ge {rfc3339(since - since % 1_000_000)} and ({clients})"
+        asked = f"createdDateTime ge {rfc3339(since - since % SECOND)} and ({clients})"
         if self._base.endswith("/beta"):  # v1.0 gives interactive sign-ins, and has no such property
             asked += " and (signInEventTypes/any(t: t eq 'interactiveUser') or signInEventTypes/any(t: t eq 'nonInteractiveUser'))"
         return f"{self._base}/auditLogs/signIns?" + urlencode({"$filter": asked, "$top": PAGE}, quote_via=quote, safe="$")
@@ -251,8 +250,3 @@ def _seconds(written: str) -> float | None:
 def client_of(settings: Settings, secret: str) -> GraphClient:
     """As the settings say."""
     return GraphClient(settings.graph_url, Tokens(settings, secret))
-
-
-def ready(settings: Settings) -> str:
-    """The secret; raises where polling cannot begin."""
-    return checked(settings, os.environ)

@@ -26,11 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Position, Remembered, Withheld
-from smtp_auth_report.checkpoint import HEAD, candidates, digest, position
+from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Withheld
+from smtp_auth_report.checkpoint import HEAD, Evidence, candidates, digest, position
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
+from smtp_auth_report.resuming import Kept, by_server, mark_of, resume
 from smtp_auth_report.site_key import account_key, seal, unseal
 from smtp_auth_report.sources import NOT_LOOKED, SOURCES, LogReader, Options, Source
 from smtp_auth_report.store.interface import Store
@@ -45,13 +46,6 @@ TABLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\d,;\t\n:=\[\]{}]{1,60}(?:[,;\t][^\d,;\
 
 Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
-
-
-Kept = dict[tuple[str, str], Remembered]
-"""What is remembered of one stream, by kind and server."""
-
-Recalled = Callable[[str], list[Remembered]]
-"""What is remembered of all streams, of a kind of log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +75,8 @@ class Reading:
         return LogReader(self.kinds, options)
 
     def evidence(self, reader: LogReader, kept: Kept, stream: str = "") -> str:
-        """Where the year of the stamps came from, and what else is needed to go on: see `resume`."""
-        zone = f" offset {reader.offset}" if reader.offset is not None else ""
-        return f"{reader.year} {'stated' if self.year else 'found'} of {_mark(stream, kept.values())}{zone}"
+        """What is needed to go on with what was read so far, of which this is remembered."""
+        return Evidence(reader.year, not self.year, mark_of(stream, kept.values()), reader.offset).text
 
 
 @dataclass(slots=True)
@@ -101,40 +94,6 @@ class Summary:
     files: int = 0
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-def resume(
-    reader: LogReader,
-    recalled: Recalled,
-    kinds: Iterable[type[Source]],
-    stream: str = "",
-    place: Position | None = None,
-    before: bytes = b"",
-) -> Kept:
-    """
-    Go on with sessions that were open: those that were remembered with the very place where reading goes on, whatever the
-    stamps say. It may be another stream that read the same lines up to there. Of each other kind and server, where the
-    stamps fit, those of this stream, else the newest there are. Returns what is remembered of this stream.
-    """
-    entries = [entry for kind in kinds for entry in recalled(kind.name)]
-    chosen: dict[tuple[str, str], Remembered] = {}
-    for entry in sorted(entries, key=lambda entry: (entry.stream == stream, entry.newest)):
-        chosen[entry.source, entry.server] = entry
-    if place is not None:
-        words = place.evidence.split()
-        told = dict(zip(words[2::2], words[3::2], strict=False))
-        streams = {entry.stream: [each for each in entries if each.stream == entry.stream] for entry in entries}
-        there = next((each for name, each in streams.items() if _mark(name, each) == told.get("of")), [])
-        reader.resume(before, there, int(told["offset"]) if "offset" in told else None, year_found="found" in words)
-        chosen |= {(entry.source, entry.server): entry for entry in there}
-    reader.recall(chosen.values())
-    return {(entry.source, entry.server): entry for entry in entries if entry.stream == stream}
-
-
-def _mark(stream: str, remembered: Iterable[Remembered]) -> str:
-    """Tells what was remembered with one commit from what was with others."""
-    newest = sorted(entry[:3] for entry in remembered)
-    return digest(f"{stream} {newest}".encode("utf-8", "surrogateescape"))
 
 
 class Names:
@@ -286,7 +245,7 @@ class Ingest:
                 f"{log.name}: was read before with {found.options}; "
                 f"with {self._reading.text} its rows would be kept twice: use another --database"
             )
-        reader = self._reader(log, int(found.evidence.split()[0]) if found else None)
+        reader = self._reader(log, Evidence.read(found.evidence).year if found else None)
         reader.settle(sample, log.start, log.head)
         self._kept = resume(reader, self._store.remembered, self._reading.kinds, place=found, before=log.last_lines)
         run = _Run(log, reader, self)
@@ -321,7 +280,7 @@ class Ingest:
         self.summary.counted += len(changes.counted)
         if place is not None:
             commit.remembered += reader.remember()
-            self._kept |= {(entry.source, entry.server): entry for entry in commit.remembered}
+            self._kept |= by_server(commit.remembered)
             evidence = self._reading.evidence(reader, self._kept)
             if place.offset:
                 commit.positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))

@@ -29,9 +29,10 @@ from smtp_auth_report.changes import Applied, Changes, Commit, Intake, Position
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
 from smtp_auth_report.graph import GRAPH
-from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Kept, Names, Reading, resume, state_report
+from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, state_report
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
+from smtp_auth_report.resuming import Kept, by_server, resume
 from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store.interface import Store
 
@@ -257,7 +258,7 @@ class Tail:
         changes.gaps += self._stream.gaps()
         commit = following.names.apply(changes)
         commit.remembered += [entry._replace(stream=self.name) for entry in reader.remember()]
-        self._kept |= {(entry.source, entry.server): entry for entry in commit.remembered}
+        self._kept |= by_server(commit.remembered)
         evidence = following.reading.evidence(reader, self._kept, self.name)
         commit.positions += self._stream.positions(following.reading.text, evidence)
         commit.intake = self._intake()

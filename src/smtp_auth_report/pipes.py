@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from smtp_auth_report.changes import Gap, Position
+from smtp_auth_report.checkpoint import furthest
 from smtp_auth_report.follow import Start
 from smtp_auth_report.log_file import LONGEST
 
@@ -111,7 +112,7 @@ class JournalStream:
         self.name = name
         self.problem = ""
         self._clock = clock
-        self._found = found = max((p for p in positions if p.head == name), key=lambda p: p.offset, default=None)
+        self._found = found = furthest(positions, name)
         self._cursor = found.tail if found else ""
         self._read = self._marked = found.offset if found else 0
         self._process: subprocess.Popen[bytes] | None = None

@@ -47,31 +47,38 @@ OVERALL = ("messages", "accounts", "tls_version", "mechanism", "account_unknown"
 def _sql(name: str, without: frozenset[str] = frozenset()) -> str:
     """The SQL of that name, but for what it has for these columns alone."""
     kept, left_out = [], [False]
-    for line in (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8").splitlines():
+    for line in _lines(name):
         words = line.split()
-        if words[:1] != ["--"]:
-            kept += [] if left_out[-1] else [line]
-        elif words[1] == "]":
+        if words[:2] == ["--", "]"]:
             left_out.pop()
-        else:
+        elif _opens(words):
             left_out.append(left_out[-1] or without.issuperset(_named(words)))
+        elif not left_out[-1]:
+            kept.append(line)
     return "\n".join(kept)
-
-
-def _named(words: Sequence[str]) -> list[str]:
-    """Columns that a comment of the form above names."""
-    return [word.removeprefix("[") for word in words[1:]]
 
 
 @cache
 def _costly(name: str) -> frozenset[str]:
     """Columns that can be left out."""
-    lines = (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8").splitlines()
-    return frozenset(column for line in lines if line.lstrip().startswith("-- [") for column in _named(line.split()))
+    return frozenset(column for words in map(str.split, _lines(name)) if _opens(words) for column in _named(words))
+
+
+def _lines(name: str) -> list[str]:
+    return (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8").splitlines()
+
+
+def _opens(words: Sequence[str]) -> bool:
+    """Whether it is the first of two comments of the form above."""
+    return len(words) > 1 and words[0] == "--" and words[1].startswith("[")
+
+
+def _named(words: Sequence[str]) -> list[str]:
+    """Columns that it names."""
+    return [word.removeprefix("[") for word in words[1:]]
 
 
 OVERALL_QUESTION = Question(_sql("overall"), OVERALL, outcomes=(Outcome.ACCEPTED,))
-
 
 Width = Interval | Literal["auto"]
 

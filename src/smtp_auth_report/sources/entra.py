@@ -33,8 +33,8 @@ from smtp_auth_report.sources.entra_lines import SignIn
 from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.json_log import Objects, entries
-from smtp_auth_report.sources.portal_dates import stamp_of, tells_order
-from smtp_auth_report.submission import Identity, Outcome, Service, Submission, Tls
+from smtp_auth_report.sources.portal_dates import day_comes_first, stamp_of
+from smtp_auth_report.submission import Identity, Outcome, Submission, bare
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
@@ -103,7 +103,7 @@ class EntraSource(Source):
         if self._columns is None or lines.DATE not in self._columns:
             return 0
         dates = [values.text(self._columns.of(fields(line), lines.DATE)).strip() for line in (*first[1:], *sample)]
-        self._day_first = next((told for told in map(tells_order, dates) if told is not None), None)
+        self._day_first = day_comes_first(dates)
         stamps = (stamp_of(date, self._day_first) for date in dates)
         return next((time for stamp in stamps if stamp and (time := self.log.clock.at(stamp))), 0)
 
@@ -193,28 +193,11 @@ class EntraSource(Source):
     def _row(self, sign_in: SignIn, time: int) -> Submission:
         known = sign_in.id or f"{time} {sign_in.account} {sign_in.address} {sign_in.code}"
         key = int.from_bytes(blake2b(b"entra\0" + known.casefold().encode(), digest_size=8).digest(), "big")
-        identity = Identity(key, time)
-        return Submission(
-            key=identity.key,
-            opened=identity.opened,
-            time=time,
-            server=self.server,
-            service=Service.UNKNOWN.value,
-            source=self.name,
+        outcome = Outcome.NO_MAIL if sign_in.code == 0 else Outcome.AUTH_FAILED
+        return bare(Identity(key, time), time, self.server, self.name, outcome.value)._replace(
             client_ip=values.address(sign_in.address),
-            client_name=None,
-            helo=None,
             account=sign_in.account or None,
-            account_key=None,
             mechanism=sign_in.mechanism,
-            tls_version=Tls.UNKNOWN.value,
-            tls_cipher=None,
-            sender=None,
-            recipients=None,
-            size=None,
-            queue_id=None,
-            message_id=None,
-            outcome=(Outcome.NO_MAIL if sign_in.code == 0 else Outcome.AUTH_FAILED).value,
             reason=sign_in.reason,
         )
 

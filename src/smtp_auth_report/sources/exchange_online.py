@@ -28,7 +28,7 @@ from smtp_auth_report.sources import values
 from smtp_auth_report.sources.csv_log import BOM, Records, fields
 from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy, Source
-from smtp_auth_report.sources.portal_dates import stamp_of, tells_order
+from smtp_auth_report.sources.portal_dates import day_comes_first, stamp_of
 from smtp_auth_report.submission import domain_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class ExchangeOnlineSource(Source):
         place = (self._columns or {}).get("day")
         if place is not None:
             dates = [values.text(_field(fields(line), place)) for line in (*first[1:], *sample)]
-            self._day_first = next((told for told in map(tells_order, dates) if told is not None), None)
+            self._day_first = day_comes_first(dates)
         return 0
 
     def _header(self, line: bytes) -> None:
@@ -180,7 +180,7 @@ class ExchangeOnlineSource(Source):
 
 def _names(line: bytes) -> list[str]:
     header = fields(line[:HEADER_BYTES].removeprefix(BOM).rstrip(b"\r"))
-    return [" ".join(values.text(name).replace("\u00a0", " ").lower().split()) for name in header]
+    return [" ".join(values.text(name).lower().split()) for name in header]
 
 
 def _place(names: Sequence[str], test: Test) -> int | None:
@@ -192,13 +192,13 @@ def _field(record: Sequence[bytes], place: int) -> bytes:
 
 
 def _number(written: str) -> int | None:
-    text = written.replace("\u00a0", " ").replace("\u202f", " ")
+    text = " ".join(written.split())  # with one plain blank for any
     return int(text.replace(",", "").replace(" ", "")) if NUMBER.fullmatch(text) else None
 
 
 def _shares(written: Sequence[str]) -> Shares | None:
     """Parts of one for each version; None for one that is not told, and None in all where one is no share."""
-    found = [SHARE.fullmatch(text.replace("\u00a0", " ").replace("\u202f", " ")) if text else None for text in written]
+    found = [SHARE.fullmatch(" ".join(text.split())) if text else None for text in written]
     if any(text and match is None for text, match in zip(written, found, strict=True)):
         return None
     numbers = [float(match[1].replace(",", ".")) if match else None for match in found]

@@ -36,7 +36,7 @@ from smtp_auth_report.sources.joining import Line, Message, Session
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.own_form import OwnFormSource
 from smtp_auth_report.sources.stamps import exim_id_time
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, bare
 
 MINUTE = 60 * SECOND
 CUT_AT = 870
@@ -436,27 +436,15 @@ class EximSource(OwnFormSource):
     def _of(
         self, line: Line, peer: Peer, identity: Identity, outcome: Outcome, account: str | None, mechanism: str, reason: str | None = None
     ) -> Submission:
-        return Submission(
-            key=identity.key,
-            opened=identity.opened,
-            time=line.time,
-            server=line.host,
+        return bare(identity, line.time, line.host, self.name, outcome.value)._replace(
             service=peer.service,
-            source=self.name,
             client_ip=peer.client_ip,
             client_name=peer.client_name,
             helo=peer.helo,
             account=account,
-            account_key=None,
             mechanism=mechanism,
             tls_version=peer.tls_version,
             tls_cipher=peer.tls_cipher,
-            sender=None,
-            recipients=None,
-            size=None,
-            queue_id=None,
-            message_id=None,
-            outcome=outcome.value,
             reason=reason,
         )
 

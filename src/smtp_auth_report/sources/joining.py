@@ -177,7 +177,7 @@ class SessionSource(Source):
             family = self.name.encode()
             found = self._hosts[name] = Identities(name, family, family)
             recalled = self._recalled.get(name)
-            if recalled is not None and self.log.takes_over(recalled, time):
+            if recalled is not None and self.log.take_over(recalled, time):
                 self._load(found, json.loads(recalled.sessions))
         return found
 

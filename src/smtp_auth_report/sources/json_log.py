@@ -73,12 +73,6 @@ class Objects:
                 yield text[begin:end]
             place = end
 
-    def give_up(self) -> None:
-        """Nothing more will come: what was left open is broken."""
-        if self.rest:
-            self.broken.append(self.rest[:SHOWN])
-            self.rest = b""
-
 
 def _decoded(text: str, begin: int) -> int | None:
     """Where an object ends that is whole and right; quick."""

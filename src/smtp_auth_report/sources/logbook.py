@@ -48,10 +48,10 @@ class Logbook:
             self.newest[host] = time
         return time
 
-    def takes_over(self, remembered: Remembered, time: int | None) -> bool:
+    def take_over(self, remembered: Remembered, time: int | None) -> bool:
         """
-        Whether sessions that were open go on with the first line of their host: always if they were remembered at this
-        very place of the log, whatever its clock says; else where it is not older.
+        Let time go on from sessions that were open, with the first line of their host: always if they were remembered at
+        this very place of the log, whatever its clock says; else where that line is not older. Whether they go on.
         """
         if remembered not in self.resumed and (time is None or time < remembered.newest - STRAGGLER):
             return False

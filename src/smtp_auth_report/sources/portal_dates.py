@@ -4,7 +4,7 @@ Times as the web portals of Microsoft write them into files: in UTC, and in the 
     stamp_of("11/23/2026, 4:06:05 PM", None)     b"2026-11-23T16:06:05Z"
     stamp_of("03/04/2026", None)                 b"": could be two days
     stamp_of("03/04/2026", True)                 b"2026-04-03T00:00:00Z": the day comes first
-    tells_order("23/11/2026")                    True; None where both could be
+    day_comes_first(["03/04/2026", "23/11/2026"])    True: one of them tells it of all; None where none does
 
 What goes wrong
     What is no time, or could be two, is b"".
@@ -13,6 +13,7 @@ What goes wrong
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # 2026-11-23T16:06:05.1234567Z     2026-11-23 16:06:05     2026-11-23
 ISO = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ,]{1,2}(\d\d:\d\d:\d\d(?:\.\d{1,9})?)(Z|[+-]\d\d:?\d\d)?)?")
@@ -40,8 +41,12 @@ def stamp_of(written: str, day_first: bool | None) -> bytes:
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{parts['minute'] or '00'}:{parts['second'] or '00'}Z".encode()
 
 
-def tells_order(written: str) -> bool | None:
-    """Whether the day comes first in dates like this one; None where both could be."""
+def day_comes_first(dates: Iterable[str]) -> bool | None:
+    """Whether the day comes first in the dates of one file; None where both could be in all of them."""
+    return next((told for told in map(_tells_order, dates) if told is not None), None)
+
+
+def _tells_order(written: str) -> bool | None:
     parts = LOCAL.fullmatch(_plain(written))
     if parts is None or len(parts["c"]) != 4:
         return None
@@ -61,5 +66,5 @@ def _order(parts: re.Match[str], day_first: bool | None) -> str | None:
 
 
 def _plain(written: str) -> str:
-    """Browsers write narrow blanks."""
-    return " ".join(written.replace("\u202f", " ").split())
+    """With one plain blank for any: browsers write narrow ones."""
+    return " ".join(written.split())

@@ -259,7 +259,7 @@ class PostfixSource(Source):
         if server is None:
             recalled = self._recalled.get(host)
             time = self._log.clock.at(stamp)
-            if recalled is not None and self._log.takes_over(recalled, time):
+            if recalled is not None and self._log.take_over(recalled, time):
                 server = Server.load(host, recalled.newest, json.loads(recalled.sessions))
                 self._join.pending.update(list(server.pending))
                 self._join.filtered = self._join.filtered or server.filtered

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.postfix_sessions import Message, Server, Session
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, bare
 
 SOURCE = "postfix"
 
@@ -212,26 +212,14 @@ def _message_row(server: Server, message: Message, outcome: Outcome, time: int, 
 
 def _session_row(server: Server, session: Session, identity: Identity, outcome: Outcome, time: int, reason: str | None) -> Submission:
     version, cipher = session.version_for(session.client)
-    return Submission(
-        key=identity.key,
-        opened=identity.opened,
-        time=time,
-        server=server.host,
+    return bare(identity, time, server.host, SOURCE, outcome.value)._replace(
         service=session.door.tag.service.value,
-        source=SOURCE,
         client_ip=lines.address(session.client),
         client_name=lines.client_name(session.name_of(session.client, session.name)),
         helo=None if session.speaks_for_another(session.client) else lines.text(session.helo),
         account=lines.text(session.account),
-        account_key=None,
         mechanism=lines.mechanism(session.mechanism),
         tls_version=version.value,
         tls_cipher=cipher,
-        sender=None,
-        recipients=None,
-        size=None,
-        queue_id=None,
-        message_id=None,
-        outcome=outcome.value,
         reason=reason,
     )

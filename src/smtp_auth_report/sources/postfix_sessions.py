@@ -303,7 +303,7 @@ def _load(door: Door, entry: dict[str, Any]) -> tuple[Session, list[Message]]:
     """A session, and those of its messages that the queue manager may still take."""
     session = Session(door, entry["pid"])
     session.given_early = True
-    for name, value in zip(_SESSION, entry["session"], strict=False):
+    for name, value in zip(_SESSION, entry["session"], strict=False):  # what was remembered before `tls_stamp` was has none
         setattr(session, name, _from_json(value))
     if entry["counts"] is not None:
         session.counts = {name.encode("ascii"): tuple(both) for name, both in entry["counts"].items()}

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 _REFUSALS = (
     (r"not allowed to send|sender address rejected: not owned|doesn't match AUTH domain|not own", "sender_not_owned"),
-    (r"relay(?:ing)? (?:access )?(?:denied|not allowed)|cannot deliver mail for|authentication is required", "relay_denied"),
+    (r"relay(?:ing)? (?:access )?(?:denied|not (?:allowed|permitted))|cannot deliver mail for|authentication is required", "relay_denied"),
     (r"too (?:large|big)|message size|maximum .*size|size exceeds|5\.3\.4", "too_large"),
     (r"user unknown|unknown user|does ?n[o']t exist|no such user|> unknown|mailbox unavailable|5\.1\.1|5\.1\.2", "unknown_recipient"),
     (r"rate limit|too many|limit exceeded|quota", "rate_limited"),

@@ -46,13 +46,7 @@ class SendmailSource(SessionSource):
         Remedy("sessions", LOG_LEVEL, IN_FORCE, "accounts, mechanisms, TLS versions and failed sign-ins"),
         Remedy("account", LOG_LEVEL, IN_FORCE, "the account and mechanism of every session"),
         Remedy("tls_version", LOG_LEVEL, IN_FORCE, "the TLS version and cipher of every session; before 8.15 of few ciphers only"),
-        Remedy(
-            "failures",
-            "define(`confLOG_LEVEL', `10')dnl",
-            IN_FORCE,
-            "failed sign-ins, where Sendmail is older than 8.16.1",
-            before=(8, 16, 1),
-        ),
+        Remedy("failures", LOG_LEVEL_10, IN_FORCE, "failed sign-ins, where Sendmail is older than 8.16.1", before=(8, 16, 1)),
         Remedy(
             "service",
             "DAEMON_OPTIONS(`Port=submission, Name=MSA, M=Ea')dnl",

@@ -23,6 +23,7 @@ What goes wrong
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -47,27 +48,29 @@ SHORT_FULL = re.compile(rb"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{
 
 # 48rT2v1hQrz1J0N: six characters of seconds since 1970, four of microseconds, "z", the inode
 LONG_QUEUE_ID = re.compile(rb"[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]{10}z[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy]+$")
+BASE52 = {character: value for value, character in enumerate(b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
 # 1xVWeV-0001UG-2n: six characters of seconds since 1970, the pid, a part of a second
 BASE62 = {character: value for value, character in enumerate(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}
-BASE52 = {character: value for value, character in enumerate(b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
+CENTURY = range(946_684_800, 4_102_444_801)
+"""Seconds that an id may tell: the years 2000 to 2099."""
 
 
 def queue_id_time(queue_id: bytes) -> int | None:
     """Microseconds UTC at which Postfix made a long queue id; None for a short one."""
-    if not LONG_QUEUE_ID.match(queue_id):
-        return None
-    seconds = 0
-    for character in queue_id[:6]:
-        seconds = seconds * 52 + BASE52[character]
-    return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
+    return _made_at(queue_id, BASE52) if LONG_QUEUE_ID.match(queue_id) else None
 
 
 def exim_id_time(queue_id: bytes) -> int | None:
-    """Microseconds UTC at which Exim made a message id, by its first six characters; None for what cannot be one."""
+    """Microseconds UTC at which Exim made a message id; None for what cannot be one."""
+    return _made_at(queue_id, BASE62)
+
+
+def _made_at(queue_id: bytes, digits: Mapping[int, int]) -> int | None:
+    """Microseconds UTC that the first six characters tell."""
     seconds = 0
     for character in queue_id[:6]:
-        seconds = seconds * 62 + BASE62.get(character, 1 << 40)
-    return seconds * SECOND if 946_684_800 <= seconds <= 4_102_444_800 else None
+        seconds = seconds * len(digits) + digits.get(character, CENTURY.stop)
+    return seconds * SECOND if seconds in CENTURY else None
 
 
 class Clock:

@@ -1,10 +1,10 @@
 """
 Reports that somebody else counted, as DuckDB keeps them: beside the rows, and in no sum of them.
 
-    write_counted(execute, commit, now)         reading a report twice keeps it once
-    read_reports(execute, scope)                which there are, the newest first
+    write_counted(execute, commit, erased, now)     reading a report twice keeps it once
+    read_reports(execute, scope)                    which there are, the newest first
     read_counted(execute, report, limit, scope)     the rows of one, most messages first
-    erase_counted(execute, account, key)        the rows of one sender
+    erase_counted(execute, account, key)            the rows of one sender
 """
 
 from __future__ import annotations

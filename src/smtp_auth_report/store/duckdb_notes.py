@@ -103,7 +103,7 @@ def _write_intake(run: Execute, intake: Intake, now: int) -> None:
 def _write_progress(run: Execute, commit: Commit, now: int) -> None:
     """The newest line of each server and kind; a server's kind is known from what its lines gave."""
     changes = commit.changes
-    newest = {(remembered.source, remembered.server): remembered.newest for remembered in commit.remembered}
+    newest = {(remembered.source, remembered.server): remembered.newest for remembered in commit.remembered if remembered.newest}
     kinds: dict[str, set[str]] = {}
     for source, server in newest:
         kinds.setdefault(server, set()).add(source)
