@@ -165,6 +165,13 @@ def test_a_failed_handshake() -> None:
     assert (row.outcome, row.reason, row.account, row.tls_version) == ("tls_failed", "no_shared_cipher", None, "unknown")
     left = "Login aborted: Connection closed (disconnected during TLS handshake) (tls_handshake_not_finished)"
     assert only(login("", says=left, tls="TLS handshaking, ")).reason == "connection_lost"
+    older = login("", says="Disconnected (no auth attempts in 0 secs)", tls="TLS handshaking: SSL_accept() failed: error:{}, ")
+    for words, reason in (
+        ("1408F10B:SSL routines:ssl3_get_record:wrong version number", "not_tls"),
+        ("14209102:SSL routines:tls_early_post_process_client_hello:unsupported protocol", "version_refused"),
+        ("0A000126:SSL routines::unexpected eof while reading", "connection_lost"),
+    ):
+        assert only(older.replace("{}", words)).reason == reason
 
 
 def test_lines_of_other_services_and_of_the_authentication_process_are_not_ours() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ import duckdb
 import pytest
 
 from smtp_auth_report.changes import Changes, Commit
+from smtp_auth_report.cli import write_file
+from smtp_auth_report.errors import ReportError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import NAMES, stamp, utc
 from smtp_auth_report.exports.xlsx import Xlsx
@@ -283,3 +286,28 @@ def test_full_disk(store: Store, kind: str) -> None:
     keep(store, *(PLAIN._replace(time=NOON + place) for place in range(500)))
     with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("wb") as full:
         EXPORTS[kind].write(store, ALL, full, lambda _done, _total: None)
+
+
+def test_what_no_file_is_stays_what_it_is(tmp_path: Path) -> None:
+    """As root, `--output /dev/stdout` would put a file in place of the link for the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert write_file(str(pipe), lambda file: file.write(b"rows")) == 4
+    assert os.read(end, 10) == b"rows"
+    os.close(end)
+    assert pipe.is_fifo()
+    with pytest.raises(ReportError, match="Is a directory"):
+        write_file(str(tmp_path), lambda file: file.write(b"rows"))
+
+
+def test_a_link_to_a_file_stays_a_link_and_the_file_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    file, link = tmp_path / "elsewhere" / "rows.csv", tmp_path / "rows.csv"
+    file.write_bytes(b"older")
+    file.chmod(0o600)
+    link.symlink_to("elsewhere/rows.csv")
+    write_file(str(link), lambda part: part.write(b"rows"))
+    assert link.is_symlink()
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"rows", 0o600)
+    assert [path.name for path in file.parent.iterdir()] == ["rows.csv"]

@@ -382,6 +382,34 @@ def test_a_large_directory_is_read_a_few_files_at_a_time(tmp_path: Path, reading
     assert [line for line in reader.read() if line != "half"] == []
 
 
+def test_a_directory_is_not_listed_for_every_few_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: Reading) -> None:
+    folder = tmp_path / "receive"
+    folder.mkdir()
+    count = 10 * follow.OPEN
+    for number in range(count):
+        write(folder / f"RECV{number:04}.LOG", *numbered([number]))
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(follow, "LISTED", 3600.0)
+    monkeypatch.setattr(follow.os, "scandir", lambda path: listed.append(path) or scandir(path))
+    reader = reading(folder, DirectoryStream)
+    assert len(reader.read()) == count
+    assert len(listed) == 1
+    write(folder / "new.LOG", *numbered([1000]))
+    assert reader.read() == numbered([1000])
+
+
+def test_what_is_no_file_hides_no_file_of_a_directory(tmp_path: Path, reading: Reading) -> None:
+    folder = tmp_path / "receive"
+    (folder / "folder.LOG").mkdir(parents=True)
+    (folder / "itself.LOG").symlink_to("itself.LOG")
+    (folder / "nowhere.LOG").symlink_to("nothing")
+    (folder / "around.LOG").symlink_to(".")
+    os.mkfifo(folder / "pipe.LOG")
+    write(folder / "RECV.LOG", *numbered(range(3)))
+    assert reading(folder, DirectoryStream).read() == numbered(range(3))
+
+
 def test_a_pattern_leaves_rotated_files_to_their_path(tmp_path: Path) -> None:
     for name in ("mail.log", "mail.log.1", "mail.log.2.gz", "mail.err"):
         (tmp_path / name).touch()

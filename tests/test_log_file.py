@@ -55,6 +55,17 @@ def batches(path: Path) -> tuple[bytes, bytes]:
         return b"".join(found.batches(7)), found.tail
 
 
+def test_a_line_behind_what_a_crash_left_is_read(tmp_path: Path, whole: list[tuple[object, ...]]) -> None:
+    """File systems fill with NUL bytes what was not written yet when the power failed; the next line begins behind them."""
+    ends = line_ends(TEXT)
+    holes = b"".join(b"\0" * 4096 + line for line in TEXT.splitlines(keepends=True))
+    site = Site(tmp_path)
+    log_file = put(tmp_path / "mail.log", holes)
+    assert "0 unread" in site.ingest(*YEAR, log_file)
+    assert essence(site.rows()) == whole
+    assert batches(put(tmp_path / "short", b"\0\0" + TEXT[: ends[0]] + b"a\0b\n\0")) == (TEXT[: ends[0]] + b"a\0b\n", b"\0")
+
+
 @pytest.mark.parametrize("ending", PACKERS)
 def test_packed_files_give_what_plain_ones_give(tmp_path: Path, ending: str) -> None:
     assert batches(put(tmp_path / f"mail.log{ending}", PACKERS[ending](TEXT))) == (TEXT, b"")

@@ -119,6 +119,8 @@ def test_a_message_without_an_id_is_accepted_when_its_delivery_begins() -> None:
     assert read(log(*begun)) == []
     sent = "sm-mta[733]: 6ANGKaVY000701: to=<x@y.example>, delay=00:00:00, mailer=relay, pri=1, dsn=2.0.0, stat=Sent (Ok)"
     assert only(*begun, sent).outcome == "accepted"
+    of_many_processes = [line.replace("000701", "3107701").replace("[701]", "[3107701]") for line in (*begun, sent)]
+    assert only(*of_many_processes).queue_id == "6ANGKaVY3107701", "kernel.pid_max is 4194304 by default"
 
 
 def test_failures() -> None:

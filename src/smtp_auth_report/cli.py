@@ -18,6 +18,7 @@ import gc
 import os
 import shutil
 import signal
+import stat
 import sys
 import time
 import traceback
@@ -353,17 +354,31 @@ def erase(account: str, **flags: str | None) -> None:
 
 
 def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
-    """Write to standard output, or to a file that appears under its name only when it is whole."""
+    """
+    Write to standard output, or to a file that appears under its name only when it is whole. A device or a pipe is written
+    to as it is, and what a link names is replaced, not the link.
+    """
     if output == "-":
         return write(sys.stdout.buffer)
     path = Path(output)
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as device:
+                return write(device)
+        return write_whole(Path(os.path.realpath(path)), write)
+    except OSError as error:
+        raise ReportError(f"{output}: cannot be written: {error.strerror}; choose another place with --output") from None
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], int]) -> int:
+    """Write a file beside the one that it replaces, whose permissions it gets."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
+            if path.exists():
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
             rows = write(file)
         part.replace(path)
-    except OSError as error:
-        raise ReportError(f"{output}: cannot be written: {error.strerror}; choose another place with --output") from None
     finally:
         part.unlink(missing_ok=True)
     return rows

@@ -57,6 +57,8 @@ _GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f
 _ROTATED = re.compile(r"-(\d{4})(\d\d)(\d\d)(?:-?\d{2,10})?(?:\.\w+)?$")
 # [{"id": …     {"@odata.context": …     {"records": [
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\[\s*$|\{\s*\"(?:@odata|value\"|records\"))")
+# A machine that lost its power leaves NUL bytes at the end of a log, and the next line begins behind them
+_HOLE = re.compile(rb"^\0+", re.MULTILINE)
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
@@ -355,7 +357,7 @@ class Log:
                 batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
                 overlong, self._overlong = self._overlong, False
                 self._advance(batch)
-                yield batch.partition(b"\n")[2] if overlong and not self._in_pieces else batch
+                yield _without_holes(batch.partition(b"\n")[2] if overlong and not self._in_pieces else batch)
             else:
                 self._rest += more
             if len(self._rest) > LONGEST:
@@ -408,3 +410,7 @@ class Log:
             self.head += batch[len(self.head) - self.offset :][: HEAD - len(self.head)]
         self.offset += len(batch)
         self._before = (self._before + batch[-TAIL:])[-TAIL:]
+
+
+def _without_holes(batch: bytes) -> bytes:
+    return _HOLE.sub(b"", batch) if b"\0" in batch else batch

@@ -164,7 +164,7 @@ class DovecotSource(SessionSource):
         attempts, reason = lines.failed(told)
         if told.handshaking:
             self.log.about += 1
-            self.fail_handshake(session, line, lines.handshake_reason(told.says))
+            self.fail_handshake(session, line, lines.handshake_reason(told))
         elif attempts:
             self.log.about += 1
             for _ in range(min(attempts, MOST) - 1):

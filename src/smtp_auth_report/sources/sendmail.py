@@ -208,7 +208,7 @@ class SendmailSource(SessionSource):
 
     def _undecided(self, line: Line) -> Session | None:
         """The session whose message this line names, if it waits; the queue id ends with the pid that made it."""
-        pid = line.text[: line.text.index(b":")][-6:].lstrip(b"0").decode("ascii", "replace")
+        pid = line.text[8 : line.text.index(b":")].lstrip(b"0").decode("ascii", "replace")
         session = self.open_session(line, pid)
         waits = session is not None and any(message.recipients and not message.outcome for message in session.messages)
         return session if waits else None

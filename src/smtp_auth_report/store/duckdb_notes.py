@@ -8,7 +8,7 @@ What DuckDB keeps beside the rows: how far reading got, sessions left open, line
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -29,11 +29,11 @@ SAMPLES = 5
 
 def write_notes(run: Execute, commit: Commit, now: int) -> None:
     """Everything of a commit that is not a row."""
-    for position in commit.positions:
-        run("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", _row(position))
+    _insert(
+        run, "OR REPLACE INTO positions", {(position.head, position.head_size, position.options): position for position in commit.positions}
+    )
     write_remembered(run, commit.remembered)
-    for gap in commit.changes.gaps:
-        run("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?, ?)", _row(gap))
+    _insert(run, "OR IGNORE INTO gaps", {(clean(gap.server), gap.time, gap.reason): gap for gap in reversed(commit.changes.gaps)})
     if commit.changes.unread:
         _write_unread(run, commit.changes.unread)
     if commit.intake is not None:
@@ -47,8 +47,14 @@ def write_notes(run: Execute, commit: Commit, now: int) -> None:
 
 def write_remembered(run: Execute, remembered: Iterable[Remembered]) -> None:
     """Instead of what was remembered before."""
-    for entry in remembered:
-        run("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?, ?)", _row(entry))
+    _insert(run, "OR REPLACE INTO remembered", {(each.source, clean(each.server), clean(each.stream)): each for each in remembered})
+
+
+def _insert(run: Execute, into: str, entries: Mapping[object, Sequence[Any]], otherwise: str = "") -> None:
+    """All at once: one by one they take milliseconds each, and who attacks decides how many there are."""
+    if entries:
+        columns = [list(column) for column in zip(*map(_row, entries.values()), strict=True)]
+        run(f"INSERT {into} SELECT {', '.join('unnest(?)' for _ in columns)} {otherwise}", columns)
 
 
 def _row(values: Iterable[Any]) -> list[Any]:
@@ -81,8 +87,7 @@ def _write_unread(run: Execute, unread: list[Unread]) -> None:
 
 def _write_withheld(run: Execute, withheld: list[Withheld]) -> None:
     """The newest are kept."""
-    for entry in withheld:
-        run("INSERT OR IGNORE INTO withheld VALUES (?, ?, ?)", list(entry))
+    _insert(run, "OR IGNORE INTO withheld", {entry.account_key: entry for entry in reversed(withheld)})
     run(f"DELETE FROM withheld WHERE account_key NOT IN (SELECT account_key FROM withheld ORDER BY time DESC LIMIT {WITHHELD})")  # noqa: S608
 
 
@@ -115,17 +120,22 @@ def _write_progress(run: Execute, commit: Commit, now: int) -> None:
         kinds.setdefault(line.server, set()).add(line.source)
     for source, server in changes.versions:
         kinds.setdefault(server, set()).add(source)
+    untold = changes.newest.keys() - kinds.keys()
+    before: dict[str, set[str]] = {}
+    for server, source in run("SELECT server, source FROM progress").fetchall() if untold else ():
+        before.setdefault(server, set()).add(source)
+    kinds |= {server: before.get(clean(server), {"unknown"}) for server in untold}
     for server, time in changes.newest.items():
-        known = kinds.get(server) or {row[0] for row in run("SELECT source FROM progress WHERE server = ?", [clean(server)]).fetchall()}
-        for source in known or {"unknown"}:
+        for source in kinds[server]:
             newest[source, server] = max(time, newest.get((source, server), time))
+    rows: dict[object, list[Any]] = {}
     for (source, server), time in newest.items():
-        run(
-            "INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, server) "
-            "DO UPDATE SET newest = greatest(progress.newest, excluded.newest), committed = excluded.committed, "
-            "version = coalesce(nullif(excluded.version, ''), progress.version)",
-            [source, clean(server), time, now, clean(changes.versions.get((source, server), ""))],
-        )
+        rows[source, clean(server)] = [source, server, time, now, changes.versions.get((source, server), "")]
+    _insert(
+        run, "INTO progress", rows,
+        "ON CONFLICT (source, server) DO UPDATE SET newest = greatest(progress.newest, excluded.newest), "
+        "committed = excluded.committed, version = coalesce(nullif(excluded.version, ''), progress.version)",
+    )  # fmt: skip
 
 
 def read_positions(run: Execute) -> list[Position]:
