@@ -6,6 +6,8 @@ read, the rows are the same, and they are right.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,11 +60,17 @@ def test_every_form_of_one_log_gives_the_same_rows(tmp_path: Path, state: Path, 
         assert whole_seconds(rows_of(tmp_path / "first", state, (form,))) == rows, "the same events from another file"
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Callable[[Path], list[Row]]:
+    """Rows of a log read as one file."""
+    return cache(lambda log: rows_of(tmp_path_factory.mktemp("whole"), state, (log,)))
+
+
 @every_log
 @pytest.mark.parametrize("seed", range(4))
-def test_cut_log_in_any_order(tmp_path: Path, state: Path, golden: Golden, seed: int) -> None:
+def test_cut_log_in_any_order(tmp_path: Path, state: Path, whole: Callable[[Path], list[Row]], golden: Golden, seed: int) -> None:
     log = LOGS / golden.folder / golden.forms[0]
-    rows = rows_of(tmp_path / "whole", state, (log,))
+    rows = whole(log)
     lines = log.read_bytes().splitlines(keepends=True)
     place = random.Random(seed).randrange(len(lines) // 4, len(lines))
     older, newer = tmp_path / "log.1", tmp_path / "log"
