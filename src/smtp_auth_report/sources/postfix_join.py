@@ -370,11 +370,11 @@ class Join:
     def proxy(self, process: Process, stamp: bytes, message: bytes) -> None:
         """A before-queue filter's answer, of the same smtpd."""
         session = process.session
-        open_message = next((m for m in reversed(session.messages) if not m.queue_id and m.accepted is None), None) if session else None
+        open_message = next((m for m in reversed(session.undecided) if not m.queue_id), None) if session else None
         if session is None or open_message is None:
             return
         if message.startswith(b"proxy-reject: "):
-            self.refused(process, stamp, message)
+            self._filter_refused(process, stamp, message, open_message)
             return
         found = lines.PROXY_ACCEPT.fullmatch(message)
         if found is None:
@@ -393,6 +393,22 @@ class Join:
         else:
             mail.identity = server.line_identity("proxy_accept", session.pid, mail.accepted, mail.client)
         self._take(server, mail)
+
+    def _filter_refused(self, process: Process, stamp: bytes, message: bytes, mail: Message) -> None:
+        """The filter refused the content; of a recipient it is a refusal like others."""
+        found = lines.REFUSAL.fullmatch(message)
+        if found is None or found["stage"] not in {b"DATA", b"END-OF-MESSAGE"}:
+            self.refused(process, stamp, message)
+            return
+        self.log.about += 1
+        time = mail.session.last = self.time(process.server, stamp)
+        envelope = lines.ENVELOPE.fullmatch(message)
+        mail.sender = envelope["sender"] if envelope else None
+        if envelope and envelope["helo"]:
+            mail.session.helo = mail.helo = envelope["helo"]
+        reason = lines.refusal_reason(found["action"], found["text"])
+        mail.refused = time, "content_refused" if reason == "refused" else reason
+        mail.identity = process.server.line_identity("proxy_reject", mail.session.pid, time, mail.client)
 
     def _filtered(self, server: Server, mail: Message, queue_id: bytes) -> None:
         """The filter gave the message back under this queue id; what that said may stand before the filter's answer."""
@@ -471,7 +487,7 @@ class Join:
             if mail.accepted is not None:
                 if mail.given is None or session.tls is None or (mail.given.helo is None and session.helo is not None):
                     self._put(mail, self._accepted(server, mail))
-            elif mail.refused is not None and mail.queue_id:
+            elif mail.refused is not None and (mail.queue_id or mail.identity):
                 self._put(mail, rows.refused_message(server, mail))
         self._give_others(server, session)
         undecided = self._still_possible(server, session)
@@ -501,7 +517,7 @@ class Join:
                 mail.accepted = mail.held
 
     def _something_happened(self, session: Session, undecided: list[Message]) -> bool:
-        if any(m.accepted is not None or (m.refused is not None and m.queue_id) for m in session.messages):
+        if any(m.accepted is not None or (m.refused is not None and (m.queue_id or m.identity)) for m in session.messages):
             return True
         if rows.rejected_any(session):
             return True
