@@ -234,11 +234,13 @@ def test_a_before_queue_filter_gives_one_row_with_the_inner_queue_id() -> None:
     inner = [
         "postfix/inner/smtpd[900]: connect from localhost[127.0.0.1]",
         f"postfix/inner/smtpd[900]: {QUEUED}: client=localhost[127.0.0.1], orig_client={PC}",
+        f"postfix/cleanup[802]: {QUEUED}: message-id=<one@contoso.example>",
     ]
     done = f"{SMTPD}: proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as {QUEUED}; {ENVELOPE}"
     for order in ([*inner, ACTIVE, done], [*inner, done, ACTIVE]):
         (row,) = read(log(CONNECT, TLS, front, *order, end("auth=1 mail=1 rcpt=1 data=1 quit=1")))
         assert (row.queue_id, row.size, row.account, row.tls_version, row.helo) == (QUEUED, 1253, ANNA, "TLSv1.3", "pc")
+        assert row.message_id == "<one@contoso.example>"
 
 
 def test_a_message_that_a_before_queue_filter_refuses_is_a_row() -> None:

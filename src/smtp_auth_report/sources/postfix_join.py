@@ -28,7 +28,8 @@ from smtp_auth_report.submission import Identity, Submission
 
 REPEATS = 10_000
 SAME = 2 * SECOND  # stamps of one event may differ so much
-ACTIVE_KEPT = 2_000
+ACTIVE_KEPT = 4_000
+NAMED = b"="  # before a queue id: its message-id line, not the queue manager's
 # message repeated 3 times: [ warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6]
 REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
 # warning: 1493522C8A9: queue file size limit exceeded
@@ -222,6 +223,7 @@ class Join:
         """A short queue id is given again: the message that had it will not be taken any more."""
         server = process.server
         server.active.pop(queue_id, None)
+        server.active.pop(NAMED + queue_id, None)
         old = self._release(server, queue_id)
         if old is not None:
             self.settle(server, old.session, given_up=True)
@@ -231,9 +233,7 @@ class Join:
         mail = server.pending.get(queue_id)
         if mail is None or not self._same_queue(server, mail, process):
             if server.filtered and b"(queue active)" in message:
-                server.active[queue_id] = message
-                if len(server.active) > 2 * ACTIVE_KEPT:
-                    server.active = dict(list(server.active.items())[ACTIVE_KEPT:])
+                self._keep(server, queue_id, message)
             return
         found = lines.ACTIVE.fullmatch(message)
         if found is None:
@@ -251,6 +251,13 @@ class Join:
         mail.sender, mail.size, mail.recipients = found["sender"], int(found["size"]), int(found["recipients"])
         mail.sized = True
         self._release(server, mail.queue_id)
+
+    @staticmethod
+    def _keep(server: Server, key: bytes, message: bytes) -> None:
+        """What a queue id may have been said of before its filter answers."""
+        server.active[key] = message
+        if len(server.active) > 2 * ACTIVE_KEPT:
+            server.active = dict(list(server.active.items())[ACTIVE_KEPT:])
 
     @staticmethod
     def _same_queue(server: Server, mail: Message, process: Process) -> bool:
@@ -281,9 +288,14 @@ class Join:
         return rows.accepted(server, mail)
 
     def message_id(self, process: Process, _stamp: bytes, message: bytes, queue_id: bytes) -> None:
-        mail = process.server.pending.get(queue_id)
-        if mail is not None and message.startswith(b"message-id=", len(queue_id) + 2):
+        server = process.server
+        mail = server.pending.get(queue_id)
+        if not message.startswith(b"message-id=", len(queue_id) + 2):
+            return
+        if mail is not None:
             mail.message_id = message[len(queue_id) + 13 :]
+        elif server.filtered:
+            self._keep(server, NAMED + queue_id, message)
 
     def action(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
         """reject, milter-reject, discard, hold, info, permit, …, of smtpd or cleanup."""
@@ -414,7 +426,8 @@ class Join:
         """The filter gave the message back under this queue id; what that said may stand before the filter's answer."""
         mail.queue_id = queue_id
         server.own(queue_id)
-        line = server.active.pop(queue_id, None)
+        named, line = server.active.pop(NAMED + queue_id, None), server.active.pop(queue_id, None)
+        mail.message_id = named[len(queue_id) + 13 :] if named else None
         active = lines.ACTIVE.fullmatch(line) if line is not None else None
         if active:
             self._sized(server, mail, active)
