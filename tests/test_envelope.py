@@ -54,6 +54,12 @@ SHAPES: dict[str, Shape] = {
     "rsyslog json, other names": lambda at, host, tag, pid, text: json.dumps(
         {"@timestamp": zoned(at), "hostname": host, "programname": tag, "procid": pid, "message": text}
     ),
+    "syslog-ng json": lambda at, host, tag, pid, text: json.dumps(
+        {"PROGRAM": tag, "PRIORITY": "info", "PID": pid, "MESSAGE": text, "HOST": host, "FACILITY": "mail", "DATE": f"{at:%b %d %H:%M:%S}"}
+    ),
+    "syslog-ng json, iso": lambda at, host, tag, pid, text: json.dumps(
+        {"PROGRAM": tag, "PID": pid, "MESSAGE": text, "HOST": host, "DATE": "Jan 01 00:00:00", "ISODATE": zoned(at)}
+    ),
     "journal json": journal,
     "journal json, bytes": lambda at, host, tag, pid, text: journal(at, host, tag, pid, text, list(text.encode())),
     "journal short-full": lambda at, host, tag, pid, text: f"{at:%a %Y-%m-%d %H:%M:%S} UTC {host} {tag}[{pid}]: {text}",

@@ -234,11 +234,25 @@ def test_a_before_queue_filter_gives_one_row_with_the_inner_queue_id() -> None:
     inner = [
         "postfix/inner/smtpd[900]: connect from localhost[127.0.0.1]",
         f"postfix/inner/smtpd[900]: {QUEUED}: client=localhost[127.0.0.1], orig_client={PC}",
+        f"postfix/cleanup[802]: {QUEUED}: message-id=<one@contoso.example>",
     ]
     done = f"{SMTPD}: proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as {QUEUED}; {ENVELOPE}"
     for order in ([*inner, ACTIVE, done], [*inner, done, ACTIVE]):
         (row,) = read(log(CONNECT, TLS, front, *order, end("auth=1 mail=1 rcpt=1 data=1 quit=1")))
         assert (row.queue_id, row.size, row.account, row.tls_version, row.helo) == (QUEUED, 1253, ANNA, "TLSv1.3", "pc")
+        assert row.message_id == "<one@contoso.example>"
+
+
+def test_a_message_that_a_before_queue_filter_refuses_is_a_row() -> None:
+    front = CLIENT.replace(QUEUED, "NOQUEUE")
+    refused = f"{SMTPD}: proxy-reject: END-OF-MESSAGE: {{}}; {ENVELOPE}"
+    row = only(CONNECT, TLS, front, refused.format("554 5.7.1 spam"), end("auth=1 mail=1 rcpt=1 data=0/1 quit=1"))
+    assert (row.outcome, row.reason, row.account, row.helo, row.queue_id) == ("rejected", "content_refused", ANNA, "pc", None)
+    assert row.sender is not None
+    again = [front, refused.format("451 4.3.0 later"), front, refused.format("554 5.7.1 spam")]
+    accepted = [front, f"{SMTPD}: proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as {QUEUED}; {ENVELOPE}", ACTIVE]
+    rows = read(log(CONNECT, TLS, *again, *accepted, end("auth=1 mail=3 rcpt=3 data=1/3 quit=1")))
+    assert [(row.outcome, row.reason) for row in rows] == [("rejected", "deferred"), ("rejected", "content_refused"), ("accepted", None)]
 
 
 def test_an_after_queue_filter_gives_no_second_row() -> None:

@@ -83,10 +83,12 @@ JSON_STAMPS = (
     "timereported",
     "time",
     "timegenerated",
+    "ISODATE",
+    "DATE",
 )
-JSON_HOSTS = ("_HOSTNAME", "host", "hostname", "HOSTNAME", "fromhost")
-JSON_TAGS = ("SYSLOG_IDENTIFIER", "tag", "syslogtag", "syslog-tag", "programname", "program", "app-name", "appname", "_COMM")
-JSON_PIDS = ("SYSLOG_PID", "_PID", "pid", "procid")
+JSON_HOSTS = ("_HOSTNAME", "host", "hostname", "HOSTNAME", "fromhost", "HOST")
+JSON_TAGS = ("SYSLOG_IDENTIFIER", "tag", "syslogtag", "syslog-tag", "programname", "program", "app-name", "appname", "_COMM", "PROGRAM")
+JSON_PIDS = ("SYSLOG_PID", "_PID", "pid", "procid", "PID")
 JSON_TEXTS = ("MESSAGE", "msg", "message")
 LONGEST = 65_536
 LONGEST_MESSAGE = 8_192  # Postfix cuts its own at 2,000 characters

@@ -28,7 +28,8 @@ from smtp_auth_report.submission import Identity, Submission
 
 REPEATS = 10_000
 SAME = 2 * SECOND  # stamps of one event may differ so much
-ACTIVE_KEPT = 2_000
+ACTIVE_KEPT = 4_000
+NAMED = b"="  # before a queue id: its message-id line, not the queue manager's
 # message repeated 3 times: [ warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6]
 REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
 # warning: 1493522C8A9: queue file size limit exceeded
@@ -222,6 +223,7 @@ class Join:
         """A short queue id is given again: the message that had it will not be taken any more."""
         server = process.server
         server.active.pop(queue_id, None)
+        server.active.pop(NAMED + queue_id, None)
         old = self._release(server, queue_id)
         if old is not None:
             self.settle(server, old.session, given_up=True)
@@ -231,9 +233,7 @@ class Join:
         mail = server.pending.get(queue_id)
         if mail is None or not self._same_queue(server, mail, process):
             if server.filtered and b"(queue active)" in message:
-                server.active[queue_id] = message
-                if len(server.active) > 2 * ACTIVE_KEPT:
-                    server.active = dict(list(server.active.items())[ACTIVE_KEPT:])
+                self._keep(server, queue_id, message)
             return
         found = lines.ACTIVE.fullmatch(message)
         if found is None:
@@ -251,6 +251,13 @@ class Join:
         mail.sender, mail.size, mail.recipients = found["sender"], int(found["size"]), int(found["recipients"])
         mail.sized = True
         self._release(server, mail.queue_id)
+
+    @staticmethod
+    def _keep(server: Server, key: bytes, message: bytes) -> None:
+        """What a queue id may have been said of before its filter answers."""
+        server.active[key] = message
+        if len(server.active) > 2 * ACTIVE_KEPT:
+            server.active = dict(list(server.active.items())[ACTIVE_KEPT:])
 
     @staticmethod
     def _same_queue(server: Server, mail: Message, process: Process) -> bool:
@@ -281,9 +288,14 @@ class Join:
         return rows.accepted(server, mail)
 
     def message_id(self, process: Process, _stamp: bytes, message: bytes, queue_id: bytes) -> None:
-        mail = process.server.pending.get(queue_id)
-        if mail is not None and message.startswith(b"message-id=", len(queue_id) + 2):
+        server = process.server
+        mail = server.pending.get(queue_id)
+        if not message.startswith(b"message-id=", len(queue_id) + 2):
+            return
+        if mail is not None:
             mail.message_id = message[len(queue_id) + 13 :]
+        elif server.filtered:
+            self._keep(server, NAMED + queue_id, message)
 
     def action(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
         """reject, milter-reject, discard, hold, info, permit, …, of smtpd or cleanup."""
@@ -370,11 +382,11 @@ class Join:
     def proxy(self, process: Process, stamp: bytes, message: bytes) -> None:
         """A before-queue filter's answer, of the same smtpd."""
         session = process.session
-        open_message = next((m for m in reversed(session.messages) if not m.queue_id and m.accepted is None), None) if session else None
+        open_message = next((m for m in reversed(session.undecided) if not m.queue_id), None) if session else None
         if session is None or open_message is None:
             return
         if message.startswith(b"proxy-reject: "):
-            self.refused(process, stamp, message)
+            self._filter_refused(process, stamp, message, open_message)
             return
         found = lines.PROXY_ACCEPT.fullmatch(message)
         if found is None:
@@ -394,11 +406,28 @@ class Join:
             mail.identity = server.line_identity("proxy_accept", session.pid, mail.accepted, mail.client)
         self._take(server, mail)
 
+    def _filter_refused(self, process: Process, stamp: bytes, message: bytes, mail: Message) -> None:
+        """The filter refused the content; of a recipient it is a refusal like others."""
+        found = lines.REFUSAL.fullmatch(message)
+        if found is None or found["stage"] not in {b"DATA", b"END-OF-MESSAGE"}:
+            self.refused(process, stamp, message)
+            return
+        self.log.about += 1
+        time = mail.session.last = self.time(process.server, stamp)
+        envelope = lines.ENVELOPE.fullmatch(message)
+        mail.sender = envelope["sender"] if envelope else None
+        if envelope and envelope["helo"]:
+            mail.session.helo = mail.helo = envelope["helo"]
+        reason = lines.refusal_reason(found["action"], found["text"])
+        mail.refused = time, "content_refused" if reason == "refused" else reason
+        mail.identity = process.server.line_identity("proxy_reject", mail.session.pid, time, mail.client)
+
     def _filtered(self, server: Server, mail: Message, queue_id: bytes) -> None:
         """The filter gave the message back under this queue id; what that said may stand before the filter's answer."""
         mail.queue_id = queue_id
         server.own(queue_id)
-        line = server.active.pop(queue_id, None)
+        named, line = server.active.pop(NAMED + queue_id, None), server.active.pop(queue_id, None)
+        mail.message_id = named[len(queue_id) + 13 :] if named else None
         active = lines.ACTIVE.fullmatch(line) if line is not None else None
         if active:
             self._sized(server, mail, active)
@@ -471,7 +500,7 @@ class Join:
             if mail.accepted is not None:
                 if mail.given is None or session.tls is None or (mail.given.helo is None and session.helo is not None):
                     self._put(mail, self._accepted(server, mail))
-            elif mail.refused is not None and mail.queue_id:
+            elif mail.refused is not None and (mail.queue_id or mail.identity):
                 self._put(mail, rows.refused_message(server, mail))
         self._give_others(server, session)
         undecided = self._still_possible(server, session)
@@ -501,7 +530,7 @@ class Join:
                 mail.accepted = mail.held
 
     def _something_happened(self, session: Session, undecided: list[Message]) -> bool:
-        if any(m.accepted is not None or (m.refused is not None and m.queue_id) for m in session.messages):
+        if any(m.accepted is not None or (m.refused is not None and (m.queue_id or m.identity)) for m in session.messages):
             return True
         if rows.rejected_any(session):
             return True

@@ -174,7 +174,7 @@ class Server(Identities):
         self.recent: dict[bytes, None] = {}  # queue ids of our own messages
         self.returns = False  # a content filter gives messages back, under another queue id
         self.filtered = False  # a before-queue filter is in use
-        self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's
+        self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's; cleanup's too
         self.lingering: dict[int, Session] = {}  # ended, with messages undecided
 
     def door(self, tag: str, parts: lines.Tag) -> Door:
