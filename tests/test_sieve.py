@@ -151,7 +151,11 @@ def mutated(text: bytes, rng: random.Random) -> bytes:
     return b"".join(lines)
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("SIEVE_SEEDS", "40"))))
+FOUND = (572, 947)
+"""Seeds that told something: ids of one second remembered in another order, a session left whose TLS line has no meaning."""
+
+
+@pytest.mark.parametrize("seed", sorted({*range(int(os.environ.get("SIEVE_SEEDS", "40"))), *FOUND}))
 def test_the_sieve_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(seed)
     text = REAL[seed % 2] if seed % 4 < 2 else busy(rng, 200)

@@ -28,6 +28,7 @@ cdef struct Door:
     int32_t messages
     int64_t newest
     Buffer queue_ids
+    Buffer opened           # as many times
 
 
 cdef struct Manner:
@@ -80,7 +81,7 @@ cdef class Columns:
     cdef void drop(self, int32_t door, Mark since) noexcept nogil
     cdef Numbers *add(self, Manner *manner, Party *party, const char *queue_id, Py_ssize_t size) except NULL nogil
     cdef int message_id(self, const char *at, const char *end) except -1 nogil
-    cdef void keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) noexcept nogil
+    cdef int keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) except -1 nogil
     cdef int _make_values(self) except -1
     cdef tuple client_value(self, int32_t code)
 

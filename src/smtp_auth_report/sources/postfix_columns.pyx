@@ -54,6 +54,7 @@ cdef class Columns:
         cdef Py_ssize_t number
         for number in range(self._door_count):
             PyMem_RawFree(self._doors[number].queue_ids.bytes)
+            PyMem_RawFree(self._doors[number].opened.bytes)
         PyMem_RawFree(self._doors)
         PyMem_RawFree(self._numbers.bytes)
         PyMem_RawFree(self._queue_ids.bytes)
@@ -138,7 +139,7 @@ cdef class Columns:
         append(&self._message_ids, at, end - at)
         return append(&self._message_ids, b"\n", 1)
 
-    cdef void keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) noexcept nogil:
+    cdef int keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) except -1 nogil:
         """The messages since then are those of one session."""
         cdef Door *door = &self._doors[number]
         cdef Numbers *at = <Numbers *>(self._numbers.bytes + since.numbers)
@@ -149,12 +150,14 @@ cdef class Columns:
         while at < end:
             door.newest = max(door.newest, at.opened, at.time)
             door.messages += 1
+            append(&door.opened, &at.opened, sizeof(int64_t))
             at += 1
+        return 0
 
     def hand_over(self):
         """
         Numbers, values of their codes, and texts of the messages; and of each door that has brought some: sessions,
-        encrypted ones, messages, time of the newest line, queue ids. Only the values stay, which later codes go on from.
+        encrypted ones, messages, time of the newest line, queue ids, and when each was opened. Only the values stay, which later codes go on from.
         """
         cdef Py_ssize_t number
         cdef Door *door
@@ -162,7 +165,7 @@ cdef class Columns:
         for number in range(self._door_count):
             door = &self._doors[number]
             if door.sessions:
-                doors.append((number, door.sessions, door.encrypted, door.messages, door.newest, taken(&door.queue_ids)))
+                doors.append((number, door.sessions, door.encrypted, door.messages, door.newest, taken(&door.queue_ids), taken(&door.opened)))
                 door.sessions = door.encrypted = door.messages = 0
                 door.newest = 0
         self._make_values()
@@ -183,7 +186,8 @@ cdef class Columns:
         for code in range(<int32_t>len(self._manner_values), self._manners.count):
             manner = <Manner *>self._manners.at(code)
             server, service, source, outcome = self._places[manner.door]
-            version, cipher = (self.sent.values[manner.ending], None) if manner.tls == NOWHERE else self.tls.values[manner.tls]
+            told = (self.sent.values[manner.ending], None) if manner.tls == NOWHERE else self.tls.values[manner.tls]
+            version, cipher = told or (None, None)  # none where the session was left after all, and no message has this manner
             mechanism = self.mechanisms.values[manner.mechanism]
             self._manner_values.append((server, service, source, mechanism, version, cipher, outcome, None))
         for code in range(<int32_t>len(self._client_values), self.clients.count):

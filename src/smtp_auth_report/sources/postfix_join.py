@@ -203,7 +203,7 @@ class Join:
         mail.opened = self.time(process.server, stamp)
         mail.queue_id = queue_id
         self.reused(process, stamp, message, queue_id)
-        server.own(queue_id)
+        server.own(queue_id, mail.opened)
         self._await(server, mail)
         if session.proxied:
             self._tell_front(mail.opened, mail.account, mail.client, server.message_identity(queue_id, mail.opened))
@@ -425,7 +425,7 @@ class Join:
     def _filtered(self, server: Server, mail: Message, queue_id: bytes) -> None:
         """The filter gave the message back under this queue id; what that said may stand before the filter's answer."""
         mail.queue_id = queue_id
-        server.own(queue_id)
+        server.own(queue_id, mail.opened)
         named, line = server.active.pop(NAMED + queue_id, None), server.active.pop(queue_id, None)
         mail.message_id = named[len(queue_id) + 13 :] if named else None
         active = lines.ACTIVE.fullmatch(line) if line is not None else None

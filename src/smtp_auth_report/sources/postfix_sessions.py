@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import nlargest
 from typing import Any
 
 from smtp_auth_report.sources import postfix_lines as lines
@@ -171,7 +172,7 @@ class Server(Identities):
         self.open: dict[str, Session] = {}  # "tag[pid" -> session
         self.pending: dict[bytes, Message] = {}  # queue id -> message not yet taken, or not yet sized
         self.queues: set[str] = set()  # instances whose queue manager was seen
-        self.recent: dict[bytes, None] = {}  # queue ids of our own messages
+        self.recent: dict[bytes, int] = {}  # queue id of a message of our own -> when it was opened
         self.returns = False  # a content filter gives messages back, under another queue id
         self.filtered = False  # a before-queue filter is in use
         self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's; cleanup's too
@@ -183,14 +184,18 @@ class Server(Identities):
             door = self.doors[tag] = Door(parts)
         return door
 
-    def own(self, queue_id: bytes) -> None:
-        self.own_all((queue_id,))
+    def own(self, queue_id: bytes, opened: int) -> None:
+        self.own_all(((queue_id, opened),))
 
-    def own_all(self, queue_ids: Iterable[bytes]) -> None:
-        """Remember queue ids of our own messages, the newest of them."""
-        self.recent.update(dict.fromkeys(queue_ids))
+    def own_all(self, opened: Iterable[tuple[bytes, int]]) -> None:
+        """Remember queue ids of our own messages, those opened last."""
+        self.recent.update(opened)
         if len(self.recent) > 2 * REMEMBERED_IDS:
-            self.recent = dict.fromkeys(list(self.recent)[-REMEMBERED_IDS:])
+            self.recent = dict(self._opened_last(REMEMBERED_IDS))
+
+    def _opened_last(self, number: int) -> list[tuple[bytes, int]]:
+        """Some are told by batches, and not in the order of their lines."""
+        return nlargest(number, self.recent.items(), key=lambda item: (item[1], item[0]))[::-1]
 
     def _live(self, serving: dict[str, Session]) -> Iterator[tuple[str, Session]]:
         """Sessions that a later line may still change, with the key they are open under."""
@@ -212,7 +217,7 @@ class Server(Identities):
             "filtered": self.filtered,
             "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-DUMPED:]],
             "returns": self.returns,
-            "own": b" ".join(list(self.recent)[-(REMEMBERED_IDS if self.returns else DUMPED) :]).decode("ascii"),
+            "own": b" ".join(queue_id for queue_id, _ in self._opened_last(REMEMBERED_IDS if self.returns else DUMPED)).decode("ascii"),
             "seen": self.seen(),
             "sessions": [
                 {"key": key, "tag": tags[id(session.door)], "waiting": id(session) in waiting, **_dump(session, self.pending)}
@@ -242,7 +247,7 @@ class Server(Identities):
         server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
         server.returns = content.get("returns", True)  # an earlier version did not tell
         own = content["own"].encode("ascii").split() if "own" in content else map(_from_json, content["recent"])
-        server.recent = dict.fromkeys(own)
+        server.recent = dict.fromkeys(own, newest)
         server.recall(content["seen"].items())
         for entry in content["sessions"]:
             session, awaited = _load(server.doors[entry["tag"]], entry)

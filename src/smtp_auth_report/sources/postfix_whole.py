@@ -85,11 +85,11 @@ class WholeSessions:
                 self._doors.append((server, door))
         return number
 
-    def _leave_behind(self, number: int, whole: int, encrypted: int, messages: int, newest: int, queue_ids: bytes) -> None:
+    def _leave_behind(self, number: int, whole: int, encrypted: int, messages: int, newest: int, queue_ids: bytes, opened: bytes) -> None:
         """What reading the lines one by one would leave behind."""
         server, door = self._doors[number]
         join = self._join
-        server.own_all(queue_ids.split())
+        server.own_all(zip(queue_ids.split(), memoryview(opened).cast("q"), strict=True))
         server.newest = max(server.newest, newest)
         server.queues.add(door.tag.instance)
         join.log.about += 2 * messages + whole + encrypted
