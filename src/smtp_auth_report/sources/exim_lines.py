@@ -468,6 +468,11 @@ def account(user: bytes | None, sender: str) -> str | None:
     return told
 
 
+def stamp(written: bytes) -> bytes:
+    """2026-11-23 16:12:23.123 +0100 is what stamps.py reads without its blank."""
+    return written[:-6] + written[-5:-2] + b":" + written[-2:] if written[-6:-5] == b" " else written
+
+
 def path(raw: bytes) -> str:
     """Address of an envelope; the null sender is written <>."""
     return "" if raw == b"<>" else values.text(raw)

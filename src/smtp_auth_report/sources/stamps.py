@@ -4,6 +4,7 @@ The time of a line: from what its stamp says, and for RFC 3164 from what it leav
     clock = Clock(options)
     clock.settle(sampled, reference)       once, before the first line: the year, from the file's own evidence
     clock.at(b"Nov 23 16:06:06")           microseconds UTC
+    clock.minute(b"2026-11-23 16:06:06")   the same of its minute, for all stamps of it
 
 Stamps that are read
     Nov 23 16:06:06        RFC 3164; also "Nov  7", "Nov 7", with fractions, with a year behind
@@ -189,6 +190,17 @@ class Clock:
             self._newest = local
         if time > self._newest_utc:  # noqa: PLR1730 - for every line
             self._newest_utc = time
+
+    def minute(self, stamp: bytes) -> int | None:
+        """When the minute of an ISO stamp begins; None where what its stamps mean may depend on those before, or one is unreadable."""
+        parts = ISO.match(stamp)
+        local = _civil_of(parts) if parts else None
+        time = self.at(stamp)
+        if parts is None or local is None or time is None:
+            return None
+        early, late = _offsets(self.zone, local // (900 * SECOND))
+        steady = parts[8] is not None or self._offset is not None or early == late
+        return time - local % (60 * SECOND) if steady else None
 
     def steady(self, first: bytes, last: bytes) -> bool:
         """Whether stamps from one to the other mean the same in any order: no change of clocks, year or zone is near."""
