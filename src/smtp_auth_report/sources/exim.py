@@ -228,6 +228,11 @@ class EximSource(OwnFormSource):
         self._keep(self._columns.hand_over())
 
     def _read_odd(self, host: str, line: bytes) -> None:
+        stamp, text = _stamp_of(line)
+        failure = lines.plain_failure(text) if stamp and len(line) <= LONGEST else None
+        if failure and self.log.clock.at(stamp) is not None:
+            self._failed(Line(host, "", "", self.log.time(host, stamp), text, stamp), failure)
+            return
         parts = self.form.match(line) if len(line) <= LONGEST else None
         if parts:
             self._read_own(host, b"", parts)
@@ -518,8 +523,8 @@ def _key(line: Line, told: Arrival | Refusal) -> str:
 
 def _stamp_of(line: bytes) -> tuple[bytes, bytes]:
     """The stamp of a line, as stamps.py reads it, and the rest; b"" for a stamp that is written otherwise."""
-    end = 19 if line[19:20] == b" " else 23 if line[23:24] == b" " else 0
-    if not end or line[4:5] != b"-":
+    end = 19 if line[19:20] == b" " else 23 if line[19:20] == b"." and line[23:24] == b" " else 0
+    if not end or line[4:5] != b"-" or line[10:11] != b" ":
         return b"", line
     if line[end + 1 : end + 2] in {b"+", b"-"}:
         if line[end + 6 : end + 7] != b" ":

@@ -173,8 +173,8 @@ class _Stamps:
         self._log = log
         self._host = host
 
-    def minute(self, written: bytes) -> int | None:
-        return self._log.clock.minute(lines.stamp(written))
+    def hour(self, written: bytes) -> int | None:
+        return self._log.clock.hour(lines.stamp(written))
 
     def at(self, written: bytes) -> int | None:
         return self._log.clock.at(lines.stamp(written))

@@ -12,8 +12,8 @@ Exim: lines of a file that can matter, and arrivals that are written as most are
 What a line can matter by is what exim.py asks of it: its needles and how its text begins. Arrivals are those of exim_columns.PLAIN
 that are ASCII. Neither becomes an object here, but for a text that was not met before.
 
-`clock` has `minute(stamp)`, when a minute begins whose stamps may be read in any order, else None; `at(stamp)`, None for
-one that cannot be read; `note(stamp)`, called with the newest before a line is given out.
+`clock` has `hour(stamp)`, when an hour begins whose stamps may be read in any order, else None; `at(stamp)`, None for one
+that cannot be read; `note(stamp)`, called with the newest before a line is given out.
 
 What goes wrong
     Nothing. A line that is not as most are is given out.
@@ -26,13 +26,13 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from smtp_auth_report.sources.blake2 cimport BLOCK, blake2b_64
 from smtp_auth_report.sources.log_bytes cimport alphanumeric, begins, digit
-from smtp_auth_report.sources.postfix_columns cimport Numbers, Party
+from smtp_auth_report.sources.postfix_columns cimport Numbers
 from smtp_auth_report.sources.text_codes cimport REFUSED, Buffer, Codes, Meanings, append, taken
 
 cdef enum:
     LONGEST = 8192
     TEXTS = 65536           # of one kind that are kept
-    LONGEST_STAMP = 29
+    LONGEST_PARTY = 512
 
     WORD = 1                # A-Za-z0-9_
     NAME = 2                # and .-
@@ -75,7 +75,7 @@ cdef struct Line:
     int32_t end
     int32_t stamp           # its length; 0 where it is written otherwise than most are
     bint arrival            # whether it is as most are; the others have none of what follows
-    int32_t micros          # of its minute
+    int64_t micros          # of its hour
     int32_t recipients      # UNTOLD where there is none
     int64_t size
     Part queue_id, sender, client, manner, account, message_id
@@ -158,11 +158,11 @@ cdef int32_t stamp_size(const char *at, const char *end) noexcept nogil:
 
 
 cdef bint seconds_of(Line *line, const char *at) noexcept nogil:
-    """Whether a stamp is one that stamps.py reads by its minute."""
+    """Whether a stamp is one that stamps.py reads by its hour."""
     cdef int32_t zone = 19
-    if at[17] > 53:
+    if at[14] > 53 or at[17] > 53:
         return False
-    line.micros = ((at[17] - 48) * 10 + at[18] - 48) * 1000000
+    line.micros = ((at[14] - 48) * 600 + (at[15] - 48) * 60 + (at[17] - 48) * 10 + at[18] - 48) * SECOND
     if at[19] == 46:
         line.micros += ((at[20] - 48) * 100 + (at[21] - 48) * 10 + at[22] - 48) * 1000
         zone = 23
@@ -299,7 +299,7 @@ cdef bint read_arrival(Line *line, const char *start, const char *at, const char
     at += 4
     past = at + 2 if begins(at, end, "<>", 2) else span(at, end, SENDER)
     line.sender = part(start, at, past)
-    if past == at or not begins(past, end, " H=", 3):
+    if past == at or past - at > LONGEST_PARTY // 2 or not begins(past, end, " H=", 3):
         return False
     at = read_client(line, start, past + 3, end)
     if at != NULL:
@@ -346,7 +346,7 @@ cdef bint read_rest(Line *line, const char *start, const char *at, const char *e
     """anna K S=2315 id=1@pc for x@y.example"""
     cdef const char *past = span(at, end, USER)
     line.account = part(start, at, past)
-    if past == at:
+    if past == at or past - at > LONGEST_PARTY // 2:
         return False
     at = past + 2 if begins(past, end, " K ", 3) else past
     if not begins(at, end, " S=", 3):
@@ -376,23 +376,23 @@ cdef bint read_rest(Line *line, const char *start, const char *at, const char *e
 cdef class Scan:
     """Arrivals of one log. A manner is read as a number and its value, a client as 0 and its value; None for what is none."""
 
-    cdef object _minute, _at, _note
+    cdef object _hour, _at, _note
     cdef tuple _readers
     cdef Meanings _manners, _clients
-    cdef Codes _names, _parties
+    cdef Codes _parties
     cdef list _party_values
     cdef Buffer _numbers, _queue_ids, _message_ids
     cdef char _prefix[BLOCK]
     cdef Py_ssize_t _prefix_size
     cdef Found _found
     cdef const char *_bytes
-    cdef int32_t _place, _newest, _of_minute
+    cdef int32_t _place, _newest, _of_hour
     cdef int64_t _newest_time, _begins
 
     def __init__(self, bytes prefix, clock, read_manner, read_client):
         if len(prefix) > BLOCK - 24:
             raise ValueError("a name longer than a key can be made of")
-        self._minute, self._at, self._note = clock.minute, clock.at, clock.note
+        self._hour, self._at, self._note = clock.hour, clock.at, clock.note
         self._readers = read_manner, read_client
         self._prefix_size = len(prefix)
         memcpy(self._prefix, <const char *>prefix, len(prefix))
@@ -406,13 +406,13 @@ cdef class Scan:
     cdef int _forget(self) except -1:
         """No text was met yet. Lists are made anew: those that were handed over stay as they are."""
         self._manners, self._clients = map(Meanings, self._readers)
-        self._names, self._parties, self._party_values = Codes(), Codes(), []
+        self._parties, self._party_values = Codes(), []
         return 0
 
     def begin(self, Found found):
         """Go on with a batch."""
         self._found, self._bytes = found, PyBytes_AS_STRING(found.batch)
-        self._place, self._newest, self._of_minute = 0, -1, -1
+        self._place, self._newest, self._of_hour = 0, -1, -1
 
     def next_line(self, but):
         cdef Line *line
@@ -449,18 +449,15 @@ cdef class Scan:
     cdef int _add(self, Line *line, int64_t time, int32_t manner, int32_t client) except -1:
         cdef char text[BLOCK]
         cdef Numbers numbers
-        cdef Party party
         cdef const char *queue_id = self._bytes + line.queue_id.start
         cdef int64_t made = made_at(queue_id)
         memcpy(text, self._prefix, self._prefix_size)
         memcpy(text + self._prefix_size, queue_id, line.queue_id.size)
-        party.account = self._names.of(self._bytes + line.account.start, line.account.size)
-        party.sender = self._names.of(self._bytes + line.sender.start, line.sender.size)
         numbers.key = blake2b_64(text, self._prefix_size + line.queue_id.size)
         numbers.opened = made if made and -DAY < made - time < DAY else time
         numbers.time, numbers.size, numbers.recipients = time, line.size, line.recipients
         numbers.manner, numbers.client = manner, client
-        numbers.party = self._parties.of(&party, sizeof(Party))
+        numbers.party = self._party(line)
         append(&self._numbers, &numbers, sizeof(Numbers))
         append(&self._queue_ids, queue_id, line.queue_id.size)
         append(&self._queue_ids, "\n", 1)
@@ -471,23 +468,31 @@ cdef class Scan:
         append(&self._message_ids, "\n", 1)
         return 0
 
+    cdef int32_t _party(self, Line *line) except -1:
+        """Of account and sender, a blank between them."""
+        cdef char text[LONGEST_PARTY + 1]
+        memcpy(text, self._bytes + line.account.start, line.account.size)
+        text[line.account.size] = 32
+        memcpy(text + line.account.size + 1, self._bytes + line.sender.start, line.sender.size)
+        return self._parties.of(text, line.account.size + 1 + line.sender.size)
+
     # Time
 
     cdef int64_t _time(self, Line *line, int32_t place) except -2:
         """-1 where its stamp cannot be read."""
-        if self._of_minute < 0 or not self._same_minute(line, &self._found.lines[self._of_minute]):
-            begins = self._minute(self._stamp(line))
+        if self._of_hour < 0 or not self._same_hour(line, &self._found.lines[self._of_hour]):
+            begins = self._hour(self._stamp(line))
             if begins is None:
                 self._tell_newest()
                 time = self._at(self._stamp(line))
                 return -1 if time is None else time
-            self._of_minute, self._begins = place, begins
+            self._of_hour, self._begins = place, begins
         return self._begins + line.micros
 
-    cdef bint _same_minute(self, Line *line, Line *other) noexcept:
+    cdef bint _same_hour(self, Line *line, Line *other) noexcept:
         cdef const char *one = self._bytes + line.start
         cdef const char *another = self._bytes + other.start
-        if line.stamp != other.stamp or memcmp(one, another, 17) != 0:
+        if line.stamp != other.stamp or memcmp(one, another, 14) != 0:
             return False
         return line.stamp < 25 or memcmp(one + line.stamp - 6, another + other.stamp - 6, 6) == 0
 
@@ -504,18 +509,16 @@ cdef class Scan:
 
     def hand_over(self):
         """Only the values stay, which later codes go on from."""
-        cdef Party *party
         cdef int32_t code
         for code in range(<int32_t>len(self._party_values), self._parties.count):
-            party = <Party *>self._parties.at(code)
-            sender = self._names.text(party.sender).decode("ascii")
-            self._party_values.append((self._names.text(party.account).decode("ascii"), "" if sender == "<>" else sender))
+            account, _, sender = self._parties.text(code).decode("ascii").partition(" ")
+            self._party_values.append((account, "" if sender == "<>" else sender))
         self._found = None
         brought = (
             taken(&self._numbers), self._manners.values, self._clients.values, self._party_values,
             taken(&self._queue_ids).decode("ascii"), taken(&self._message_ids).decode("ascii"),
         )
-        if max(self._clients.count, self._names.count, self._parties.count, self._manners.count) > TEXTS:
+        if max(self._clients.count, self._parties.count, self._manners.count) > TEXTS:
             self._forget()
         return brought
 

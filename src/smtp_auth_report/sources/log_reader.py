@@ -27,6 +27,8 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
+import numpy as np
+
 from smtp_auth_report.changes import Changes, Remembered
 from smtp_auth_report.moments import HOUR
 from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, Envelope, Origin, Parts, origin
@@ -38,6 +40,7 @@ from smtp_auth_report.sources.stamps import exim_id_time, queue_id_time
 NOT_LOOKED = object()
 """Instead of what `look` gives: nobody has looked at these lines yet."""
 
+LINE_FEED = 10
 FIRST_LINES = 50
 ORIGINS = 200_000
 
@@ -187,7 +190,7 @@ class LogReader:
         if not self._formed:
             self._find_form(batch[:LONGEST].split(b"\n"))
         if self._form is not None:
-            changes.lines = batch.count(b"\n") + (not batch.endswith(b"\n"))
+            changes.lines = int(np.count_nonzero(np.frombuffer(batch, np.uint8) == LINE_FEED)) + (not batch.endswith(b"\n"))
             if self._wrapped:
                 self._form.unwrapped([found for found in map(self._envelope.inside, batch.split(b"\n")) if found])
             else:
