@@ -13,7 +13,7 @@ What a line can matter by is what exim.py asks of it: its needles and how its te
 that are ASCII. Neither becomes an object here, but for a text that was not met before.
 
 `clock` has `hour(stamp)`, when an hour begins whose stamps may be read in any order, else None; `at(stamp)`, None for one
-that cannot be read; `note(stamp)`, called with the newest before a line is given out.
+that cannot be read; `note(stamp)`, called with the newest before a line is given out that does not tell as much.
 
 What goes wrong
     Nothing. A line that is not as most are is given out.
@@ -74,8 +74,9 @@ cdef struct Line:
     int32_t start
     int32_t end
     int32_t stamp           # its length; 0 where it is written otherwise than most are
-    bint arrival            # whether it is as most are; the others have none of what follows
+    bint timed              # whether `micros` tells its time
     int64_t micros          # of its hour
+    bint arrival            # whether it is as most are; the others have none of what follows
     int32_t recipients      # UNTOLD where there is none
     int64_t size
     Part queue_id, sender, client, manner, account, message_id
@@ -116,7 +117,8 @@ cdef class Found:
             if (not stamp or of_a_kind(text, end)) and has_needle(text, end):
                 line = self._next()
                 line.start, line.end, line.stamp = <int32_t>(at - start), <int32_t>(end - start), stamp
-                line.arrival = stamp and end - at <= LONGEST and seconds_of(line, at) and read_arrival(line, start, text, end)
+                line.timed = stamp and end - at <= LONGEST and seconds_of(line, at)
+                line.arrival = line.timed and read_arrival(line, start, text, end)
             at = end + 1
         return 0
 
@@ -420,7 +422,8 @@ cdef class Scan:
             line = &self._found.lines[self._place]
             self._place += 1
             if not line.arrival or not self._take(line, self._place - 1, but):
-                self._tell_newest()
+                if not self._tells_as_much(line):
+                    self._tell_newest()
                 return PyBytes_FromStringAndSize(self._bytes + line.start, line.end - line.start)
         self._tell_newest()
         return None
@@ -488,6 +491,12 @@ cdef class Scan:
                 return -1 if time is None else time
             self._of_hour, self._begins = place, begins
         return self._begins + line.micros
+
+    cdef bint _tells_as_much(self, Line *line) noexcept:
+        """Whether the time of a line that is given out is none before the newest."""
+        if self._newest < 0 or not line.timed or self._of_hour < 0:
+            return False
+        return self._same_hour(line, &self._found.lines[self._of_hour]) and self._begins + line.micros >= self._newest_time
 
     cdef bint _same_hour(self, Line *line, Line *other) noexcept:
         cdef const char *one = self._bytes + line.start
