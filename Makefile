@@ -58,6 +58,7 @@ check: .venv/installed-for-tests  ## style, types, layers: a minute
 bench: .venv/installed assets  ## speed and memory of ingest and pages, beside pflogsumm: a quarter of an hour
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/exim.py
+	$(BIN)/python bench/exchange.py
 	$(BIN)/python bench/pages.py
 
 bench-large: .venv/installed assets  ## pages of 1 and of 100 million rows: half an hour, and 6 GB of disk in .run/bench

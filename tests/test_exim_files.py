@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -288,6 +289,22 @@ def test_compiled_code_changes_nothing(monkeypatch: pytest.MonkeyPatch, seed: in
     text = (LOGS / "mainlog").read_bytes() if seed % 8 == 0 else busy(chance, 200)
     ends = [found.end() for found in re.finditer(rb"\n", text)]
     alike(text, sorted(chance.sample(ends, 4)), monkeypatch, zone=ZoneInfo(chance.choice(["UTC", "Europe/Paris"])))
+
+
+def test_batches_that_were_looked_at_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = busy(random.Random(5), 400)
+    ends = [0, *(found.end() for found in re.finditer(rb"\n", text))][::100]
+    _, wanted = read_by("sieve", text, ends[1:], monkeypatch)
+    source = reader()
+    source.settle([], text)
+    batches = [text[begin:end] for begin, end in itertools.pairwise([*ends, len(text)])]
+    seen = [source.look(batch) for batch in batches]
+    changes = Changes()
+    for batch, looked in zip(batches, seen, strict=True):
+        changes.take(source.feed(batch, looked))
+    changes.take(source.finish())
+    assert all(seen) is exim_columns.COMPILED
+    assert {row.identity: row for row in rows_of(changes)} == {row.identity: row for row in rows_of(wanted)}
 
 
 def test_compiled_code_and_times_that_there_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,12 +189,20 @@ class EximSource(OwnFormSource):
 
     # Lines
 
+    def look_ahead(self, batch: bytes) -> object:
+        """Which lines can matter."""
+        return Sieve.look(batch) if len(batch) >= WORTH_SIFTING else None
+
     def feed(self, batch: bytes) -> None:
+        """Read whole lines of a main log."""
+        self.feed_seen(batch, None)
+
+    def feed_seen(self, batch: bytes, seen: object) -> None:
         """Most lines of a busy server are about deliveries: those that can matter are found in the batch as it is."""
         self.recognised += 1
         known = self._hosts.get(self.log.options.server)
         if known is not None and len(batch) >= WORTH_SIFTING and Sieve.takes(known):
-            self._sift(batch, known)
+            self._sift(batch, seen, known)
         else:
             found = _lines_with(batch, NEEDLES)
             if len(found) < MANY:
@@ -204,11 +212,11 @@ class EximSource(OwnFormSource):
         end = batch[-LONGEST:].split(b"\n")[len(batch) > LONGEST :]
         self._pass([(b"", line) for line in end], self.log.options.server)
 
-    def _sift(self, batch: bytes, host: Identities) -> None:
+    def _sift(self, batch: bytes, seen: object, host: Identities) -> None:
         """Arrivals that are written as most are become columns, by compiled code."""
         if self._sieve is None:
             self._sieve = Sieve(self.log, host, self._mechanism, self._takes_auth)
-        for line in self._sieve.left(batch, self._refusing):
+        for line in self._sieve.left(batch, seen, self._refusing):
             self._read_odd(host.host, line)
         self._keep(self._sieve.hand_over())
 

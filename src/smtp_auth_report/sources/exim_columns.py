@@ -6,7 +6,8 @@ Exim: arrivals that are written as most are, read as columns.
     columns.hand_over()                         Messages of all that were, since the last time
 
     sieve = Sieve(log, identities, mechanism, met)      the same for whole batches of a file, by compiled code (exim_scan.pyx)
-    for line in sieve.left(batch, but): ...             lines that can matter and were not taken, each when it is due
+    seen = Sieve.look(batch)                            may be done ahead, in another thread
+    for line in sieve.left(batch, seen, but): ...       lines that can matter and were not taken, each when it is due
     sieve.hand_over()
 
 Where no client has written a blank, a quote or a backslash, a line can be read in one way only, and by one expression. What a
@@ -147,9 +148,14 @@ class Sieve:
         """Whether there is compiled code, and it can make keys of this host's messages."""
         return COMPILED and len(identities.prefix) <= LONGEST_PREFIX
 
-    def left(self, batch: bytes, but: Container[str | None]) -> Iterator[bytes]:
+    @staticmethod
+    def look(batch: bytes) -> object:
+        """Lines of a batch that can matter; None where there is no compiled code."""
+        return Found(batch) if COMPILED else None
+
+    def left(self, batch: bytes, seen: object, but: Container[str | None]) -> Iterator[bytes]:
         """Lines that are to be read one by one; arrivals before each are taken when it is given, but for these clients."""
-        self._scan.begin(Found(batch))
+        self._scan.begin(seen if isinstance(seen, Found) else Found(batch))
         while (line := self._scan.next_line(but)) is not None:
             yield line
 

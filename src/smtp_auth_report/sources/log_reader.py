@@ -179,7 +179,9 @@ class LogReader:
         Look at whole lines before they are read. It may be done in another thread, batch by batch in their order, while the
         batch before is read; what comes of it goes to `feed` with the batch.
         """
-        if self._form is not None or self._sifting is None:
+        if self._form is not None:
+            return None if self._wrapped else self._form.look_ahead(batch)
+        if self._sifting is None:
             return None
         return self._sifting.look(batch, self._owned_elsewhere)
 
@@ -194,7 +196,7 @@ class LogReader:
             if self._wrapped:
                 self._form.unwrapped([found for found in map(self._envelope.inside, batch.split(b"\n")) if found])
             else:
-                self._form.feed(batch)
+                self._form.feed_seen(batch, looked)
         else:
             self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked)
         changes.newest |= {host: max(time, changes.newest.get(host, 0)) for host, time in self.log.newest.items()}
