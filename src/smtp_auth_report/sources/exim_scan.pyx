@@ -138,13 +138,10 @@ cdef class Found:
 # What a line begins with
 
 cdef int32_t stamp_size(const char *at, const char *end) noexcept nogil:
-    """2026-11-23 16:12:23, .123 or not,  +0100 or not, and a blank behind it; 0 for what is none."""
+    """2026-11-23 16:12:23, .123 or not,  +0100 or not, and a blank behind it; 0 for what is none. Nothing else begins so."""
     cdef int32_t place, size = 19
-    if end - at < 21 or at[4] != 45 or at[7] != 45 or at[10] != 32 or at[13] != 58 or at[16] != 58:
+    if end - at < 21 or not digit(at[0]) or at[4] != 45 or at[7] != 45 or at[10] != 32 or at[13] != 58 or at[16] != 58:
         return 0
-    for place in range(19):
-        if not digit(at[place]) and place != 4 and place != 7 and place != 10 and place != 13 and place != 16:
-            return 0
     if at[19] == 46:
         size = 20
         while size < 26 and at + size < end and digit(at[size]):
@@ -161,7 +158,10 @@ cdef int32_t stamp_size(const char *at, const char *end) noexcept nogil:
 
 cdef bint seconds_of(Line *line, const char *at) noexcept nogil:
     """Whether a stamp is one that stamps.py reads by its hour."""
-    cdef int32_t zone = 19
+    cdef int32_t place, zone = 19
+    for place in range(19):
+        if not digit(at[place]) and place != 4 and place != 7 and place != 10 and place != 13 and place != 16:
+            return False
     if at[14] > 53 or at[17] > 53:
         return False
     line.micros = ((at[14] - 48) * 600 + (at[15] - 48) * 60 + (at[17] - 48) * 10 + at[18] - 48) * SECOND
