@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import random
 import re
 from datetime import datetime
@@ -12,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exim_log import ANNA, ID, PC, SHAKE, arrival, failed, mainlog, refused, syslog
+from exim_log import ANNA, ID, PC, SHAKE, X, arrival, failed, mainlog, refused, syslog
 from reading import log, options, read, reader, rows_of, run
-from smtp_auth_report.sources import SOURCES, LogReader, exim
+from smtp_auth_report.changes import Changes
+from smtp_auth_report.sources import SOURCES, LogReader, exim, exim_columns
 from smtp_auth_report.submission import Submission
 from truth import failed_sign_ins, faults
 from truth import read as read_truth
@@ -200,19 +203,119 @@ ODD = (
 )
 
 
+NOISE = (
+    f'{ID} => x@y.example R=smarthost T=remote_smtp_smarthost H=mx.y.example [192.0.2.7] A=plain C="250 ok"',
+    f"{ID} <= x@y.example H=mx.y.example [192.0.2.7] P=esmtps{X} S=7 id=1@y.example",
+    f"{ID} Completed",
+    "no host name found for IP address 192.0.2.9",
+    "H=(x) [192.0.2.9] F=<a@b.example> rejected RCPT <c@d.example>: relay not permitted",
+    "exim 4.96 daemon started: pid=17, -q30m, listening for SMTP on port 25",
+    "no MAIL in SMTP connection from (pc) [192.0.2.10] D=0s A=plain_server:bob C=EHLO,AUTH,QUIT",
+    "H=(pc) [192.0.2.10] rejected AUTH LOGIN: too many",
+    'SMTP protocol error in "AUTH LOGIN" H=(pc) [192.0.2.10] AUTH command used when not advertised',
+    "x authenticator failed for",
+    "",
+)
+FORMS = (
+    "%Y-%m-%d %H:%M:%S ",
+    "%Y-%m-%d %H:%M:%S.123 +0100 [7] ",
+    "%Y-%m-%d %H:%M:%S [7] ",
+    "%Y-%m-%d %H:%M:%S -0330 ",
+    "%Y-%m-%d %H:%M:%S.5 ",  # as Exim does not write it: no columns
+)
+
+
+def read_by(how: str, text: bytes, feeds: list[int], patch: pytest.MonkeyPatch, **stated: Any) -> tuple[LogReader, Changes]:
+    """One by one; as columns, in Python; or by compiled code."""
+    patch.setattr(exim, "MANY", 1 << 60 if how == "lines" else 0)
+    patch.setattr(exim, "WORTH_SIFTING", 0 if how == "sieve" else 1 << 60)
+    return run(text, feeds, reader(**stated))
+
+
+def brought(changes: Changes) -> tuple[Any, ...]:
+    """What else; a line without a time has that of any before it."""
+    unread = [entry._replace(time=0) for entry in changes.unread]
+    return changes.withdrawn, unread, changes.lines, changes.other, changes.versions
+
+
+def alike(text: bytes, feeds: list[int], patch: pytest.MonkeyPatch, **stated: Any) -> list[Changes]:
+    """What is brought about, each way; it is the same."""
+    found = [read_by(how, text, feeds, patch, **stated) for how in ("lines", "columns", *(["sieve"] if exim_columns.COMPILED else []))]
+    wanted = found[0]
+    for source, changes in found[1:]:
+        assert {row.identity: row for row in rows_of(changes)} == {row.identity: row for row in rows_of(wanted[1])}
+        assert brought(changes) == brought(wanted[1])
+        assert [entry.sessions for entry in source.remember()] == [entry.sessions for entry in wanted[0].remember()]
+    return [changes for _, changes in found]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_many_arrivals_become_columns(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Whatever is taken for columns, the rows are those that its lines give one by one."""
     lines = [*ODD, SHAKE, refused(), refused("z@y.example"), failed(), *(line.replace("1xVWeV", "1xVWeW") for line in ODD)]
     texts = [(LOGS / "mainlog").read_bytes(), mainlog(*lines), mainlog(*random.Random(seed).sample(lines, len(lines)))]
-    texts += [mainlog(*lines, form=form) for form in ("%Y-%m-%d %H:%M:%S.123 +0100 [7] ", "%Y-%m-%d %H:%M:%S [7] ")]
+    texts += [mainlog(*lines, form=form) for form in FORMS[:-1]]
     for text in texts:
-        monkeypatch.setattr(exim, "MANY", 1 << 60)
-        _, one_by_one = run(text)
-        monkeypatch.setattr(exim, "MANY", 0)
-        _, changes = run(text)
-        wanted, got = ({row.identity: row for row in rows_of(each)} for each in (one_by_one, changes))
-        assert got == wanted
+        one_by_one, *others = alike(text, [text.index(b"\n") + 1], monkeypatch)
         assert one_by_one.messages == []
-        assert changes.messages
-        assert (changes.other, changes.newest) == (one_by_one.other, one_by_one.newest)
+        assert all(changes.messages for changes in others)
+
+
+def busy(chance: random.Random, lines: int) -> bytes:
+    """Lines of a server in any order, some with other bytes, or cut."""
+    entries = []
+    for number in range(lines):
+        made = f"1xVW{chance.choice('abcd')}V-{number:06d}-2o" if chance.random() < 0.9 else f"1xVWeV-{number:011d}-2oAb"
+        user = f"user{chance.randrange(9)}@contoso.example"
+        host = f"H=({chance.choice(['pc', '[192.0.2.1]', 'a b', ''])}) [192.0.2.{chance.randrange(9)}]"
+        common = arrival(
+            queue_id=made, sender=user, host=host, auth=f" A=login:{user}", rest=f" S={number} id={number}@x for {user} {user}"
+        )
+        some = (common, common, common, refused(user, host=host[2:]), failed(user), SHAKE, *ODD, *NOISE)
+        entries.append(re.sub(r"^1xVW\S+", made, chance.choice(some)))
+    written = mainlog(*entries, form=chance.choice(FORMS), every=chance.choice([0, 1, 7, 40])).splitlines(keepends=True)
+    return b"".join(line if chance.random() < 0.7 or b" => " in line else other(line, chance) for line in written)
+
+
+def other(line: bytes, chance: random.Random) -> bytes:
+    """With one other byte, which leaves the zone as it is: of what matters to nobody the time may be seen or not."""
+    place = chance.randrange(min(30, len(line) - 1), len(line)) - 1 if chance.random() < 0.8 else chance.randrange(17)
+    return line[:place] + chance.choice((b"", *(bytes([byte]) for byte in b'\0 :[]\r\n,=<>\xffA"\\.-+'))) + line[place + 1 :]
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIEVE_SEEDS", "40"))))
+def test_compiled_code_changes_nothing(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    chance = random.Random(seed)
+    text = (LOGS / "mainlog").read_bytes() if seed % 8 == 0 else busy(chance, 200)
+    ends = [found.end() for found in re.finditer(rb"\n", text)]
+    alike(text, sorted(chance.sample(ends, 4)), monkeypatch, zone=ZoneInfo(chance.choice(["UTC", "Europe/Paris"])))
+
+
+def test_batches_that_were_looked_at_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = busy(random.Random(5), 400)
+    ends = [0, *(found.end() for found in re.finditer(rb"\n", text))][::100]
+    _, wanted = read_by("sieve", text, ends[1:], monkeypatch)
+    source = reader()
+    source.settle([], text)
+    batches = [text[begin:end] for begin, end in itertools.pairwise([*ends, len(text)])]
+    seen = [source.look(batch) for batch in batches]
+    changes = Changes()
+    for batch, looked in zip(batches, seen, strict=True):
+        changes.take(source.feed(batch, looked))
+    changes.take(source.finish())
+    assert all(seen) is exim_columns.COMPILED
+    assert {row.identity: row for row in rows_of(changes)} == {row.identity: row for row in rows_of(wanted)}
+
+
+def test_compiled_code_and_times_that_there_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = mainlog(*(arrival(queue_id=f"1xVWeV-{number:06d}-2o") for number in range(9))).splitlines(keepends=True)
+    for number, stamp in ((3, b"2026-13-45 16:06:05"), (5, b"2026-11-23 24:06:05"), (7, b"2026-11-23 16:06:60")):
+        lines[number] = stamp + lines[number][19:]
+    alike(b"".join(lines), [len(lines[0])], monkeypatch)
+
+
+def test_compiled_code_in_the_hour_that_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [arrival(queue_id=f"1xVWeV-{number:06d}-2o") for number in range(240)]
+    stamps = [f"2026-10-25 {2 + place // 180:02d}:{place % 60:02d}:17" for place in range(240)]
+    text = "".join(f"{stamp} {line}\n" for stamp, line in zip(stamps, lines, strict=True)).encode()
+    alike(text, [text.index(b"\n") + 1], monkeypatch, zone=ZoneInfo("Europe/Paris"))

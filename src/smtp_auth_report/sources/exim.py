@@ -26,9 +26,10 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, ClassVar
 
+from smtp_auth_report.changes import Messages
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exim_lines as lines
-from smtp_auth_report.sources.exim_columns import Columns
+from smtp_auth_report.sources.exim_columns import Columns, Sieve
 from smtp_auth_report.sources.exim_lines import Arrival, Peer, Refusal, SignIn
 from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.sources.interface import Remedy
@@ -44,6 +45,9 @@ LONGEST = 8192
 WAITING = 200
 MANY = 200
 """Lines of a batch for which columns are worth their while."""
+
+WORTH_SIFTING = 1 << 14
+"""Bytes of a batch from which on compiled code pays."""
 
 FEW = 20
 """Lines of a log that need not be of all kinds."""
@@ -135,6 +139,7 @@ class EximSource(OwnFormSource):
         super().__init__(log)
         self._doors: dict[str, dict[str, list[Submission] | None]] = {}  # host -> door -> failed handshakes; None: it takes AUTH
         self._columns = Columns(self._mechanism, self._takes_auth)
+        self._sieve: Sieve | None = None
         self._refusing: set[str | None] = set()  # clients whose next message may be of a transaction with refused recipients
         self._reject_log = False
         self._twins: dict[str, dict[str, tuple[int, str]]] = {}  # host -> pid -> a line whose second is to be passed over
@@ -151,8 +156,8 @@ class EximSource(OwnFormSource):
 
     @staticmethod
     def stamp(written: bytes) -> bytes:
-        """2026-11-23 16:12:23.123 +0100 is what stamps.py reads without its blank."""
-        return written[:-6] + written[-5:-2] + b":" + written[-2:] if written[-6:-5] == b" " else written
+        """With its offset as stamps.py reads it."""
+        return lines.stamp(written)
 
     def settle(self, sample: list[bytes], first: list[bytes]) -> int:
         """
@@ -184,20 +189,40 @@ class EximSource(OwnFormSource):
 
     # Lines
 
+    def look_ahead(self, batch: bytes) -> object:
+        """Which lines can matter."""
+        return Sieve.look(batch) if len(batch) >= WORTH_SIFTING else None
+
     def feed(self, batch: bytes) -> None:
+        """Read whole lines of a main log."""
+        self.feed_seen(batch, None)
+
+    def feed_seen(self, batch: bytes, seen: object) -> None:
         """Most lines of a busy server are about deliveries: those that can matter are found in the batch as it is."""
-        found = _lines_with(batch, NEEDLES)
         self.recognised += 1
-        if len(found) < MANY:
-            self.unwrapped([(b"", line) for line in found])
+        known = self._hosts.get(self.log.options.server)
+        if known is not None and len(batch) >= WORTH_SIFTING and Sieve.takes(known):
+            self._sift(batch, seen, known)
         else:
-            self._read_many(found)
+            found = _lines_with(batch, NEEDLES)
+            if len(found) < MANY:
+                self.unwrapped([(b"", line) for line in found])
+            else:
+                self._read_many(found)
         end = batch[-LONGEST:].split(b"\n")[len(batch) > LONGEST :]
         self._pass([(b"", line) for line in end], self.log.options.server)
 
+    def _sift(self, batch: bytes, seen: object, host: Identities) -> None:
+        """Arrivals that are written as most are become columns, by compiled code."""
+        if self._sieve is None:
+            self._sieve = Sieve(self.log, host, self._mechanism, self._takes_auth)
+        for line in self._sieve.left(batch, seen, self._refusing):
+            self._read_odd(host.host, line)
+        self._keep(self._sieve.hand_over())
+
     def _read_many(self, found: list[bytes]) -> None:
-        """Arrivals that are written as most are become columns."""
-        host, at, match, take = self.log.options.server, self.log.clock.at, self.form.match, self._columns.take
+        """The same line by line."""
+        host, at, take = self.log.options.server, self.log.clock.at, self._columns.take
         identities = None
         for line in found:
             stamp, text = _stamp_of(line)
@@ -207,12 +232,22 @@ class EximSource(OwnFormSource):
                 if take(text, time, identities, self._refusing):
                     self.log.time(host, stamp)
                     continue
-            parts = match(line) if len(line) <= LONGEST else None
-            if parts:
-                self._read_own(host, b"", parts)
-            elif len(line) > LONGEST:
-                self.unwrapped([(b"", line)])
-        messages = self._columns.hand_over()
+            self._read_odd(host, line)
+        self._keep(self._columns.hand_over())
+
+    def _read_odd(self, host: str, line: bytes) -> None:
+        stamp, text = _stamp_of(line)
+        failure = lines.plain_failure(text) if stamp and len(line) <= LONGEST else None
+        if failure and self.log.clock.at(stamp) is not None:
+            self._failed(Line(host, "", "", self.log.time(host, stamp), text, stamp), failure)
+            return
+        parts = self.form.match(line) if len(line) <= LONGEST else None
+        if parts:
+            self._read_own(host, b"", parts)
+        elif len(line) > LONGEST:
+            self.unwrapped([(b"", line)])
+
+    def _keep(self, messages: Messages | None) -> None:
         if messages is not None:
             self.log.about += len(messages.numbers)
             self.log.changes.messages.append(messages)
@@ -484,11 +519,13 @@ def _key(line: Line, told: Arrival | Refusal) -> str:
 
 def _stamp_of(line: bytes) -> tuple[bytes, bytes]:
     """The stamp of a line, as stamps.py reads it, and the rest; b"" for a stamp that is written otherwise."""
-    end = 19 if line[19:20] == b" " else 23 if line[23:24] == b" " else 0
-    if not end or line[4:5] != b"-":
+    end = 19 if line[19:20] == b" " else 23 if line[19:20] == b"." and line[23:24] == b" " else 0
+    if not end or line[4:5] != b"-" or line[10:11] != b" ":
         return b"", line
     if line[end + 1 : end + 2] in {b"+", b"-"}:
-        return EximSource.stamp(line[: end + 6]), line[end + 7 :]
+        if line[end + 6 : end + 7] != b" ":
+            return b"", line
+        return lines.stamp(line[: end + 6]), line[end + 7 :]
     return line[:end], line[end + 1 :]
 
 

@@ -5,6 +5,11 @@ Exim: arrivals that are written as most are, read as columns.
     columns.take(text, time, identities, but)   whether the line was such an arrival, and is taken; but for these clients
     columns.hand_over()                         Messages of all that were, since the last time
 
+    sieve = Sieve(log, identities, mechanism, met)      the same for whole batches of a file, by compiled code (exim_scan.pyx)
+    seen = Sieve.look(batch)                            may be done ahead, in another thread
+    for line in sieve.left(batch, seen, but): ...       lines that can matter and were not taken, each when it is due
+    sieve.hand_over()
+
 Where no client has written a blank, a quote or a backslash, a line can be read in one way only, and by one expression. What a
 part of it means is asked of exim_lines.py when the part is met for the first time. All other lines are left to be read by
 it, one by one.
@@ -16,7 +21,7 @@ What goes wrong
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -27,11 +32,21 @@ from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources import exim_lines as lines
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.identities import Identities
+from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.stamps import exim_id_time
 from smtp_auth_report.submission import Outcome
 
+try:
+    from smtp_auth_report.sources.exim_scan import Found, Scan
+
+    COMPILED = True
+except ImportError:  # installed without a compiler: lines are read one by one
+    COMPILED = False
+
 SOURCE = "exim"
 KNOWN = 200_000
+LONGEST_PREFIX = 100
+"""What the key of a message is made of, as far as compiled code takes it."""
 
 # 1xVWeV-0001UI-2o <= anna@contoso.example H=pc.example (pc) [192.0.2.10]:51234 I=[192.0.2.1]:587 P=esmtpsa X=TLS1.3:… CV=no
 #     A=plain_server:anna K S=2315 id=1@pc for x@y.example
@@ -100,16 +115,11 @@ class Columns:
         return made
 
     def _meet_manner(self, text: bytes, server: str, how: bytes) -> int | None:
-        try:
-            arrival = lines.arrival(text)
-        except ValueError:
+        manner = _manner(text, server, self._mechanism)
+        if manner is None:
             return None
-        if arrival is None:
-            return None
-        peer = arrival.peer
-        self._met(server, peer.service)
-        told = (peer.service, SOURCE, self._mechanism(arrival.authenticator), peer.tls_version, peer.tls_cipher)
-        return _code(self._manner_of, (server, how), self._manners, (server, *told, Outcome.ACCEPTED.value, None))
+        self._met(server, manner[1])
+        return _code(self._manner_of, (server, how), self._manners, manner)
 
     def hand_over(self) -> Messages | None:
         """All that was kept."""
@@ -122,6 +132,79 @@ class Columns:
         if len(self._parties) + len(self._clients) > KNOWN:
             self._begin()
         return messages
+
+
+class Sieve:
+    """Messages of one host's own file."""
+
+    def __init__(self, log: Logbook, identities: Identities, mechanism: Callable[[str], str], met: Callable[[str, str], None]) -> None:
+        self._host = identities.host
+        self._mechanism = mechanism
+        self._met = met
+        self._scan = Scan(identities.prefix, _Stamps(log, self._host), self._read_manner, _read_client)
+
+    @staticmethod
+    def takes(identities: Identities) -> bool:
+        """Whether there is compiled code, and it can make keys of this host's messages."""
+        return COMPILED and len(identities.prefix) <= LONGEST_PREFIX
+
+    @staticmethod
+    def look(batch: bytes) -> object:
+        """Lines of a batch that can matter; None where there is no compiled code."""
+        return Found(batch) if COMPILED else None
+
+    def left(self, batch: bytes, seen: object, but: Container[str | None]) -> Iterator[bytes]:
+        """Lines that are to be read one by one; arrivals before each are taken when it is given, but for these clients."""
+        self._scan.begin(seen if isinstance(seen, Found) else Found(batch))
+        while (line := self._scan.next_line(but)) is not None:
+            yield line
+
+    def _read_manner(self, how: bytes) -> tuple[int, tuple[Any, ...]] | None:
+        manner = _manner(b"000000-000000-00 <= <> H=[192.0.2.1]%b:x S=1" % how, self._host, self._mechanism)
+        if manner is None:
+            return None
+        self._met(self._host, manner[1])
+        return 0, manner
+
+    def hand_over(self) -> Messages | None:
+        """All that was taken."""
+        numbers, *told = self._scan.hand_over()
+        return Messages(np.frombuffer(numbers, dtype=NUMBERS), *told) if numbers else None
+
+
+class _Stamps:
+    """The clock of a log, for stamps as Exim writes them."""
+
+    def __init__(self, log: Logbook, host: str) -> None:
+        self._log = log
+        self._host = host
+
+    def hour(self, written: bytes) -> int | None:
+        return self._log.clock.hour(lines.stamp(written))
+
+    def at(self, written: bytes) -> int | None:
+        return self._log.clock.at(lines.stamp(written))
+
+    def note(self, written: bytes) -> None:
+        self._log.time(self._host, lines.stamp(written))
+
+
+def _manner(text: bytes, server: str, mechanism: Callable[[str], str]) -> tuple[Any, ...] | None:
+    """What messages that arrive so have in common; None where it cannot be read."""
+    try:
+        arrival = lines.arrival(text)
+    except ValueError:
+        return None
+    if arrival is None:
+        return None
+    peer = arrival.peer
+    told = (peer.service, SOURCE, mechanism(arrival.authenticator), peer.tls_version, peer.tls_cipher)
+    return server, *told, Outcome.ACCEPTED.value, None
+
+
+def _read_client(text: bytes) -> tuple[int, tuple[str | None, str | None, str | None]]:
+    names, _, ip = text.rpartition(b"[")
+    return 0, lines.client(names, ip)
 
 
 def _code(codes: dict[Any, int], key: object, known: list[Any], value: object) -> int:

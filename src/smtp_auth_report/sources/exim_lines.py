@@ -110,6 +110,12 @@ _SET_ID = re.compile(
     rb"\(set_id=(?P<deferred>.*?)\): .*",
     re.DOTALL,
 )
+# [5672] plain_server authenticator failed for (pc) [192.0.2.10]:51234 I=[192.0.2.1]:587: 535 Incorrect authentication data (set_id=anna)
+_PLAIN_FAILURE = re.compile(
+    rb"(?:\[\d{1,10}\] )?([^\s\"\\:]+) authenticator failed for "
+    rb"((?:[\w.-]+ )?(?:\([\w.:\[\]-]*\) )?)\[([0-9A-Fa-f.:]{2,45})\](?::(\d{1,5}))?(?: I=\[[0-9A-Fa-f.:]{2,45}\](?::(\d{1,5}))?)?"
+    rb": (\d{3}) Incorrect authentication data \(set_id=([^\s\"\\()]+)\)"
+)
 # SMTP protocol error in "AUTH LOGIN" H=(pc) [192.0.2.10] AUTH command used when not advertised
 _PROTOCOL = re.compile(
     rb"(?:"
@@ -327,6 +333,17 @@ def failure(text: bytes) -> SignIn | None:
     return SignIn(peer, "", values.mechanism(values.text(refused["mechanism"])), None, reason)
 
 
+def plain_failure(text: bytes) -> SignIn | None:
+    """A sign-in with wrong credentials, written as most are, so that it can be read in one way only; None for any other line."""
+    found = _PLAIN_FAILURE.fullmatch(text)
+    if found is None:
+        return None
+    auth, names, ip, port, door, code, name = found.groups()
+    service = _DOORS.get(door, Service.UNKNOWN)
+    peer = Peer(*client(names, ip), service.value, values.text(port or b""), Tls.UNKNOWN.value, None)
+    return SignIn(peer, values.text(auth), UNKNOWN_MECHANISM, printed(name), _CODES.get(code, "protocol_error"))
+
+
 def handshake(text: bytes) -> tuple[Peer, str] | None:
     """A TLS handshake that failed, and why."""
     found = _HANDSHAKE.fullmatch(text)
@@ -466,6 +483,11 @@ def account(user: bytes | None, sender: str) -> str | None:
         if name and (addresses or vouched in {"<>", name}):
             return told[:colon]
     return told
+
+
+def stamp(written: bytes) -> bytes:
+    """2026-11-23 16:12:23.123 +0100 is what stamps.py reads without its blank."""
+    return written[:-6] + written[-5:-2] + b":" + written[-2:] if written[-6:-5] == b" " else written
 
 
 def path(raw: bytes) -> str:

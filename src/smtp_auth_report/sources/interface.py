@@ -124,6 +124,14 @@ class Source(Protocol):
         """Read whole lines of a file in its server's own form."""
         raise NotImplementedError  # asked only of a source whose `forms` has said yes
 
+    def look_ahead(self, _batch: bytes) -> object:
+        """What can be told of such lines by themselves, perhaps in another thread while those before are read."""
+        return None
+
+    def feed_seen(self, batch: bytes, _seen: object) -> None:
+        """Read whole lines, with what looking ahead gave; also None, or what another source saw in them."""
+        self.feed(batch)
+
     def unwrapped(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
         """Read such lines out of a container's log: its stamp, or b"", and the line, for servers whose own lines have none."""
         self.feed(b"\n".join(line for _, line in lines))

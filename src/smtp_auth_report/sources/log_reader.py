@@ -27,6 +27,8 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
+import numpy as np
+
 from smtp_auth_report.changes import Changes, Remembered
 from smtp_auth_report.moments import HOUR
 from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, Envelope, Origin, Parts, origin
@@ -38,6 +40,7 @@ from smtp_auth_report.sources.stamps import exim_id_time, queue_id_time
 NOT_LOOKED = object()
 """Instead of what `look` gives: nobody has looked at these lines yet."""
 
+LINE_FEED = 10
 FIRST_LINES = 50
 ORIGINS = 200_000
 
@@ -176,7 +179,9 @@ class LogReader:
         Look at whole lines before they are read. It may be done in another thread, batch by batch in their order, while the
         batch before is read; what comes of it goes to `feed` with the batch.
         """
-        if self._form is not None or self._sifting is None:
+        if self._form is not None:
+            return None if self._wrapped else self._form.look_ahead(batch)
+        if self._sifting is None:
             return None
         return self._sifting.look(batch, self._owned_elsewhere)
 
@@ -187,11 +192,11 @@ class LogReader:
         if not self._formed:
             self._find_form(batch[:LONGEST].split(b"\n"))
         if self._form is not None:
-            changes.lines = batch.count(b"\n") + (not batch.endswith(b"\n"))
+            changes.lines = int(np.count_nonzero(np.frombuffer(batch, np.uint8) == LINE_FEED)) + (not batch.endswith(b"\n"))
             if self._wrapped:
                 self._form.unwrapped([found for found in map(self._envelope.inside, batch.split(b"\n")) if found])
             else:
-                self._form.feed(batch)
+                self._form.feed_seen(batch, looked)
         else:
             self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked)
         changes.newest |= {host: max(time, changes.newest.get(host, 0)) for host, time in self.log.newest.items()}

@@ -23,7 +23,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from smtp_auth_report.sources.blake2 cimport BLOCK, blake2b_64
 from smtp_auth_report.sources.log_bytes cimport alphanumeric, digit, has, space
 from smtp_auth_report.sources.log_lines cimport LONGEST_ID, NOWHERE
-from smtp_auth_report.sources.text_codes cimport UNREAD, Codes, Meanings, append
+from smtp_auth_report.sources.text_codes cimport UNREAD, Codes, Meanings, append, taken
 
 cdef extern from *:
     """
@@ -210,13 +210,6 @@ cdef class Columns:
         unknown = bracket == at or (bracket - at == 7 and memcmp(at, "unknown", 7) == 0)
         name = None if unknown else PyUnicode_DecodeASCII(at, bracket - at, NULL)
         return PyUnicode_DecodeASCII(bracket + 1, size - (bracket - at) - 2, NULL), name
-
-
-cdef bytes taken(Buffer *buffer):
-    """What is in a buffer, and no more."""
-    found = PyBytes_FromStringAndSize(buffer.bytes, buffer.size)
-    buffer.size = 0
-    return found
 
 
 def decoded(bytes text):

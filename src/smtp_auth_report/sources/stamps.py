@@ -4,6 +4,7 @@ The time of a line: from what its stamp says, and for RFC 3164 from what it leav
     clock = Clock(options)
     clock.settle(sampled, reference)       once, before the first line: the year, from the file's own evidence
     clock.at(b"Nov 23 16:06:06")           microseconds UTC
+    clock.hour(b"2026-11-23 16:06:06")     the same of its hour, for all stamps of it
 
 Stamps that are read
     Nov 23 16:06:06        RFC 3164; also "Nov  7", "Nov 7", with fractions, with a year behind
@@ -192,6 +193,19 @@ class Clock:
             self._newest = local
         if time > self._newest_utc:  # noqa: PLR1730 - for every line
             self._newest_utc = time
+
+    def hour(self, stamp: bytes) -> int | None:
+        """When the hour of an ISO stamp begins; None where what its stamps mean may depend on those before, or one is unreadable."""
+        parts = ISO.match(stamp)
+        local = _civil_of(parts) if parts else None
+        time = self.at(stamp)
+        if parts is None or local is None or time is None:
+            return None
+        passed = local % HOUR
+        quarter = (local - passed) // (900 * SECOND)
+        zoned = parts[8] is not None or self._offset is not None
+        steady = zoned or len({offset for part in range(4) for offset in _offsets(self.zone, quarter + part)}) == 1
+        return time - passed if steady else None
 
     def steady(self, first: bytes, last: bytes) -> bool:
         """Whether stamps from one to the other mean the same in any order: no change of clocks, year or zone is near."""

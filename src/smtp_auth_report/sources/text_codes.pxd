@@ -1,4 +1,4 @@
-# What postfix_columns.pyx builds on: texts by number, and bytes one behind the other.
+# What columns of messages are built on: texts by number, and bytes one behind the other.
 
 from libc.stdint cimport int32_t, uint64_t
 
@@ -21,6 +21,7 @@ cdef struct Slot:
 
 
 cdef int append(Buffer *buffer, const void *at, Py_ssize_t size) except -1 nogil
+cdef bytes taken(Buffer *buffer)
 
 
 cdef class Codes:

@@ -42,6 +42,13 @@ cdef int append(Buffer *buffer, const void *at, Py_ssize_t size) except -1 nogil
     return 0
 
 
+cdef bytes taken(Buffer *buffer):
+    """What is in a buffer, and no more."""
+    found = PyBytes_FromStringAndSize(buffer.bytes, buffer.size)
+    buffer.size = 0
+    return found
+
+
 cdef class Codes:
     """Numbers of texts."""
 
