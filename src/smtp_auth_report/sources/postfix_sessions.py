@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from heapq import nlargest
+from operator import itemgetter
 from typing import Any
 
 from smtp_auth_report.sources import postfix_lines as lines
@@ -190,12 +190,12 @@ class Server(Identities):
     def own_all(self, opened: Iterable[tuple[bytes, int]]) -> None:
         """Remember queue ids of our own messages, those opened last."""
         self.recent.update(opened)
-        if len(self.recent) > 2 * REMEMBERED_IDS:
+        if len(self.recent) > 4 * REMEMBERED_IDS:
             self.recent = dict(self._opened_last(REMEMBERED_IDS))
 
     def _opened_last(self, number: int) -> list[tuple[bytes, int]]:
         """Some are told by batches, and not in the order of their lines."""
-        return nlargest(number, self.recent.items(), key=lambda item: (item[1], item[0]))[::-1]
+        return sorted(self.recent.items(), key=itemgetter(1, 0))[-number:]
 
     def _live(self, serving: dict[str, Session]) -> Iterator[tuple[str, Session]]:
         """Sessions that a later line may still change, with the key they are open under."""

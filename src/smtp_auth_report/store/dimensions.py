@@ -143,14 +143,15 @@ class Numbers:
         codes, joins = [], ""
         for code, of in self._dimension.codes:
             same = " AND ".join(f"{code}.{name} IS NOT DISTINCT FROM f.{name}" for name in of)
-            known = f"SELECT {_list(of)}, min({code}) AS known FROM {table} GROUP BY {_list(of)}"
+            wanted = f"EXISTS (SELECT 1 FROM f WHERE {same})"
+            known = f"SELECT {_list(of)}, min({code}) AS known FROM {table} AS {code} WHERE {wanted} GROUP BY {_list(of)}"
             joins += f" LEFT JOIN ({known}) AS {code} ON {same}"
             lowest = f"coalesce({code}.known, min(f.id) OVER (PARTITION BY {_list(of, 'f.')}))"
             codes.append(_unless_null([f"f.{name}" for name in of], lowest))
         texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in self._dimension.values)
         self._run(
-            f"INSERT INTO {table} SELECT {', '.join(['f.id', _list(self._dimension.values, 'f.'), *codes])} "
-            f"FROM (SELECT id, {texts} FROM fresh) AS f{joins}"
+            f"INSERT INTO {table} WITH f AS (SELECT id, {texts} FROM fresh) "
+            f"SELECT {', '.join(['f.id', _list(self._dimension.values, 'f.'), *codes])} FROM f{joins}"
         )
 
     def _arrays(self, values: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
