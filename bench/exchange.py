@@ -15,8 +15,6 @@ What goes wrong
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import sys
 from collections.abc import Iterator
@@ -24,11 +22,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from measure import PROGRAM, Cost, run
+from measure import PROGRAM, Cost, check, options, run
 
-ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2025, 1, 6, tzinfo=UTC)
-DATES = ("--from", "2025-01-01", "--to", "2025-12-31")
 PROTOCOL = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
 TRACKING = (
     "date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,"
@@ -195,19 +191,12 @@ def measured(folder: Path, paths: list[Path], accepted: int) -> Cost:
     for old in folder.glob("bench.*"):
         old.unlink()
     cost = run(PROGRAM, "ingest", "--database", database, *paths)
-    answer = json.loads(run(PROGRAM, "report", "summary", "--database", database, *DATES, "--format", "json").output)
-    if answer["totals"]["messages"] != accepted:
-        sys.exit(f"bench/exchange.py: {answer['totals']['messages']} accepted messages counted, {accepted} written")
+    check(database, accepted)
     return cost
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure ingest of large logs of Exchange.")
-    parser.add_argument("--size", type=float, default=300, help="megabytes of all logs (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed gives other logs (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".run" / "bench", help="where logs are kept (default: %(default)s)")
-    arguments = parser.parse_args()
+    arguments = options("Measure ingest of large logs of Exchange, three of them together so large.", megabytes=300).parse_args()
     paths, accepted = written(arguments.cache, int(arguments.size * 1e6), arguments.seed)
     runs = {name: ([path], accepted if name == "hub" else 0) for name, path in paths.items()} | {"all": (list(paths.values()), accepted)}
     costs: dict[str, list[Cost]] = {name: [] for name in runs}

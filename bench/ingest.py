@@ -23,8 +23,6 @@ What goes wrong
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -33,18 +31,14 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "examples"))
-
-from access_log import access_log  # noqa: E402 - needs the path above
-from large_log import LargeLog, Plan, large_log  # noqa: E402
-from measure import PROGRAM, Cost, run  # noqa: E402
+from access_log import access_log
+from large_log import LargeLog, Plan, large_log
+from measure import PROGRAM, Cost, check, options, run
 
 LOGWATCH = Path("/usr/share/logwatch/scripts/services/postfix")
 PACKAGES = ("pflogsumm", "lnav", "logwatch", "goaccess")
 LNAV = ";SELECT log_procname, count(*) FROM syslog_log GROUP BY log_procname"
 A_TENTH = 10
-DATES = ("--from", "2025-01-01", "--to", "2025-12-31")
 
 
 def rounds(log: LargeLog, folder: Path, number: int) -> dict[str, list[Cost]]:
@@ -59,7 +53,7 @@ def rounds(log: LargeLog, folder: Path, number: int) -> dict[str, list[Cost]]:
             old.unlink()
         for name, path in (("new", log.path), ("again", twin), ("same", log.path)):
             costs[name].append(run(PROGRAM, "ingest", "--database", database, "--year", "2025", "--timezone", "UTC", path))
-            check(database, log)
+            check(database, log.found["accepted"])
         for name, command in others.items():
             costs.setdefault(name, []).append(command())
     return costs
@@ -95,14 +89,6 @@ def another_file(path: Path) -> Path:
     return twin
 
 
-def check(database: Path, log: LargeLog) -> None:
-    """End here unless every accepted message is in the database, once."""
-    answer = json.loads(run(PROGRAM, "report", "summary", "--database", database, *DATES, "--format", "json").output)
-    counted, written = answer["totals"]["messages"], log.found["accepted"]
-    if counted != written:
-        sys.exit(f"bench/ingest.py: {counted} accepted messages counted, {written} written in {log.path}")
-
-
 def show(log: LargeLog, costs: dict[str, list[Cost]], database: Path) -> None:
     size = log.path.stat().st_size
     rows = sum(log.found.values())
@@ -129,12 +115,8 @@ def install_peers() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure ingest of a large Postfix log, beside pflogsumm.")
-    parser.add_argument("--size", type=float, default=1000, help="megabytes of log (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each, interleaved (default: %(default)s)")
+    parser = options("Measure ingest of a large Postfix log, beside pflogsumm.", megabytes=1000)
     parser.add_argument("--envelope", choices=("rfc3164", "iso"), default="rfc3164", help="form of the stamps (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed gives another log (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".run" / "bench", help="where logs are kept (default: %(default)s)")
     arguments = parser.parse_args()
     install_peers()
     log = large_log(arguments.cache, Plan(bytes=int(arguments.size * 1e6), seed=arguments.seed, envelope=arguments.envelope))

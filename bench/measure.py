@@ -3,13 +3,17 @@ Time and memory of whole commands, as an administrator would run them.
 
     cost = run("smtp-auth-report", "ingest", path)
     cost.seconds, cost.memory           memory is the most that the command and its children held together, in bytes
+    check(database, 278_150)            so many accepted messages are in it
+    options("Measure …", megabytes=500) a parser with what is asked of every bench of a log
 
 What goes wrong
-    The command fails: its last words, and exit status 1.
+    The command fails, or the count is another: its last words, and exit status 1.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
+CACHE = Path(__file__).resolve().parent.parent / ".run" / "bench"
 PROGRAM = Path(sys.executable).with_name("smtp-auth-report")
 PAUSE = 0.05  # seconds between two looks at memory
 ENVIRONMENT = {**os.environ, "SMTP_AUTH_REPORT_DISPLAY_TIMEZONE": "UTC", "SMTP_AUTH_REPORT_RETENTION_DAYS": "0"}
@@ -61,3 +66,22 @@ def held(pid: int) -> int:
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(held(int(child)) for child in (task / "children").read_text(encoding="ascii").split())
     return total
+
+
+def check(database: Path, accepted: int) -> None:
+    """End here unless so many accepted messages are in the database, of whatever day."""
+    dates = ("--from", "2025-01-01", "--to", "2026-12-31")
+    answer = json.loads(run(PROGRAM, "report", "summary", "--database", database, *dates, "--format", "json").output)
+    counted = answer["totals"]["messages"]
+    if counted != accepted:
+        sys.exit(f"{sys.argv[0]}: {counted} accepted messages counted, {accepted} written")
+
+
+def options(what: str, *, megabytes: int) -> argparse.ArgumentParser:
+    """Size of the log, rounds, seed, and the folder where logs are kept."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--size", type=float, default=megabytes, help="megabytes of log (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, interleaved (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed gives another log (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where logs are kept (default: %(default)s)")
+    return parser

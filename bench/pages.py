@@ -26,11 +26,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "examples"))
-
-from large_store import large_store  # noqa: E402 - needs the path above
-from measure import ENVIRONMENT, PROGRAM, held  # noqa: E402
+from large_store import large_store
+from measure import CACHE, ENVIRONMENT, PROGRAM, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the time of the pages over large databases.")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000], help="rows of each database (default: 1000000)")
     parser.add_argument("--repeat", type=int, default=20, help="fetches of each page (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".run" / "bench", help="where databases are kept (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where databases are kept (default: %(default)s)")
     arguments = parser.parse_args()
     found = []
     for rows in sorted(arguments.rows):

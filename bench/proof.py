@@ -17,6 +17,7 @@ What goes wrong
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
@@ -32,9 +33,9 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests")]
 
-import demo  # noqa: E402 - needs the path above
-from ingesting import Row, Site  # noqa: E402
-from truth import GOLDEN, Golden, accepted, faults, read  # noqa: E402
+import demo  # noqa: E402 - stands in the paths above
+from ingesting import Row, Site  # noqa: E402 - stands in the paths above
+from truth import GOLDEN, Golden, accepted, faults, read  # noqa: E402 - stands in the paths above
 
 LOGS = ROOT / "tests" / "logs"
 NOTE = ROOT / "docs" / "proof.md"
@@ -132,6 +133,9 @@ def commit_of() -> str:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Hold what is read against what happened.")
+    parser.add_argument("--short", action="store_true", help="without the long tests, and written nowhere")
+    arguments = parser.parse_args()
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     say(f"{datetime.now(UTC):%Y-%m-%d}, {machine}, commit {commit_of()}")
     wrong = 0
@@ -142,7 +146,7 @@ def main() -> int:
         for line in differences[:20]:
             say(f"  {line}")
         wrong += len(differences)
-    if "--short" not in sys.argv:
+    if not arguments.short:
         wrong += whole_forms()
         NOTE.write_text(HEADING + "\n".join(["```text", *SAID, "```", ""]), encoding="utf-8")
     return 1 if wrong else 0

@@ -26,14 +26,9 @@ from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "bench"))
-
-sys.path.insert(0, str(ROOT / "examples"))
-
-from large_log import Plan, large_log  # noqa: E402 - needs the paths above
-from measure import PROGRAM, held, run  # noqa: E402
-from pages import fetch, served  # noqa: E402
+from large_log import Plan, large_log
+from measure import CACHE, PROGRAM, held, run
+from pages import fetch, served
 
 PATIENCE = 60.0
 PAUSE = 0.01
@@ -110,7 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure how long --help takes, and a line until it is in the report.")
     parser.add_argument("--messages", type=int, default=100, help="how many are written (default: %(default)s)")
     parser.add_argument("--backlog", type=float, default=1000, help="megabytes of log found unread (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".run" / "bench", help="where logs are kept (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where logs are kept (default: %(default)s)")
     arguments = parser.parse_args()
     helps = [run(PROGRAM, "--help").seconds for _ in range(11)]
     print(f"--help: {median(helps) * 1e3:.0f} ms in the median, {max(helps) * 1e3:.0f} ms at most")

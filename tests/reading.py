@@ -81,6 +81,16 @@ def run(text: bytes, feeds: Iterable[int] = (), source: LogReader | None = None,
     return source, changes
 
 
+def survives(text: bytes) -> Changes:
+    """Read any bytes as a file is read; what holds whatever they are."""
+    source = reader()
+    source.settle(text.splitlines()[:10], text)
+    changes = run(text, source=source)[1]
+    source.remember()
+    assert 0 <= changes.other <= changes.lines
+    return changes
+
+
 def read(text: bytes, feeds: Iterable[int] = (), source: LogReader | None = None, **stated: Any) -> list[Submission]:
     """Rows in the order of their time."""
     return in_order(rows_of(run(text, feeds, source, **stated)[1]))

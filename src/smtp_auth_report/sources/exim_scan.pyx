@@ -492,13 +492,13 @@ cdef class Scan:
             self._of_hour, self._begins = place, begins
         return self._begins + line.micros
 
-    cdef bint _tells_as_much(self, Line *line) noexcept:
+    cdef bint _tells_as_much(self, Line *line) noexcept:  # nothing here can raise: numbers and bytes are compared
         """Whether the time of a line that is given out is none before the newest."""
         if self._newest < 0 or not line.timed or self._of_hour < 0:
             return False
         return self._same_hour(line, &self._found.lines[self._of_hour]) and self._begins + line.micros >= self._newest_time
 
-    cdef bint _same_hour(self, Line *line, Line *other) noexcept:
+    cdef bint _same_hour(self, Line *line, Line *other) noexcept:  # nothing here can raise: bytes are compared
         cdef const char *one = self._bytes + line.start
         cdef const char *another = self._bytes + other.start
         if line.stamp != other.stamp or memcmp(one, another, 14) != 0:
