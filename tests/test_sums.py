@@ -133,6 +133,7 @@ def answers(store: DuckStore, selection: Selection, questions: tuple[Question, .
     return [sorted(store.ask(each, selection).rows, key=repr) for each in questions]
 
 
+WAY = "service, tls_version, mechanism, way_id"
 ALIKE = ("account, account_id", "account, sender, sender_id", "sender_domain, domain_id")
 
 
@@ -142,7 +143,7 @@ def test_values_that_are_equal_have_one_number(steps: list[Step]) -> None:
     store = memory_store("UTC")
     for step in steps:
         happen(store, step)
-        for table, columns in [*(("subjects", columns) for columns in ALIKE), ("clients", "client_ip, address_id")]:
+        for table, columns in [*(("subjects", columns) for columns in ALIKE), ("clients", "client_ip, address_id"), ("manners", WAY)]:
             found = store._connection.execute(f"SELECT DISTINCT {columns} FROM {table}").fetchall()
             values, numbers = [entry[:-1] for entry in found], [entry[-1] for entry in found]
             assert len(set(values)) == len(set(numbers)) == len(found), "each value has one number, and each number one value"
@@ -221,10 +222,24 @@ def test_a_late_row_makes_the_sums_of_its_day_void_and_no_others() -> None:
     before = sealed(store)
     store.commit(commit(row(time=START + 10 * DAY)))
     day = START // DAY + 10
-    assert before - sealed(store) == {(each.table, each.slot(day)) for each in SUMS} & before
+    assert before - sealed(store) == {(each.table, slot) for each in SUMS for slot in each.slots(day)} & before
     store.seal()
     assert sealed(store) == before
     store.close()
+
+
+@pytest.mark.parametrize("days", [7, 8, 14, 21, 30, 41])
+def test_weeks_that_begin_on_any_day_are_counted_once(days: int) -> None:
+    sealed, plain = memory_store("UTC"), memory_store("UTC")
+    rows = [row(time=START + day * DAY, size=1 << day) for day in range(50)]
+    for store in (sealed, plain):
+        store.commit(commit(*rows))
+    sealed.seal()
+    for begun in range(50 - days):
+        selection = Selection(START + begun * DAY, START + (begun + days) * DAY, "UTC")
+        assert answers(sealed, selection, FACTS + EVENTS) == answers(plain, selection, FACTS + EVENTS)
+    sealed.close()
+    plain.close()
 
 
 def test_sums_that_would_be_nearly_as_many_as_the_rows_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,8 +250,11 @@ def test_sums_that_would_be_nearly_as_many_as_the_rows_are_not_kept(monkeypatch:
     store.commit(commit(*often, *seldom, row(time=START + 2 * DAY)))
     store.seal()
     day = START // DAY
-    assert sealed(store) == {("sums_1", day)}
-    assert store._connection.execute("SELECT slot, kept FROM sealed ORDER BY slot").fetchall()[:2] == [(day, True), (day + 1, False)]
+    assert sealed(store) == {("sums_1", day), ("client_sums_1", day), ("sums_7", day - 6)}
+    assert store._connection.execute("SELECT slot, kept FROM sealed WHERE sums = 'sums_1' ORDER BY slot").fetchall()[:2] == [
+        (day, True),
+        (day + 1, False),
+    ]
     store.close()
 
 
@@ -299,7 +317,7 @@ def test_a_period_is_read_from_the_longest_sums_that_lie_in_it() -> None:
     assert pieces(coverage, start, end, tables) == [
         Piece("submissions", start, monday * DAY),
         Piece("sums_112", monday, monday + 112),
-        Piece("sums_7", monday + 112, monday + 126),
+        Piece("sums_7", monday + 112, monday + 126, every=7),
         Piece("sums_1", monday + 126, monday + 130),
         Piece("submissions", (monday + 130) * DAY, (monday + 131) * DAY),
         Piece("sums_1", monday + 131, monday + 133),
@@ -307,6 +325,27 @@ def test_a_period_is_read_from_the_longest_sums_that_lie_in_it() -> None:
     ]
     assert pieces(coverage, start, end, usable("Europe/Paris", coverage, clients=False, longest=112)) == [Piece("submissions", start, end)]
     assert pieces(coverage, end, start, tables) == []
+
+
+def test_a_period_is_read_from_as_few_sums_as_there_can_be() -> None:
+    monday = 20_000 - (20_000 - 4) % 28
+    days = frozenset(range(monday - 50, monday + 50))
+    coverage = Coverage("UTC", sealed={"sums_1": days, "sums_7": days, "sums_28": frozenset({monday - 28, monday})})
+    tables = usable("UTC", coverage, clients=False, longest=112)
+    start, end = (monday - 8) * DAY, (monday + 30) * DAY
+    assert pieces(coverage, start, end, tables) == [
+        Piece("sums_7", monday - 8, monday - 1, every=7),
+        Piece("sums_1", monday - 1, monday),
+        Piece("sums_28", monday, monday + 28),
+        Piece("sums_1", monday + 28, monday + 30),
+    ]
+    assert pieces(coverage, start, (monday + 13) * DAY, tables) == [Piece("sums_7", monday - 8, monday + 13, every=7)]
+    by_week = usable("UTC", coverage, clients=False, longest=7)
+    assert pieces(coverage, start, (monday + 13) * DAY, by_week, calendar=True) == [
+        Piece("sums_1", monday - 8, monday - 7),
+        Piece("sums_7", monday - 7, monday + 7, every=7),
+        Piece("sums_1", monday + 7, monday + 13),
+    ]
 
 
 def test_a_period_never_has_many_pieces() -> None:

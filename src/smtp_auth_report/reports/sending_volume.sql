@@ -29,12 +29,12 @@ FROM (
         sender, sender_domain, account, messages, recipients, bytes, first_seen, last_seen
     FROM (
         SELECT
-            sender_id, domain_id, any_value(sender) AS sender, any_value(sender_domain) AS sender_domain, any_value(account) AS account,
-            sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes,
+            sender_id, domain_id, min(subject) AS subject, sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes,
             min(first_seen) AS first_seen, max(last_seen) AS last_seen
         FROM facts
         GROUP BY sender_id, domain_id
     ) AS sums
+    JOIN subjects ON subjects.id = sums.subject
     -- [usual ratio is_new
     LEFT JOIN (
         SELECT

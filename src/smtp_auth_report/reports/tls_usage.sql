@@ -13,7 +13,7 @@ SELECT
     tls_none + tls_sslv3 + tls_1_0 + tls_1_1 AS weak
 FROM (
     SELECT
-        any_value(sender) AS sender, any_value(account) AS account,
+        min(subject) AS subject,
         sum(CASE WHEN tls_version = 'none' THEN messages ELSE 0 END) AS tls_none,
         sum(CASE WHEN tls_version = 'SSLv3' THEN messages ELSE 0 END) AS tls_sslv3,
         sum(CASE WHEN tls_version = 'TLSv1.0' THEN messages ELSE 0 END) AS tls_1_0,
@@ -27,3 +27,4 @@ FROM (
     FROM facts
     GROUP BY sender_id
 ) AS sums
+JOIN subjects ON subjects.id = sums.subject

@@ -51,7 +51,7 @@ class Dimension(NamedTuple):
     @property
     def columns(self) -> tuple[str, ...]:
         """What a question may name."""
-        return (*self.values, *(code for code, _ in self.codes))
+        return (self.column, *self.values, *(code for code, _ in self.codes))
 
 
 SUBJECTS = Dimension(
@@ -60,7 +60,12 @@ SUBJECTS = Dimension(
     ("account", "account_domain", "account_key", "sender", "sender_domain"),
     (("account_id", ("account",)), ("sender_id", ("account", "sender")), ("domain_id", ("sender_domain",))),
 )
-MANNERS = Dimension("manners", "manner", ("server", "service", "source", "mechanism", "tls_version", "tls_cipher", "outcome", "reason"))
+MANNERS = Dimension(
+    "manners",
+    "manner",
+    ("server", "service", "source", "mechanism", "tls_version", "tls_cipher", "outcome", "reason"),
+    (("way_id", ("service", "tls_version", "mechanism")),),
+)
 CLIENTS = Dimension("clients", "client", ("client_ip", "client_name", "helo"), (("address_id", ("client_ip",)),))
 DIMENSIONS = (SUBJECTS, MANNERS, CLIENTS)
 

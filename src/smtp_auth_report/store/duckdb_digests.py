@@ -26,7 +26,7 @@ from smtp_auth_report.store.filters import Conditions
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.store.local_time import day_start
 from smtp_auth_report.store.relations import MEASURES, Need, Reader, totals
-from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, DIGESTS, MONDAY, SUMS, Coverage, Sum
+from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, DIGESTS, SUMS, Coverage, Sum
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
@@ -102,15 +102,15 @@ def _make_days(run: Execute, coverage: Coverage, days: Sequence[int]) -> None:
 
 def _make_longer(run: Execute, days: int, blocks: Sequence[int]) -> None:
     """Digests of blocks, from those of their days."""
-    begins = f"slot - (slot - {MONDAY}) % {days}"
     for kind, keys in ((BY_MANNER, "manner"), (BY_DOMAIN, "subject, manner")):
         daily, longer = (each.table for each in DIGESTS[kind] if each.days in (1, days))
         run(f"DELETE FROM {longer} WHERE slot IN (SELECT unnest(?))", [blocks])
         run(
             f"""
             INSERT INTO {longer}
-            SELECT {begins} AS block, {keys}, {totals()} FROM {daily} AS r
-            WHERE {begins} IN (SELECT unnest(?)) GROUP BY block, {keys}
+            SELECT block, {keys}, {totals()} FROM {daily} AS r
+            JOIN (SELECT unnest(?) AS block) AS blocks ON r.slot >= block AND r.slot < block + {days}
+            GROUP BY block, {keys}
             """,
             [blocks],
         )

@@ -92,7 +92,7 @@ class Sealing:
         quarters = {int(quarter) for some in times for quarter in np.unique(some[some < since] // (HOUR // 4))}
         days = {local_day(zone, quarter * (HOUR // 4)) for quarter in quarters}
         if days:
-            touched = sorted({(each.table, each.slot(day)) for each in SUMS for day in days})
+            touched = sorted({(each.table, slot) for each in SUMS for day in days for slot in each.slots(day)})
             self._run("DELETE FROM sealed WHERE (sums, slot) IN (SELECT unnest($tables), unnest($slots))", _lists(touched))
 
     def forget(self) -> None:
@@ -141,10 +141,10 @@ class Sealing:
         decided = set(self._run("SELECT sums, slot FROM sealed").fetchall())
         missing = []
         for each in SUMS:
-            since = each.slot(local_day(zone, max(first, expired) if each.clients else first))
+            since = each.slots(local_day(zone, max(first, expired) if each.clients else first))[0]
             if each.clients and day_start(zone, since) < expired:
-                since += each.days
-            slots = range(since, over - each.days + 1, each.days)
+                since += each.step
+            slots = range(since, over - each.days + 1, each.step)
             missing += [(each, slot) for slot in slots if (each.table, slot) not in decided]
         return missing
 

@@ -19,6 +19,11 @@ every question: a question's SQL reads from the relations below and cannot see a
               in what was before those. Instead of it and of what adds up, `ago_1 ago_2 ago_3 ago_4` are the messages of the
               equal periods side by side, and `ever` those of everything before
 
+`account_id sender_id domain_id address_id way_id` are numbers in place of texts that are often told apart: of the account;
+of account and sender; of the sender's domain; of the address; of service, TLS version and mechanism. An engine groups by
+numbers in half the time. `subject client manner` name an entry of the tables `subjects`, `clients` and `manners`, in which
+a question may look up, by their `id`, the texts of what it has grouped.
+
 A row of these stands for `messages` rows of the store, of whatever outcome, or of the question's `outcomes`. Only columns
 that a question names are told apart. `slot` is the start of the local hour, day or week, as the question asks.
 `account` in these relations is the case-folded name; the store shows the first spelling in answers.

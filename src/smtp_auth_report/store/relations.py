@@ -50,7 +50,7 @@ MEASURES = {"messages": "sum", "recipients": "sum", "bytes": "sum", "first_seen"
 
 TOLD_APART = frozenset({"auth_class"}.union(*(each.columns for each in DIMENSIONS)))
 
-BESIDE = {f"ago_{ago}": f"sum(CASE WHEN r.ago = {ago} THEN r.messages ELSE 0 END)" for ago in range(1, EARLIER + 1)} | {
+BESIDE = {f"ago_{ago}": f"coalesce(sum(r.messages) FILTER (WHERE r.ago = {ago}), 0)" for ago in range(1, EARLIER + 1)} | {
     "ever": "sum(r.messages)"
 }
 """Column of what was earlier -> the messages of which periods it adds up."""
@@ -93,7 +93,7 @@ def measures(table: str, names: Iterable[str] = tuple(MEASURES)) -> str:
 def totals(names: Iterable[str] = tuple(MEASURES)) -> str:
     """SQL for these columns added up."""
     added = {name: f"{adding}(r.{name})" for name, adding in MEASURES.items()} | BESIDE
-    whole = {name: f"CAST({sql} AS BIGINT)" if sql.startswith("sum") else sql for name, sql in added.items()}
+    whole = {name: sql if name.endswith("seen") else f"CAST({sql} AS BIGINT)" for name, sql in added.items()}
     return ", ".join(f"{whole[name]} AS {name}" for name in names)
 
 
@@ -101,7 +101,8 @@ def sources(piece: Piece, number: int, coverage: Coverage, dialect: Dialect, *, 
     """What a piece is read from; its edges are the parameters $low and $high of this number."""
     low, high = f"$low_{number}", f"$high_{number}"
     if piece.table != ROWS:
-        yield Source(piece.table, f"r.slot >= {low} AND r.slot < {high}", f"r.slot * {DAY}")
+        apart = f" AND (r.slot - {low}) % {piece.every} = 0" if piece.every > 1 else ""
+        yield Source(piece.table, f"r.slot >= {low} AND r.slot < {high}{apart}", f"r.slot * {DAY}")
         return
     low, high = dialect.instant.format(low), dialect.instant.format(high)
     yield Source(ROWS, f"r.time >= {low} AND r.time < {high}", f"{dialect.micros.format('r.time')} + {{offset}}")
@@ -172,7 +173,7 @@ def _words(question: Question) -> frozenset[str]:
 
 def _columns(dimension: Dimension, named: frozenset[str]) -> list[str]:
     """Columns of a dimension that are named, as SQL."""
-    columns = [f"{dimension.table}.{name} AS {name}" for name in dimension.columns if name in named]
+    columns = [f"{dimension.table}.{'id' if name == dimension.column else name} AS {name}" for name in dimension.columns if name in named]
     if dimension is MANNERS and "auth_class" in named:
         columns.append(f"{auth_class_case('manners.mechanism')} AS auth_class")
     return columns
@@ -233,7 +234,7 @@ class Reader:
         parts = [
             self._part(source, shown, adding, ago, interval)
             for ago, start, end in self._periods(need)
-            for source in self._sources(start, end, clients=clients, longest=longest, digest=self._digest(need))
+            for source in self._sources(start, end, need, clients=clients, longest=longest)
         ]
         union = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), shown, adding, 0, interval)
         where = f" WHERE {' AND '.join(narrowed.values())}" if narrowed else ""
@@ -261,12 +262,12 @@ class Reader:
             return BY_MANNER
         return BY_DOMAIN if columns <= {"sender_domain", "outcome"} else ""
 
-    def _sources(self, start: int, end: int, *, clients: bool, longest: int, digest: str) -> Iterator[Source]:
+    def _sources(self, start: int, end: int, need: Need, *, clients: bool, longest: int) -> Iterator[Source]:
         start, end = max(start, self._coverage.since), min(end, self._coverage.last + 1)
         if clients:
             start = max(start, self._coverage.expired_before)
-        tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest, digest=digest)
-        for piece in pieces(self._coverage, start, end, tables):
+        tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest, digest=self._digest(need))
+        for piece in pieces(self._coverage, start, end, tables, calendar=need.time == "slot"):
             self._parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
             yield from sources(piece, self._pieces, self._coverage, self._dialect, clients=clients)
             self._pieces += 1

@@ -1,8 +1,10 @@
 """
 Sums of whole local days and of blocks of 7, 28 and 112 days, and which of them answer a period.
 
+Blocks begin on a Monday; those of 7 days that are not by client begin on any day, as most periods asked for do.
+
     SUMS, DIGESTS                              their tables
-    pieces(coverage, start, end, tables)       a period as pieces, each of one table
+    pieces(coverage, start, end, tables)       a period as pieces, each of one table, of as few blocks as there can be
 
 Sums are made from the rows of days that are over, where they make at least three rows into one: elsewhere the rows
 themselves are as quick. A *sealed* block is one whose sums stand. Whoever changes rows of it unseals it in the same
@@ -31,42 +33,8 @@ MONDAY = 4  # 1970-01-05, as a day's number
 PIECES = 16
 """Parts of a query at most; more would take longer to plan than to run."""
 
-
-class Sum(NamedTuple):
-    """One table of sums by subject and manner. A slot is the number of the local day that a block begins with."""
-
-    table: str
-    days: int
-    clients: bool  # by client too, and so kept only as long as the rows
-
-    def slot(self, day: int) -> int:
-        """The block that a day is in; all begin on a Monday, but for single days."""
-        return day - (day - MONDAY) % self.days
-
-
-SUMS = (
-    Sum("sums_1", 1, False),
-    Sum("sums_7", 7, False),
-    Sum("sums_28", 28, False),
-    Sum("sums_112", 112, False),
-    Sum("client_sums_7", 7, True),
-    Sum("client_sums_28", 28, True),
-    Sum("client_sums_112", 112, True),
-)
-"""Shorter blocks before the longer ones that may be made of them."""
-
-
-BY_MANNER = "by manner"
-BY_DOMAIN = "by sender domain and outcome"
-
-LENGTHS = tuple(each.days for each in SUMS if not each.clients)
-
-DIGESTS = {
-    BY_MANNER: tuple(Sum(f"manner_sums_{days}", days, False) for days in LENGTHS),
-    BY_DOMAIN: tuple(Sum(f"domain_sums_{days}", days, False) for days in LENGTHS),
-}
-"""What they tell apart -> their tables, each beside the table of sums with as many days. By domain, a subject stands for all
-with its sender domain, and a manner for all with its outcome."""
+OF_ROWS = 4
+"""Blocks that take about as long to read as the rows of one day."""
 
 
 class Piece(NamedTuple):
@@ -75,6 +43,52 @@ class Piece(NamedTuple):
     table: str
     low: int
     high: int
+    every: int = 1  # of the slots there, where blocks overlap
+
+
+class Sum(NamedTuple):
+    """One table of sums by subject and manner. A slot is the number of the local day that a block begins with."""
+
+    table: str
+    days: int
+    clients: bool  # by client too, and so kept only as long as the rows
+    step: int  # days from the beginning of one block to that of the next
+
+    def slots(self, day: int) -> list[int]:
+        """The blocks that a day is in, the earliest first."""
+        return [begun for begun in range(day - self.days + 1, day + 1) if (begun - MONDAY) % self.step == 0]
+
+    def piece(self, slot: int) -> Piece:
+        """One block."""
+        return Piece(self.table, slot, slot + self.days, self.days if self.step < self.days else 1)
+
+    def parts_weeks(self, slot: int) -> bool:
+        """Whether it has parts of calendar weeks, if it is no single day."""
+        return self.days > 1 and (slot - MONDAY) % 7 != 0
+
+
+SUMS = (
+    Sum("sums_1", 1, clients=False, step=1),
+    Sum("sums_7", 7, clients=False, step=1),
+    Sum("sums_28", 28, clients=False, step=28),
+    Sum("sums_112", 112, clients=False, step=112),
+    Sum("client_sums_1", 1, clients=True, step=1),
+    Sum("client_sums_7", 7, clients=True, step=7),
+    Sum("client_sums_28", 28, clients=True, step=28),
+    Sum("client_sums_112", 112, clients=True, step=112),
+)
+"""Shorter blocks before the longer ones that may be made of them."""
+
+
+BY_MANNER = "by manner"
+BY_DOMAIN = "by sender domain and outcome"
+
+DIGESTS = {
+    BY_MANNER: tuple(each._replace(table=f"manner_{each.table}") for each in SUMS if not each.clients),
+    BY_DOMAIN: tuple(each._replace(table=f"domain_{each.table}") for each in SUMS if not each.clients),
+}
+"""What they tell apart -> their tables, each beside the table of sums with as many days. By domain, a subject stands for all
+with its sender domain, and a manner for all with its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,32 +116,48 @@ def usable(zone: str, coverage: Coverage, *, clients: bool, longest: int, digest
     return sorted((each for each in there if each.days <= longest and coverage.sealed.get(each.table)), key=lambda each: -each.days)
 
 
-def pieces(coverage: Coverage, start: int, end: int, tables: Sequence[Sum]) -> list[Piece]:
-    """The period, of blocks as long as there are."""
+def pieces(coverage: Coverage, start: int, end: int, tables: Sequence[Sum], *, calendar: bool = False) -> list[Piece]:
+    """The period, of as few blocks as there can be; where it is to be told by the `calendar`, of none that parts a week."""
     if start >= end:
         return []
     if not tables:
         return [Piece(ROWS, start, end)]
-    found = _joined(_steps(coverage, start, end, tables))
+    found = _joined(_steps(coverage, start, end, tables, calendar=calendar))
     days = {each.table for each in tables if each.days == 1}
     while len(found) > PIECES and (short := _shortest(found, days)) is not None:
-        low, high = (day_start(coverage.zone, day) for day in found[short][1:])
+        low, high = (day_start(coverage.zone, day) for day in (found[short].low, found[short].high))
         found[short] = Piece(ROWS, low, high)
         found = _joined(found)
     return found
 
 
-def _steps(coverage: Coverage, start: int, end: int, tables: Sequence[Sum]) -> Iterator[Piece]:
+def _steps(coverage: Coverage, start: int, end: int, tables: Sequence[Sum], *, calendar: bool) -> Iterator[Piece]:
     """A piece for each block, and for each day or part of a day without."""
-    zone, time = coverage.zone, start
-    while time < end:
-        day = local_day(zone, time)
-        whole = day_start(zone, day) == time
-        fitting = (each for each in tables if whole and day in coverage.sealed[each.table] and day_start(zone, day + each.days) <= end)
-        block = next(fitting, None)
-        later = min(end, day_start(zone, day + (block.days if block else 1)))
-        yield Piece(block.table, day, day + block.days) if block else Piece(ROWS, time, later)
-        time = later
+    zone, first = coverage.zone, local_day(coverage.zone, start)
+    if day_start(zone, first) < start:
+        first += 1
+        yield Piece(ROWS, start, min(end, day_start(zone, first)))
+    last = local_day(zone, end)
+    for day, block in _fewest(coverage, range(first, last), tables, calendar=calendar):
+        yield block.piece(day) if block else Piece(ROWS, day_start(zone, day), day_start(zone, day + 1))
+    if first <= last and day_start(zone, last) < end:
+        yield Piece(ROWS, day_start(zone, last), end)
+
+
+def _fewest(coverage: Coverage, days: range, tables: Sequence[Sum], *, calendar: bool) -> Iterator[tuple[int, Sum | None]]:
+    """From which day on to take which block of those that lie in these days, None where the rows of a day are to be read."""
+    cost = {days.stop: 0}
+    taken: dict[int, Sum | None] = {}
+    for day in reversed(days):
+        cost[day], taken[day] = cost[day + 1] + OF_ROWS, None
+        for each in (each for each in tables if day in coverage.sealed[each.table] and not (calendar and each.parts_weeks(day))):
+            whole = cost.get(day + each.days, cost[day]) + 1
+            if whole < cost[day]:
+                cost[day], taken[day] = whole, each
+    day = days.start
+    while day in days:
+        yield day, (best := taken[day])
+        day += best.days if best else 1
 
 
 def _joined(steps: Iterator[Piece] | list[Piece]) -> list[Piece]:
