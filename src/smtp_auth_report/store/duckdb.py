@@ -18,6 +18,7 @@ See also
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 
@@ -28,7 +29,7 @@ from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import duckdb_notes as notes
 from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
-from smtp_auth_report.store.duckdb_snapshot import DuckSnapshot, read_conditions
+from smtp_auth_report.store.duckdb_snapshot import Aside, DuckSnapshot, read_conditions
 from smtp_auth_report.store.duckdb_writing import Writer
 from smtp_auth_report.store.interface import (
     Answer,
@@ -39,6 +40,7 @@ from smtp_auth_report.store.interface import (
     Selection,
     Snapshot,
     StreamState,
+    Told,
     UnreadCount,
     View,
 )
@@ -144,10 +146,20 @@ class DuckStore:
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        with self._cursor() as cursor:
-            cursor.execute("BEGIN TRANSACTION")
-            yield DuckSnapshot(cursor, self.bucket_minutes)
-            cursor.execute("COMMIT")
+        with self._cursor() as cursor, self._cursor() as another, ThreadPoolExecutor(1) as thread:
+            same = self._writing.acquire(blocking=False)  # no commit comes between the two
+            try:
+                for each in (cursor, another) if same else (cursor,):
+                    each.execute("BEGIN TRANSACTION")
+                    each.execute("SELECT count(*) FROM meta")  # a transaction sees the state in which it first reads
+            finally:
+                if same:
+                    self._writing.release()
+            yield DuckSnapshot(cursor, self.bucket_minutes, Aside(another, thread) if same else None)
+
+    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
+        told = work(self)
+        return lambda: told
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
         with self.snapshot() as seen:

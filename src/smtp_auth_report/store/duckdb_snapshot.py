@@ -2,6 +2,7 @@
 What is asked of a DuckDB file, all of one state.
 
     seen = DuckSnapshot(cursor, bucket_minutes)      of a cursor in a transaction; for one thread
+    seen = DuckSnapshot(cursor, bucket_minutes, Aside(another, pool))     the same, with another cursor of the same state
     answer = seen.ask(question, selection, view)
 
 What there are sums of is read once, and so is what several questions of one `ask_all` need: it is added up into a table
@@ -16,8 +17,10 @@ See also
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import cached_property
+from typing import NamedTuple
 
 import duckdb
 
@@ -37,6 +40,7 @@ from smtp_auth_report.store.interface import (
     Selection,
     Snapshot,
     StreamState,
+    Told,
     UnreadCount,
     View,
 )
@@ -55,17 +59,31 @@ def read_conditions(run: Execute, selection: Selection) -> Conditions:
     return conditions
 
 
+class Aside(NamedTuple):
+    """A second cursor that sees the same state, and the thread that it is for."""
+
+    cursor: duckdb.DuckDBPyConnection
+    thread: Executor
+
+
 class DuckSnapshot:
     """See `Snapshot` in interface.py."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, bucket_minutes: int) -> None:
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, bucket_minutes: int, aside: Aside | None = None) -> None:
         self._run = cursor.execute
         self._bucket_minutes = bucket_minutes
         self._bases = 0
+        self._aside = aside
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         yield self
+
+    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
+        if self._aside is None:
+            told = work(self)
+            return lambda: told
+        return self._aside.thread.submit(work, DuckSnapshot(self._aside.cursor, self._bucket_minutes)).result
 
     @cached_property
     def _coverage(self) -> Coverage:

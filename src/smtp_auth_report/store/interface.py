@@ -31,10 +31,10 @@ that a question names are told apart. `slot` is the start of the local hour, day
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from smtp_auth_report.changes import Applied, Commit, Counted, Position, Remembered, Withheld
 from smtp_auth_report.submission import Submission
@@ -43,6 +43,7 @@ FILTERS = ("domain", "account", "sender", "client", "service", "tls", "mechanism
 """Names of filters, the same on the command line, in URLs and in the API. OR within a name, AND across names."""
 
 Value = str | int | float | bool | None
+Told = TypeVar("Told")
 Interval = Literal["hour", "day", "week"]
 
 
@@ -154,6 +155,9 @@ class Snapshot(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """The store as it is now, for one thread, until the block ends; a snapshot gives itself."""
+
+    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
+        """Ask the same state meanwhile, in a thread of its own where the engine can; a function that waits for what it told."""
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer: ...
 

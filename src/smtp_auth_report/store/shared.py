@@ -52,6 +52,7 @@ from smtp_auth_report.store.interface import (
     Snapshot,
     Store,
     StreamState,
+    Told,
     UnreadCount,
     View,
 )
@@ -151,6 +152,10 @@ class SharedStore:
     def snapshot(self) -> Iterator[Snapshot]:
         """Each question is of a state of its own."""
         yield self
+
+    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
+        told = work(self)
+        return lambda: told
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
         return self.ask_all(selection, [Asked(question, view)])[0]
