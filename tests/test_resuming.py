@@ -2,7 +2,7 @@
 Stopped behind any line and started again, whatever the clock of the log did: rows as without.
 
 Each log is followed to one of its lines, what a commit keeps is kept, and another reader goes on with it. Real logs are
-long: of those, chance takes some places. RESUMING says how many, 6 unless it is set; `make proof` takes a thousand.
+long: of those, chance takes some places. RESUMING says how many, 6 unless it is set; `make proof` takes three hundred.
 """
 
 from __future__ import annotations

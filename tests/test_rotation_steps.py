@@ -6,7 +6,7 @@ system, the log is written, rotated and written again at just that place; a rota
 each place behind the first one's. The files are real.
 
 ROTATION_STEPS says how many pairs of such places are tried for each state, style and size of what is written, 5 unless it
-is set; `make proof` takes 300 of some two thousand.
+is set; `make proof` takes 200 of some two thousand.
 """
 
 from __future__ import annotations
