@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from measure import PROGRAM, Cost, check, options, run
+from measure import PROGRAM, Cost, check, compiled, options, run
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 PROTOCOL = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
@@ -197,6 +197,7 @@ def measured(folder: Path, paths: list[Path], accepted: int) -> Cost:
 
 def main() -> int:
     arguments = options("Measure ingest of large logs of Exchange, three of them together so large.", megabytes=300).parse_args()
+    compiled()
     paths, accepted = written(arguments.cache, int(arguments.size * 1e6), arguments.seed)
     runs = {name: ([path], accepted if name == "hub" else 0) for name, path in paths.items()} | {"all": (list(paths.values()), accepted)}
     costs: dict[str, list[Cost]] = {name: [] for name in runs}

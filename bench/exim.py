@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from measure import PROGRAM, Cost, check, options, run
+from measure import PROGRAM, Cost, check, compiled, options, run
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -110,6 +110,7 @@ def another(path: Path) -> Path:
 
 def main() -> int:
     arguments = options("Measure ingest of a large log of Exim.", megabytes=500).parse_args()
+    compiled()
     path, accepted = written(arguments.cache, int(arguments.size * 1e6), arguments.seed)
     twin, database, peer = another(path), arguments.cache / "bench.duckdb", shutil.which("eximstats")
     costs: dict[str, list[Cost]] = {"new": [], "again": []} | ({"eximstats": []} if peer else {})

@@ -33,7 +33,7 @@ from statistics import median
 
 from access_log import access_log
 from large_log import LargeLog, Plan, large_log
-from measure import PROGRAM, Cost, check, options, run
+from measure import PROGRAM, Cost, check, compiled, options, run
 
 LOGWATCH = Path("/usr/share/logwatch/scripts/services/postfix")
 PACKAGES = ("pflogsumm", "lnav", "logwatch", "goaccess")
@@ -118,6 +118,7 @@ def main() -> int:
     parser = options("Measure ingest of a large Postfix log, beside pflogsumm.", megabytes=1000)
     parser.add_argument("--envelope", choices=("rfc3164", "iso"), default="rfc3164", help="form of the stamps (default: %(default)s)")
     arguments = parser.parse_args()
+    compiled()
     install_peers()
     log = large_log(arguments.cache, Plan(bytes=int(arguments.size * 1e6), seed=arguments.seed, envelope=arguments.envelope))
     show(log, rounds(log, arguments.cache, arguments.rounds), arguments.cache / "bench.duckdb")

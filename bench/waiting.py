@@ -27,7 +27,7 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from large_log import Plan, large_log
-from measure import CACHE, PROGRAM, held, run
+from measure import CACHE, PROGRAM, compiled, held, run
 from pages import fetch, served
 
 PATIENCE = 60.0
@@ -107,6 +107,7 @@ def main() -> int:
     parser.add_argument("--backlog", type=float, default=1000, help="megabytes of log found unread (default: %(default)s)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where logs are kept (default: %(default)s)")
     arguments = parser.parse_args()
+    compiled()
     helps = [run(PROGRAM, "--help").seconds for _ in range(11)]
     print(f"--help: {median(helps) * 1e3:.0f} ms in the median, {max(helps) * 1e3:.0f} ms at most")
     waits = visible(arguments.messages)

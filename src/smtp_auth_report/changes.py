@@ -39,11 +39,12 @@ class Messages(NamedTuple):
 
     def accounts(self) -> dict[str, int]:
         """Accounts that sent one of them, with the time of the first; `parties` may name others."""
-        parties, places = np.unique(self.numbers["party"], return_inverse=True)
-        first = np.full(len(parties), np.iinfo(np.int64).max)
-        np.minimum.at(first, places, self.numbers["time"])
+        never = np.iinfo(np.int64).max
+        first = np.full(len(self.parties), never)
+        np.minimum.at(first, self.numbers["party"], self.numbers["time"])
+        parties = np.flatnonzero(first != never)
         found: dict[str, int] = {}
-        for party, time in zip(parties.tolist(), first.tolist(), strict=True):
+        for party, time in zip(parties.tolist(), first[parties].tolist(), strict=True):
             account = self.parties[party][0]
             found[account] = min(time, found.get(account, time))
         return found

@@ -499,6 +499,8 @@ def main() -> None:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
         fail(f"a mistake of this program: {where}; please report it, with what SMTP_AUTH_REPORT_TRACEBACK=1 shows", 1)
+    finally:
+        gc.freeze()  # what is left goes with the process: to look for circles in it would take a tenth of a second
 
 
 if __name__ == "__main__":

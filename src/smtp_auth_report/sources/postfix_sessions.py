@@ -195,7 +195,8 @@ class Server(Identities):
 
     def _opened_last(self, number: int) -> list[tuple[bytes, int]]:
         """Some are told by batches, and not in the order of their lines."""
-        return sorted(self.recent.items(), key=itemgetter(1, 0))[-number:]
+        since = min(sorted(self.recent.values())[-number:], default=0)  # sorted fast, and few pairs are left
+        return sorted((each for each in self.recent.items() if each[1] >= since), key=itemgetter(1, 0))[-number:]
 
     def _live(self, serving: dict[str, Session]) -> Iterator[tuple[str, Session]]:
         """Sessions that a later line may still change, with the key they are open under."""

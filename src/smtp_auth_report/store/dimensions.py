@@ -26,6 +26,7 @@ See also
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import duckdb
@@ -98,6 +99,12 @@ def _unless_null(values: Sequence[str], sql: str) -> str:
     return f"CASE WHEN {values[0]} IS NOT NULL THEN {sql} END" if len(values) == 1 else sql
 
 
+def _lowest(numbers: Sequence[int], values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Of each value the first of these rising numbers that has it."""
+    first = dict(zip(reversed(values), reversed(numbers), strict=True))
+    return np.array([first[value] for value in values], dtype=np.int32)
+
+
 class Numbers:
     """Numbers of one dimension, for the one who writes."""
 
@@ -143,20 +150,21 @@ class Numbers:
 
     def _add(self, numbers: Sequence[int], values: Sequence[Values]) -> None:
         fresh = {"id": np.array(numbers, dtype=np.int32)} | self._arrays(values)
-        assert fresh
-        table = self._dimension.table
+        table, names = self._dimension.table, self._dimension.values
         codes, joins = [], ""
         for code, of in self._dimension.codes:
+            places = [names.index(name) for name in of]
+            fresh[code] = _lowest(numbers, list(map(itemgetter(*places), values)))
             same = " AND ".join(f"{code}.{name} IS NOT DISTINCT FROM f.{name}" for name in of)
             wanted = f"EXISTS (SELECT 1 FROM f WHERE {same})"
             known = f"SELECT {_list(of)}, min({code}) AS known FROM {table} AS {code} WHERE {wanted} GROUP BY {_list(of)}"
             joins += f" LEFT JOIN ({known}) AS {code} ON {same}"
-            lowest = f"coalesce({code}.known, min(f.id) OVER (PARTITION BY {_list(of, 'f.')}))"
-            codes.append(_unless_null([f"f.{name}" for name in of], lowest))
-        texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in self._dimension.values)
+            codes.append(_unless_null([f"f.{name}" for name in of], f"coalesce({code}.known, f.{code})"))
+        assert fresh
+        texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in names)
         self._run(
-            f"INSERT INTO {table} WITH f AS (SELECT id, {texts} FROM fresh) "
-            f"SELECT {', '.join(['f.id', _list(self._dimension.values, 'f.'), *codes])} FROM f{joins}"
+            f"INSERT INTO {table} WITH f AS (SELECT * REPLACE ({texts}) FROM fresh) "
+            f"SELECT {', '.join(['f.id', _list(names, 'f.'), *codes])} FROM f{joins}"
         )
 
     def _arrays(self, values: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
