@@ -208,8 +208,7 @@ class ExchangeSource(Source):
             elif self.kind is Kind.TRACKING:
                 self._track(record)
         for of_session in rows.values():
-            for row in sorted(of_session, key=attrgetter("number")):
-                self._sessions.take(row)
+            self._sessions.take(sorted(of_session, key=attrgetter("number")))
             self.log.about += len(of_session)
         self.recognised += len(rows)
 

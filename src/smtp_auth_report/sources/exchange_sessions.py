@@ -2,7 +2,7 @@
 Exchange Server: sessions from the rows of SMTP Receive protocol logs, and the submissions they tell of.
 
     sessions = Sessions(changes_of_now)
-    sessions.take(row)                    a row; those of one session in the order of their numbers
+    sessions.take(rows)                   of one session, in the order of their numbers
     sessions.settle()                     at the end of a file: what was read out of order finds together
     sessions.dump(), sessions.load(…)     those that the next file goes on with
 
@@ -21,7 +21,7 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -31,7 +31,7 @@ from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exchange_lines as lines
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.exchange_lines import Row
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls, bare
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls
 
 FIRST = 0  # number of the row that begins a session
 REPLAYED = 1_000
@@ -135,32 +135,37 @@ class Sessions:
         """Sessions that may go on."""
         return self._open.keys() | self._parts.keys()
 
-    def take(self, row: Row) -> None:
-        """Read the next row of a session."""
-        session = self._open.get(row.session)
-        if session is not None and row.number == FIRST and session.begun and row.time != session.last:
-            self._end(session)
-            session = None
-        if session is None or (row.number == FIRST and not session.begun):
-            session = self._open[row.session] = _begun(row)
-        if not session.begun:
-            part = self._parts.setdefault(row.session, {})
-            if row in part:
-                return
-            if len(part) < REPLAYED:
-                part[row] = None
-        self._read(session, row)
+    def take(self, rows: Iterable[Row]) -> None:
+        """Read the next rows of a session."""
+        for row in rows:
+            session = self._open.get(row.session)
+            if session is not None and row.number == FIRST and session.begun and row.time != session.last:
+                self._end(session)
+                session = None
+            if session is None or (row.number == FIRST and not session.begun):
+                session = self._open[row.session] = _begun(row)
+            if not session.begun:
+                part = self._parts.setdefault(row.session, {})
+                if row in part:
+                    continue
+                if len(part) < REPLAYED:
+                    part[row] = None
+            self._read(session, row)
 
     def _read(self, session: Session, row: Row) -> None:
-        session.whole = session.whole and row.number in (session.number, session.number + 1)
-        session.number, session.last = row.number, max(session.last, row.time)
-        if row.event == b"<":
+        event, number, time = row.event, row.number, row.time
+        if not session.number <= number <= session.number + 1:
+            session.whole = False
+        session.number = number
+        if time > session.last:  # noqa: PLR1730 - for every row
+            session.last = time
+        if event == b"<":
             self._command(session, row)
-        elif row.event == b">":
+        elif event == b">":
             self._reply(session, row)
-        elif row.event == b"*":
+        elif event == b"*":
             self._information(session, row)
-        elif row.event == b"-":
+        elif event == b"-":
             self._end(session)
 
     def settle(self) -> None:
@@ -217,11 +222,10 @@ class Sessions:
         if found is None or found[2] == b"-":
             return
         code, _, status, text = found.groups()
-        queued = lines.QUEUED.match(row.data)
         if code == b"235":
             self._sign_in(session, row)
-        elif queued:
-            self._accept(session, row, queued[1])
+        elif status == b"2.6.0" and (queued := lines.QUEUED.match(row.data)):
+            self._accept(session, row, queued[1].removesuffix(b" "))
         elif code[:1] in {b"4", b"5"}:
             self._refuse(session, row, code, status, text)
         elif status in {b"2.1.0", b"2.1.5"}:
@@ -253,27 +257,34 @@ class Sessions:
         session.signed_tls, session.signed_cipher = session.encryption, session.tls_cipher
         if session.handed_over:
             told = _row(session, Identity(session.reference, 0), Outcome.NO_MAIL, row.time)
-            self._changes().told[session.reference] = told
+            self._changes().told[told.key] = told
 
     def _accept(self, session: Session, row: Row, words: bytes) -> None:
         _answered(session, "DATA")
         transaction, session.transaction = session.transaction, None
         if transaction is None or not session.is_submission:
             return
-        internal = lines.INTERNAL_ID.search(words)
+        internal = lines.INTERNAL_ID.search(words, max(words.rfind(b"[") - 1, 0))
         message_id = values.text(words[: internal.start()] if internal else words)
+        queue_id = internal[1].decode("ascii") if internal else None
         references = [message_of_session(session.id, message_id)]
-        accepted = self._decided(session, transaction, Outcome.ACCEPTED, row.time)
-        if internal:
-            queue_id = internal[1].decode("ascii")
+        if internal and queue_id:
             host = values.text(internal[2]) if internal[2] else session.server
             references.append(message_of_server(host, queue_id, message_id))
-            accepted = accepted._replace(queue_id=queue_id)
         if session.origin:
             references.append(session.reference)
+        accepted = self._decided(
+            session,
+            transaction,
+            Outcome.ACCEPTED,
+            row.time,
+            recipients=transaction.recipients if transaction.recipients > 0 else None,
+            size=transaction.size,
+            queue_id=queue_id,
+            message_id=message_id or None,
+        )
         self._changes().awaited[accepted.identity] = tuple(references)
-        recipients = transaction.recipients if transaction.recipients > 0 else None
-        self._changes().put(accepted._replace(recipients=recipients, size=transaction.size, message_id=message_id or None))
+        self._changes().put(accepted)
 
     def _refuse(self, session: Session, row: Row, code: bytes, status: bytes | None, text: bytes) -> None:
         attempt = session.attempt
@@ -339,7 +350,7 @@ class Sessions:
         elif failed and session.service in {Service.SUBMISSION, Service.SUBMISSIONS}:
             reason = lines.HANDSHAKES.get(failed[1], "handshake_failed")
             identity = Identity(_number("tls_failed", session.server, session.id, row.number), row.time)
-            refused = _row(session, identity, Outcome.TLS_FAILED, row.time, reason)
+            refused = _row(session, identity, Outcome.TLS_FAILED, row.time, reason=reason)
             self._changes().put(refused._replace(account=None, mechanism=UNKNOWN_MECHANISM, tls_version=Tls.UNKNOWN.value, tls_cipher=None))
 
     # Rows
@@ -348,7 +359,7 @@ class Sessions:
         if attempt.between_servers or session.origin:
             return
         identity = Identity(_number("auth_failed", session.server, session.id, number), time)
-        failed = _row(session, identity, Outcome.AUTH_FAILED, time, reason)
+        failed = _row(session, identity, Outcome.AUTH_FAILED, time, reason=reason)
         failed = failed._replace(tls_version=session.encryption, tls_cipher=session.tls_cipher)
         self._changes().put(failed._replace(account=attempt.name, mechanism=attempt.mechanism))
 
@@ -369,12 +380,12 @@ class Sessions:
     def _reject(self, session: Session, reason: str, time: int) -> None:
         transaction, session.transaction = session.transaction, None
         if transaction is not None and session.is_submission:
-            refused = self._decided(session, transaction, Outcome.REJECTED, time)
+            refused = self._decided(session, transaction, Outcome.REJECTED, time, reason=reason)
             if session.origin:
                 self._changes().awaited[refused.identity] = (session.reference,)
-            self._changes().put(refused._replace(reason=reason))
+            self._changes().put(refused)
 
-    def _decided(self, session: Session, transaction: Transaction, outcome: Outcome, time: int) -> Submission:
+    def _decided(self, session: Session, transaction: Transaction, outcome: Outcome, time: int, **told: Any) -> Submission:
         """The first of a client that was handed over is the same row as the front end's own."""
         session.messages += 1
         identity = Identity(_number("message", session.server, session.id, transaction.number), transaction.opened)
@@ -383,7 +394,7 @@ class Sessions:
             if len(self._carried) > CARRIED:
                 self._carried.clear()
             self._carried.add(identity)
-        return _row(session, identity, outcome, time)._replace(sender=transaction.sender)
+        return _row(session, identity, outcome, time, sender=transaction.sender, **told)
 
     def _end(self, session: Session) -> None:
         self._finish(session)
@@ -519,14 +530,20 @@ def _as_text(row: Row) -> list[Any]:
     return [*row[:4], *(part.decode("latin-1") for part in row._replace(context=context)[4:])]
 
 
-def _row(session: Session, identity: Identity, outcome: Outcome, time: int, reason: str | None = None) -> Submission:
-    return bare(identity, time, session.server, "exchange", outcome.value)._replace(
-        service=session.service,
-        client_ip=session.client_ip,
-        helo=session.helo,
-        account=session.account,
-        mechanism=session.mechanism,
-        tls_version=session.signed_tls,
-        tls_cipher=session.signed_cipher,
-        reason=reason,
-    )
+def _row(
+    session: Session,
+    identity: Identity,
+    outcome: Outcome,
+    time: int,
+    *,
+    sender: str | None = None,
+    recipients: int | None = None,
+    size: int | None = None,
+    queue_id: str | None = None,
+    message_id: str | None = None,
+    reason: str | None = None,
+) -> Submission:
+    return Submission(
+        *identity, time, session.server, session.service, "exchange", session.client_ip, None, session.helo, session.account, None,
+        session.mechanism, session.signed_tls, session.signed_cipher, sender, recipients, size, queue_id, message_id, outcome.value, reason,
+    )  # fmt: skip
