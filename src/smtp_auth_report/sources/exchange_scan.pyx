@@ -55,9 +55,9 @@ cdef struct Session:
     int32_t size
     uint32_t flags
     uint64_t hash
-    int32_t given           # place of its newest `Row` among those given
-    Field door              # connector and session of that; NULL where there is none
-    Field peers             # its local and its remote endpoint
+    Field door              # connector and session of its newest `Row`; NULL where there is none
+    Field peers             # local and remote endpoint
+    int32_t common          # place of these four values
 
 
 cdef struct Table:
@@ -75,6 +75,7 @@ cdef class Found:
     cdef bytes _batch
     cdef Table _table
     cdef readonly bint plain
+    cdef list _common       # connector, session, local, remote
     cdef const char *_hour  # of which it is known when it begins
     cdef int64_t _begins
 
@@ -96,7 +97,7 @@ cdef class Found:
         cdef Session *session
         cdef int32_t place
         cdef list given = []
-        self._hour = NULL
+        self._common, self._hour = [], NULL
         for place in range(table.count):
             session = &table.sessions[place]
             session.door = session.peers = Field(NULL, NULL)
@@ -119,9 +120,23 @@ cdef class Found:
         if time < 0:
             given.append(PyBytes_FromStringAndSize(at, end - at))
         else:
-            given.append(_row(session, fields, time, given))
-            session.given = <int32_t>len(given) - 1
+            given.append(self._row(session, fields, time))
         return 0
+
+    cdef _row(self, Session *session, Field *fields, int64_t time):
+        """Most rows have connector and endpoints of the row before."""
+        cdef bint same_door = _still(&session.door, fields[1].at, fields[2].end)
+        cdef bint same_peers = _still(&session.peers, fields[4].at, fields[5].end)
+        if not same_door or not same_peers:
+            session.common = <int32_t>len(self._common)
+            connector, name = text(_bytes(&fields[1])), _bytes(&fields[2]).decode("ascii")
+            self._common.append((connector, name, _bytes(&fields[4]), _bytes(&fields[5])))
+        connector, name, local, remote = <tuple>self._common[session.common]
+        told = (
+            time, connector, name, number(fields[3].at, fields[3].end - fields[3].at), local, remote,
+            _bytes(&fields[6]), _bytes(&fields[7]), _bytes(&fields[8]),
+        )
+        return tuple.__new__(Row, told)
 
     cdef int64_t _time(self, const char *at, hour) except -2:
         """-1 where a stamp cannot be read."""
@@ -174,25 +189,6 @@ cdef bint _is_row(Field *fields) noexcept nogil:
     while at < fields[3].end and digit(at[0]):
         at += 1
     return at == fields[3].end
-
-
-cdef _row(Session *session, Field *fields, int64_t time, list given):
-    """Most rows have connector and endpoints of the row before."""
-    if _still(&session.door, fields[1].at, fields[2].end):
-        before = given[session.given]
-        connector, name = before[1], before[2]
-    else:
-        connector, name = text(_bytes(&fields[1])), _bytes(&fields[2]).decode("ascii")
-    if _still(&session.peers, fields[4].at, fields[5].end):
-        before = given[session.given]
-        local, remote = before[4], before[5]
-    else:
-        local, remote = _bytes(&fields[4]), _bytes(&fields[5])
-    told = (
-        time, connector, name, number(fields[3].at, fields[3].end - fields[3].at), local, remote,
-        _bytes(&fields[6]), _bytes(&fields[7]), _bytes(&fields[8]),
-    )
-    return tuple.__new__(Row, told)
 
 
 cdef bint _still(Field *known, const char *at, const char *end) noexcept nogil:

@@ -349,7 +349,7 @@ class Sessions:
             session.tls_cipher = values.text(agreed[2])
         elif failed and session.service in {Service.SUBMISSION, Service.SUBMISSIONS}:
             reason = lines.HANDSHAKES.get(failed[1], "handshake_failed")
-            identity = Identity(_number("tls_failed", session.server, session.id, row.number), row.time)
+            identity = Identity(_number(f"tls_failed\0{session.server}\0{session.id}\0{row.number}"), row.time)
             refused = _row(session, identity, Outcome.TLS_FAILED, row.time, reason=reason)
             self._changes().put(refused._replace(account=None, mechanism=UNKNOWN_MECHANISM, tls_version=Tls.UNKNOWN.value, tls_cipher=None))
 
@@ -358,7 +358,7 @@ class Sessions:
     def _put_failure(self, session: Session, attempt: Attempt, number: int, time: int, reason: str) -> None:
         if attempt.between_servers or session.origin:
             return
-        identity = Identity(_number("auth_failed", session.server, session.id, number), time)
+        identity = Identity(_number(f"auth_failed\0{session.server}\0{session.id}\0{number}"), time)
         failed = _row(session, identity, Outcome.AUTH_FAILED, time, reason=reason)
         failed = failed._replace(tls_version=session.encryption, tls_cipher=session.tls_cipher)
         self._changes().put(failed._replace(account=attempt.name, mechanism=attempt.mechanism))
@@ -388,7 +388,7 @@ class Sessions:
     def _decided(self, session: Session, transaction: Transaction, outcome: Outcome, time: int, **told: Any) -> Submission:
         """The first of a client that was handed over is the same row as the front end's own."""
         session.messages += 1
-        identity = Identity(_number("message", session.server, session.id, transaction.number), transaction.opened)
+        identity = Identity(_number(f"message\0{session.server}\0{session.id}\0{transaction.number}"), transaction.opened)
         if session.origin and session.messages == 1:
             identity = _first_message(session)
             if len(self._carried) > CARRIED:
@@ -400,7 +400,7 @@ class Sessions:
         self._finish(session)
         self._open.pop(session.id, None)
         if session.is_submission and not session.origin and not session.messages:
-            identity = Identity(_number("no_mail", session.server, session.id), session.last)
+            identity = Identity(_number(f"no_mail\0{session.server}\0{session.id}"), session.last)
             row = _row(session, _first_message(session) if session.handed_over else identity, Outcome.NO_MAIL, session.last)
             if row.identity not in self._carried:
                 self._changes().put(row)
@@ -438,17 +438,18 @@ class Sessions:
 
 def client_session(session: str, client_ip: str | None, client_port: str) -> int:
     """What a front end, and the mailbox server behind it, call a client's session."""
-    return _number("client session", session.upper(), client_ip or "", client_port)
+    return _number(f"client session\0{session.upper()}\0{client_ip or ''}\0{client_port}")
 
 
 def message_of_session(session: str, message_id: str) -> int:
     """What protocol log and message tracking call a message: by its session."""
-    return _number("message of session", session.upper(), message_id)
+    return _number(f"message of session\0{session.upper()}\0{message_id}")
 
 
 def message_of_server(host: str, queue_id: str, message_id: str) -> int:
     """And by the number that the server gave it."""
-    return _number("message of server", host.partition(".")[0].lower(), queue_id, message_id)
+    label = host.partition(".")[0].lower()
+    return _number(f"message of server\0{label}\0{queue_id}\0{message_id}")
 
 
 def server_of(connector: str) -> str:
@@ -456,9 +457,9 @@ def server_of(connector: str) -> str:
     return connector.partition("\\")[0]
 
 
-def _number(*parts: object) -> int:
-    text = "\0".join(map(str, ("exchange", *parts)))
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
+def _number(text: str) -> int:
+    content = f"exchange\0{text}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
 
 
 def _first_message(session: Session) -> Identity:
@@ -467,7 +468,7 @@ def _first_message(session: Session) -> Identity:
         started = (int(session.origin or session.id, 16) - TICKS_OF_1970) // 10
     except ValueError:
         started = 0
-    return Identity(_number("first message", session.reference), started if started in CENTURY else CENTURY.start)
+    return Identity(_number(f"first message\0{session.reference}"), started if started in CENTURY else CENTURY.start)
 
 
 def _begun(row: Row) -> Session:
