@@ -5,6 +5,7 @@ Exchange: compiled code passes rows over, and cuts the others, and yet the same 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,6 +158,20 @@ def test_sign_ins_that_are_written_as_most_are_not(event: str) -> None:
     compiled, plain = both(lines)
     assert compiled.told == plain.told
     assert compiled.changes.rows
+
+
+@pytest.mark.parametrize("broken", [b",x,", b",0x,", b",5,"])
+@pytest.mark.parametrize("place", [3, 5, 8])
+def test_session_that_goes_on_behind_its_end(broken: bytes, place: int) -> None:
+    """Its first row cannot be read, and its last one stands twice, once too early."""
+    text = protocol(front())
+    header, first, *rows = re.split(rb"(?<=\n)(?=2026)", text)
+    rows.insert(place, rows[-1])
+    damaged = header + first.replace(b",0,", broken) + b"".join(rows)
+    cut = line_ends(damaged)[len(header.splitlines()) + place + 1]
+    compiled, plain = both(damaged, [cut])
+    assert compiled.told == plain.told
+    assert compiled.changes.unread == plain.changes.unread
 
 
 # Message tracking

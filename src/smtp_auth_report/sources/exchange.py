@@ -145,7 +145,7 @@ class ExchangeSource(Source):
         self.feed_seen(batch, None)
 
     def feed_seen(self, batch: bytes, seen: object) -> None:
-        """Read whole lines."""
+        """Read whole lines, with what looking ahead gave."""
         if self.kind is None:
             self._be(lines.kind_of(batch[: 1 << 16].split(b"\n")))
         if self._rest and not lines.BEGINNING.match(batch):

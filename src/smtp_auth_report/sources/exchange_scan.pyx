@@ -7,8 +7,8 @@ Exchange Server: rows of SMTP Receive protocol logs, looked at as bytes by compi
     found.rows(known, hour)       rows of the sessions that may matter, in their order: a `Row`, or bytes for others to read
 
 A session may matter if somebody tried to sign in, or was vouched for, in it (AUTH, X-EXPS, XPROXY, `authenticated`), if
-something failed, if it is `known` from before, and if the batch has not both its beginning and its end. Nothing would come
-of the others: servers of the site, which sign in with EXCHANGEAUTH or as machines, and strangers who deliver mail.
+something failed, if it is `known` from before, and if the batch has not all of it, from its beginning to its end. Nothing
+would come of the others: servers of the site, which sign in with EXCHANGEAUTH or as machines, and strangers who deliver mail.
 
 `hour` tells when the hour of a stamp begins, None where that cannot be read.
 
@@ -48,6 +48,7 @@ cdef struct Line:
     int32_t start
     int32_t end             # without the line end
     int32_t session
+    bint plain              # whether stamp, session and number are written as Exchange writes them
 
 
 cdef struct Session:
@@ -55,6 +56,7 @@ cdef struct Session:
     int32_t size
     uint32_t flags
     uint64_t hash
+    int32_t last            # the highest number of its rows
     Field door              # connector and session of its newest `Row`; NULL where there is none
     Field peers             # local and remote endpoint
     int32_t common          # place of these four values
@@ -115,7 +117,7 @@ cdef class Found:
         cdef const char *end = PyBytes_AS_STRING(self._batch) + line.end
         cdef Field[COLUMNS] fields
         cdef int64_t time = -1
-        if _split(fields, at, end) and _is_row(fields):
+        if line.plain and _split(fields, at, end):
             time = self._time(at, hour)
         if time < 0:
             given.append(PyBytes_FromStringAndSize(at, end - at))
@@ -174,23 +176,6 @@ cdef bint _split(Field *fields, const char *at, const char *end) noexcept nogil:
     return True
 
 
-cdef bint _is_row(Field *fields) noexcept nogil:
-    """Whether stamp, session and number are written as Exchange writes them."""
-    cdef const char *at = fields[2].at
-    if not millisecond_stamp(fields[0].at, fields[0].end) or not 8 <= fields[2].end - at <= 16:
-        return False
-    while at < fields[2].end:
-        if not digit(at[0]) and not 65 <= at[0] <= 70 and not 97 <= at[0] <= 102:
-            return False
-        at += 1
-    at = fields[3].at
-    if not 1 <= fields[3].end - at <= 9:
-        return False
-    while at < fields[3].end and digit(at[0]):
-        at += 1
-    return at == fields[3].end
-
-
 cdef bint _still(Field *known, const char *at, const char *end) noexcept nogil:
     """Whether a text is the one that was met before; if not, it is from now on."""
     cdef bint same = known.end - known.at == end - at and memcmp(known.at, at, end - at) == 0
@@ -237,45 +222,60 @@ cdef void *_grown(void *old, size_t size) except NULL nogil:
 
 cdef bint _read(Table *table, Line *line, const char *begin, const char *end) except -1 nogil:
     """The session of a row, and what the row means for it."""
+    cdef Field[6] fields    # before the event
+    cdef Session *session
     cdef const char *at = begin
-    cdef const char *session
-    cdef const char *comma
     cdef int32_t column
     cdef uint32_t flags
-    if end - begin < 30 or not digit(begin[0]):
+    if end - begin < 30 or not digit(begin[0]) or not balanced(begin, end):
         return False
-    if not balanced(begin, end):
-        return False
-    for column in range(2):
-        comma = <const char *>memchr(at, 44, end - at)
-        if comma == NULL or at[0] == 34:
+    for column in range(6):
+        fields[column] = Field(at, <const char *>memchr(at, 44, end - at))
+        if fields[column].end == NULL or at[0] == 34:
             return False
-        at = comma + 1
-    session = at
-    comma = <const char *>memchr(at, 44, end - at)
-    if comma == NULL or at[0] == 34 or comma - at > 64:
+        at = fields[column].end + 1
+    if fields[2].end - fields[2].at > 64 or end - at < 2 or at[1] != 44:
         return False
-    line.session = _session(table, session, <int32_t>(comma - session))
-    at = comma + 1
-    for column in range(3):
-        comma = <const char *>memchr(at, 44, end - at)
-        if comma == NULL or at[0] == 34:
-            return False
-        at = comma + 1
-    if end - at < 2 or at[1] != 44:
-        return False
+    line.session = _session(table, fields[2].at, <int32_t>(fields[2].end - fields[2].at))
+    line.plain = _is_row(fields)
     flags = _meaning(at[0], at + 2, end)
     if flags == STRANGE:
         return False
-    table.sessions[line.session].flags |= flags
+    session = &table.sessions[line.session]
+    session.flags |= flags | (_order(session, fields, flags) if line.plain else MATTERS)
     return True
+
+
+cdef bint _is_row(Field *fields) noexcept nogil:
+    """Whether stamp, session and number are written as Exchange writes them."""
+    cdef const char *at = fields[2].at
+    if not millisecond_stamp(fields[0].at, fields[0].end) or not 8 <= fields[2].end - at <= 16:
+        return False
+    while at < fields[2].end:
+        if not digit(at[0]) and not 65 <= at[0] <= 70 and not 97 <= at[0] <= 102:
+            return False
+        at += 1
+    at = fields[3].at
+    if not 1 <= fields[3].end - at <= 9:
+        return False
+    while at < fields[3].end and digit(at[0]):
+        at += 1
+    return at == fields[3].end
+
+
+cdef uint32_t _order(Session *session, Field *fields, uint32_t flags) noexcept nogil:
+    """What the number of a row means: nothing can be told where its session goes on behind its end."""
+    cdef int32_t place = <int32_t>number(fields[3].at, fields[3].end - fields[3].at)
+    cdef bint behind = (session.flags & ENDED and place >= session.last) or (flags & ENDED and place < session.last)
+    session.last = max(session.last, place)
+    return (MATTERS if behind else 0) | (BEGUN if place == 0 else 0)
 
 
 cdef uint32_t _meaning(char event, const char *data, const char *end) noexcept nogil:
     if data < end and data[0] == 34:
         data += 1
     if event == 43:  # +
-        return BEGUN
+        return 0
     if event == 45:  # -
         return ENDED
     if event == 60:  # <
@@ -330,6 +330,7 @@ cdef int32_t _session(Table *table, const char *id, int32_t size) except -1 nogi
     session.size = size
     session.hash = hash
     session.flags = 0
+    session.last = 0
     table.places[place] = table.count
     table.count += 1
     return table.count - 1
