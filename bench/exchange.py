@@ -1,8 +1,8 @@
 """
 How fast logs of Exchange are read: ingest as one command, of protocol logs and message tracking.
 
-    python bench/exchange.py                    300 MB, three rounds
-    python bench/exchange.py --size 1000 --rounds 5
+    python bench/exchange.py                    1000 MB, three rounds
+    python bench/exchange.py --size 300 --rounds 5
 
 A made-up site writes, hour by hour, what its front end logs, what its mailbox server logs, and message tracking: nine of
 ten sessions are strangers who deliver mail and servers among themselves, the tenth is a client that signs in on port 587
@@ -196,7 +196,7 @@ def measured(folder: Path, paths: list[Path], accepted: int) -> Cost:
 
 
 def main() -> int:
-    arguments = options("Measure ingest of large logs of Exchange, three of them together so large.", megabytes=300).parse_args()
+    arguments = options("Measure ingest of large logs of Exchange, three of them together so large.", megabytes=1000).parse_args()
     compiled()
     paths, accepted = written(arguments.cache, int(arguments.size * 1e6), arguments.seed)
     runs = {name: ([path], accepted if name == "hub" else 0) for name, path in paths.items()} | {"all": (list(paths.values()), accepted)}

@@ -154,6 +154,10 @@ class Columns:
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
+    def place(self, name: str) -> int:
+        """Where a column stands, from 0 on; -1 where there is none."""
+        return self._places.get(name, -1)
+
     def of(self, record: Sequence[bytes], name: str) -> bytes:
         """A field by its column's name; empty where there is no such column, or the record is too short."""
         place = self._places.get(name)

@@ -9,7 +9,8 @@ A log is a table with its columns named in `#Fields:`. A file may go on where re
 columns are then those of the file before, else those that Exchange 2013 and later write.
 
 Most rows are about mail between servers. Whole sessions in which nobody tried to sign in are passed over by compiled code
-(exchange_scan.pyx), or read to the same result where there is none.
+(exchange_scan.pyx), and so is what tracking tells of mail that came in (exchange_receipts.pyx); they are read to the same
+result where there is none.
 
 What goes wrong
     Unread: a record whose quotes are not closed; a row of a session that has too few fields, or no number or stamp.
@@ -26,12 +27,12 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import exchange_lines as lines
 from smtp_auth_report.sources import values
-from smtp_auth_report.sources.csv_log import BOM, LONGEST_RECORD, Columns, Records, fields, plain
+from smtp_auth_report.sources.csv_log import BOM, LONGEST_RECORD, Columns, Records, fields
 from smtp_auth_report.sources.exchange_lines import Kind, Row
 from smtp_auth_report.sources.exchange_sessions import Sessions, server_of
 from smtp_auth_report.sources.exchange_tracking import RECEIVED, told
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
 
 try:
-    from smtp_auth_report.sources.exchange_scan import select
+    from smtp_auth_report.sources.exchange_receipts import receipts
+    from smtp_auth_report.sources.exchange_scan import Found
 
     COMPILED = True
 except ImportError:  # installed without a compiler: every row is read
@@ -54,6 +56,14 @@ WORTH_SIFTING = 1 << 14
 SHELL = "the Exchange Management Shell, for each connector on which clients sign in; it is in force at once"
 FRONT_END = 'Set-ReceiveConnector "SERVER\\Client Frontend SERVER" -ProtocolLoggingLevel Verbose'
 BEHIND_IT = 'Set-ReceiveConnector "SERVER\\Client Proxy SERVER" -ProtocolLoggingLevel Verbose'
+
+
+class Seen(NamedTuple):
+    """What compiled code saw in the rows of a batch."""
+
+    kind: Kind | None  # as what it looked at them
+    columns: tuple[str, ...]
+    found: Found | list[bytes] | None  # sessions, or receipts; None where each row is to be read
 
 
 class ExchangeSource(Source):
@@ -126,44 +136,70 @@ class ExchangeSource(Source):
         if header and self.kind in self._columns:
             self._columns[self.kind] = Columns.named(fields(header[1]))
 
+    def look_ahead(self, batch: bytes) -> object:
+        """Rows that may matter, by what is known of the columns before those ahead of this batch are read."""
+        return self._seen(_behind_headers(batch))
+
     def feed(self, batch: bytes) -> None:
         """Read whole lines."""
+        self.feed_seen(batch, None)
+
+    def feed_seen(self, batch: bytes, seen: object) -> None:
+        """Read whole lines, with what looking ahead gave."""
         if self.kind is None:
             self._be(lines.kind_of(batch[: 1 << 16].split(b"\n")))
         if self._rest and not lines.BEGINNING.match(batch):
             self._records.rest = self._rest
         self._rest = b""
-        rows = batch
+        records = None
         if not self._records.rest:
-            header = lines.HEADERS.match(batch)
-            assert header, "it may be empty"
-            for line in header[0].split(b"\n"):
+            rows = _behind_headers(batch)
+            for line in batch[: len(batch) - len(rows)].split(b"\n"):
                 self._header(line)
-            rows = batch[header.end() :]
-        records = None if self._records.rest or len(rows) < WORTH_SIFTING else self._sifted(rows)
-        self._read(self._records.cut(rows) if records is None else records)
-        self._come_to_end(rows)
+            batch, records = rows, self._sifted(rows, seen)
+        self._read(self._records.cut(batch) if records is None else records)
+        self._come_to_end(batch)
         for line in self._records.broken:
             self._unread("quotes that are not closed", line)
         self._records.broken.clear()
 
-    def _sifted(self, batch: bytes) -> list[bytes] | None:
-        """Records that may matter, where they can be told without reading them all."""
-        if self.kind is Kind.TRACKING:
-            return _rows_with(batch, RECEIVED) if self._tells_receipt and plain(batch) else None
-        if self.kind is Kind.PROTOCOL and COMPILED and self._columns[Kind.PROTOCOL].names == lines.PROTOCOL_COLUMNS:
-            return select(batch, {session.encode() for session in self._sessions.ids()})
-        return None
+    def _sifted(self, rows: bytes, seen: object) -> Sequence[Row | bytes] | None:
+        """Rows that may matter, where they can be told without reading them all."""
+        if not isinstance(seen, Seen) or (seen.kind, seen.columns) != (self.kind, self._names):
+            seen = self._seen(rows)
+        if isinstance(seen.found, list) or seen.found is None:
+            return seen.found
+        return seen.found.rows({session.encode() for session in self._sessions.ids()}, self.log.clock.hour)
+
+    def _seen(self, rows: bytes) -> Seen:
+        found: Found | list[bytes] | None = None
+        kind, names = self.kind, self._names
+        if COMPILED and len(rows) >= WORTH_SIFTING:
+            if kind is Kind.PROTOCOL and names == lines.PROTOCOL_COLUMNS:
+                sessions = Found(rows)
+                found = sessions if sessions.plain else None
+            elif kind is Kind.TRACKING and self._tells_receipt:
+                columns = self._columns[kind]
+                if columns.place("date-time") == 0:
+                    found = receipts(rows, columns.place("server-hostname"), columns.place("directionality"))
+        return Seen(kind, names, found)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._columns[self.kind].names if self.kind in self._columns else ()
 
     @property
     def _tells_receipt(self) -> bool:
         """Whether the columns of RECEIVED stand side by side."""
         return ("source", "event-id") in pairwise(self._columns[Kind.TRACKING].names)
 
-    def _read(self, records: Iterable[bytes]) -> None:
+    def _read(self, records: Iterable[Row | bytes]) -> None:
         rows: dict[str, list[Row]] = defaultdict(list)
         for record in records:
-            if record.startswith(b"#"):
+            if isinstance(record, Row):
+                self.log.come_to(server_of(record.connector), record.time)
+                rows[record.session].append(record)
+            elif record.startswith(b"#"):
                 self._header(record)
             elif self.kind is Kind.PROTOCOL:
                 row = self._row(record)
@@ -172,8 +208,7 @@ class ExchangeSource(Source):
             elif self.kind is Kind.TRACKING:
                 self._track(record)
         for of_session in rows.values():
-            for row in sorted(of_session, key=attrgetter("number")):
-                self._sessions.take(row)
+            self._sessions.take(sorted(of_session, key=attrgetter("number")))
             self.log.about += len(of_session)
         self.recognised += len(rows)
 
@@ -187,7 +222,7 @@ class ExchangeSource(Source):
         return Row(self.log.time(server, stamp), name, session.decode("ascii"), int(number), *rest)
 
     def _track(self, record: bytes) -> None:
-        if self._tells_receipt and RECEIVED not in record:
+        if RECEIVED not in record and self._tells_receipt:
             return
         columns = self._columns[Kind.TRACKING]
         record_fields = fields(record)
@@ -251,12 +286,7 @@ def _connector(raw: bytes) -> tuple[str, str]:
     return name, server_of(name)
 
 
-def _rows_with(batch: bytes, words: bytes) -> list[bytes]:
-    """Lines with these words in them."""
-    found, at = [], batch.find(words)
-    while at >= 0:
-        begin, end = batch.rfind(b"\n", 0, at) + 1, batch.find(b"\n", at)
-        end = len(batch) if end < 0 else end
-        found.append(batch[begin:end].removesuffix(b"\r"))
-        at = batch.find(words, end)
-    return found
+def _behind_headers(batch: bytes) -> bytes:
+    header = lines.HEADERS.match(batch)
+    assert header, "it may be empty"
+    return batch[header.end() :]

@@ -175,10 +175,10 @@ PROXYING = re.compile(rb"Setting up client proxy session (?!failed)")
 # Transactions
 
 # MAIL FROM:<anna@contoso.example> SIZE=1253
-MAIL = re.compile(rb'MAIL FROM: ?<?(?P<sender>(?:"(?:[^"\\]|\\.)*"|[^\s>"])*)>?(?P<rest>.*)', re.IGNORECASE | re.DOTALL)
+MAIL = re.compile(rb'MAIL FROM: ?<?(?P<sender>(?:"(?:[^"\\]|\\.)*"|[^\s>"]+)*)>?(?P<rest>.*)', re.IGNORECASE | re.DOTALL)
 SIZE = re.compile(rb" SIZE=(\d{1,15})(?: |$)", re.IGNORECASE)
 # 250 2.6.0 <1@contoso.example> [InternalId=4793, Hostname=ex1.contoso.example] 1519 bytes in 0.112, 13.2 KB/sec Queued mail for delivery
-QUEUED = re.compile(rb"250 2\.6\.0 (.*?) ?Queued mail for delivery$", re.DOTALL)
+QUEUED = re.compile(rb"250 2\.6\.0 (.*)Queued mail for delivery$", re.DOTALL)
 INTERNAL_ID = re.compile(rb" ?\[InternalId=(\d+)(?:, Hostname=([^\[\],\s]+))?\][^\[\]]*$")
 # 550 5.7.60 SMTP; Client does not have permissions to send as this sender
 REPLY = re.compile(rb"(\d{3})([ -])(?:(\d\.\d{1,3}\.\d{1,3}) )?(.*)", re.DOTALL)

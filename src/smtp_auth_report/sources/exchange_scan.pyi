@@ -1,1 +1,8 @@
-def select(batch: bytes, known: set[bytes]) -> list[bytes] | None: ...
+from collections.abc import Callable
+
+from smtp_auth_report.sources.exchange_lines import Row
+
+class Found:
+    plain: bool
+    def __init__(self, batch: bytes) -> None: ...
+    def rows(self, known: set[bytes], hour: Callable[[bytes], int | None], /) -> list[Row | bytes]: ...

@@ -2,7 +2,7 @@
 Exchange Server: sessions from the rows of SMTP Receive protocol logs, and the submissions they tell of.
 
     sessions = Sessions(changes_of_now)
-    sessions.take(row)                    a row; those of one session in the order of their numbers
+    sessions.take(rows)                   of one session, in the order of their numbers
     sessions.settle()                     at the end of a file: what was read out of order finds together
     sessions.dump(), sessions.load(…)     those that the next file goes on with
 
@@ -21,7 +21,7 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -31,7 +31,7 @@ from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exchange_lines as lines
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.exchange_lines import Row
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls, bare
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls
 
 FIRST = 0  # number of the row that begins a session
 REPLAYED = 1_000
@@ -135,32 +135,37 @@ class Sessions:
         """Sessions that may go on."""
         return self._open.keys() | self._parts.keys()
 
-    def take(self, row: Row) -> None:
-        """Read the next row of a session."""
-        session = self._open.get(row.session)
-        if session is not None and row.number == FIRST and session.begun and row.time != session.last:
-            self._end(session)
-            session = None
-        if session is None or (row.number == FIRST and not session.begun):
-            session = self._open[row.session] = _begun(row)
-        if not session.begun:
-            part = self._parts.setdefault(row.session, {})
-            if row in part:
-                return
-            if len(part) < REPLAYED:
-                part[row] = None
-        self._read(session, row)
+    def take(self, rows: Iterable[Row]) -> None:
+        """Read the next rows of a session."""
+        for row in rows:
+            session = self._open.get(row.session)
+            if session is not None and row.number == FIRST and session.begun and row.time != session.last:
+                self._end(session)
+                session = None
+            if session is None or (row.number == FIRST and not session.begun):
+                session = self._open[row.session] = _begun(row)
+            if not session.begun:
+                part = self._parts.setdefault(row.session, {})
+                if row in part:
+                    continue
+                if len(part) < REPLAYED:
+                    part[row] = None
+            self._read(session, row)
 
     def _read(self, session: Session, row: Row) -> None:
-        session.whole = session.whole and row.number in (session.number, session.number + 1)
-        session.number, session.last = row.number, max(session.last, row.time)
-        if row.event == b"<":
+        event, number, time = row.event, row.number, row.time
+        if not session.number <= number <= session.number + 1:
+            session.whole = False
+        session.number = number
+        if time > session.last:  # noqa: PLR1730 - for every row
+            session.last = time
+        if event == b"<":
             self._command(session, row)
-        elif row.event == b">":
+        elif event == b">":
             self._reply(session, row)
-        elif row.event == b"*":
+        elif event == b"*":
             self._information(session, row)
-        elif row.event == b"-":
+        elif event == b"-":
             self._end(session)
 
     def settle(self) -> None:
@@ -217,11 +222,10 @@ class Sessions:
         if found is None or found[2] == b"-":
             return
         code, _, status, text = found.groups()
-        queued = lines.QUEUED.match(row.data)
         if code == b"235":
             self._sign_in(session, row)
-        elif queued:
-            self._accept(session, row, queued[1])
+        elif status == b"2.6.0" and (queued := lines.QUEUED.match(row.data)):
+            self._accept(session, row, queued[1].removesuffix(b" "))
         elif code[:1] in {b"4", b"5"}:
             self._refuse(session, row, code, status, text)
         elif status in {b"2.1.0", b"2.1.5"}:
@@ -253,27 +257,34 @@ class Sessions:
         session.signed_tls, session.signed_cipher = session.encryption, session.tls_cipher
         if session.handed_over:
             told = _row(session, Identity(session.reference, 0), Outcome.NO_MAIL, row.time)
-            self._changes().told[session.reference] = told
+            self._changes().told[told.key] = told
 
     def _accept(self, session: Session, row: Row, words: bytes) -> None:
         _answered(session, "DATA")
         transaction, session.transaction = session.transaction, None
         if transaction is None or not session.is_submission:
             return
-        internal = lines.INTERNAL_ID.search(words)
+        internal = lines.INTERNAL_ID.search(words, max(words.rfind(b"[") - 1, 0))
         message_id = values.text(words[: internal.start()] if internal else words)
+        queue_id = internal[1].decode("ascii") if internal else None
         references = [message_of_session(session.id, message_id)]
-        accepted = self._decided(session, transaction, Outcome.ACCEPTED, row.time)
-        if internal:
-            queue_id = internal[1].decode("ascii")
+        if internal and queue_id:
             host = values.text(internal[2]) if internal[2] else session.server
             references.append(message_of_server(host, queue_id, message_id))
-            accepted = accepted._replace(queue_id=queue_id)
         if session.origin:
             references.append(session.reference)
+        accepted = self._decided(
+            session,
+            transaction,
+            Outcome.ACCEPTED,
+            row.time,
+            recipients=transaction.recipients if transaction.recipients > 0 else None,
+            size=transaction.size,
+            queue_id=queue_id,
+            message_id=message_id or None,
+        )
         self._changes().awaited[accepted.identity] = tuple(references)
-        recipients = transaction.recipients if transaction.recipients > 0 else None
-        self._changes().put(accepted._replace(recipients=recipients, size=transaction.size, message_id=message_id or None))
+        self._changes().put(accepted)
 
     def _refuse(self, session: Session, row: Row, code: bytes, status: bytes | None, text: bytes) -> None:
         attempt = session.attempt
@@ -338,8 +349,8 @@ class Sessions:
             session.tls_cipher = values.text(agreed[2])
         elif failed and session.service in {Service.SUBMISSION, Service.SUBMISSIONS}:
             reason = lines.HANDSHAKES.get(failed[1], "handshake_failed")
-            identity = Identity(_number("tls_failed", session.server, session.id, row.number), row.time)
-            refused = _row(session, identity, Outcome.TLS_FAILED, row.time, reason)
+            identity = Identity(_number(f"tls_failed\0{session.server}\0{session.id}\0{row.number}"), row.time)
+            refused = _row(session, identity, Outcome.TLS_FAILED, row.time, reason=reason)
             self._changes().put(refused._replace(account=None, mechanism=UNKNOWN_MECHANISM, tls_version=Tls.UNKNOWN.value, tls_cipher=None))
 
     # Rows
@@ -347,8 +358,8 @@ class Sessions:
     def _put_failure(self, session: Session, attempt: Attempt, number: int, time: int, reason: str) -> None:
         if attempt.between_servers or session.origin:
             return
-        identity = Identity(_number("auth_failed", session.server, session.id, number), time)
-        failed = _row(session, identity, Outcome.AUTH_FAILED, time, reason)
+        identity = Identity(_number(f"auth_failed\0{session.server}\0{session.id}\0{number}"), time)
+        failed = _row(session, identity, Outcome.AUTH_FAILED, time, reason=reason)
         failed = failed._replace(tls_version=session.encryption, tls_cipher=session.tls_cipher)
         self._changes().put(failed._replace(account=attempt.name, mechanism=attempt.mechanism))
 
@@ -369,27 +380,27 @@ class Sessions:
     def _reject(self, session: Session, reason: str, time: int) -> None:
         transaction, session.transaction = session.transaction, None
         if transaction is not None and session.is_submission:
-            refused = self._decided(session, transaction, Outcome.REJECTED, time)
+            refused = self._decided(session, transaction, Outcome.REJECTED, time, reason=reason)
             if session.origin:
                 self._changes().awaited[refused.identity] = (session.reference,)
-            self._changes().put(refused._replace(reason=reason))
+            self._changes().put(refused)
 
-    def _decided(self, session: Session, transaction: Transaction, outcome: Outcome, time: int) -> Submission:
+    def _decided(self, session: Session, transaction: Transaction, outcome: Outcome, time: int, **told: Any) -> Submission:
         """The first of a client that was handed over is the same row as the front end's own."""
         session.messages += 1
-        identity = Identity(_number("message", session.server, session.id, transaction.number), transaction.opened)
+        identity = Identity(_number(f"message\0{session.server}\0{session.id}\0{transaction.number}"), transaction.opened)
         if session.origin and session.messages == 1:
             identity = _first_message(session)
             if len(self._carried) > CARRIED:
                 self._carried.clear()
             self._carried.add(identity)
-        return _row(session, identity, outcome, time)._replace(sender=transaction.sender)
+        return _row(session, identity, outcome, time, sender=transaction.sender, **told)
 
     def _end(self, session: Session) -> None:
         self._finish(session)
         self._open.pop(session.id, None)
         if session.is_submission and not session.origin and not session.messages:
-            identity = Identity(_number("no_mail", session.server, session.id), session.last)
+            identity = Identity(_number(f"no_mail\0{session.server}\0{session.id}"), session.last)
             row = _row(session, _first_message(session) if session.handed_over else identity, Outcome.NO_MAIL, session.last)
             if row.identity not in self._carried:
                 self._changes().put(row)
@@ -427,17 +438,18 @@ class Sessions:
 
 def client_session(session: str, client_ip: str | None, client_port: str) -> int:
     """What a front end, and the mailbox server behind it, call a client's session."""
-    return _number("client session", session.upper(), client_ip or "", client_port)
+    return _number(f"client session\0{session.upper()}\0{client_ip or ''}\0{client_port}")
 
 
 def message_of_session(session: str, message_id: str) -> int:
     """What protocol log and message tracking call a message: by its session."""
-    return _number("message of session", session.upper(), message_id)
+    return _number(f"message of session\0{session.upper()}\0{message_id}")
 
 
 def message_of_server(host: str, queue_id: str, message_id: str) -> int:
     """And by the number that the server gave it."""
-    return _number("message of server", host.partition(".")[0].lower(), queue_id, message_id)
+    label = host.partition(".")[0].lower()
+    return _number(f"message of server\0{label}\0{queue_id}\0{message_id}")
 
 
 def server_of(connector: str) -> str:
@@ -445,9 +457,9 @@ def server_of(connector: str) -> str:
     return connector.partition("\\")[0]
 
 
-def _number(*parts: object) -> int:
-    text = "\0".join(map(str, ("exchange", *parts)))
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
+def _number(text: str) -> int:
+    content = f"exchange\0{text}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
 
 
 def _first_message(session: Session) -> Identity:
@@ -456,7 +468,7 @@ def _first_message(session: Session) -> Identity:
         started = (int(session.origin or session.id, 16) - TICKS_OF_1970) // 10
     except ValueError:
         started = 0
-    return Identity(_number("first message", session.reference), started if started in CENTURY else CENTURY.start)
+    return Identity(_number(f"first message\0{session.reference}"), started if started in CENTURY else CENTURY.start)
 
 
 def _begun(row: Row) -> Session:
@@ -519,14 +531,20 @@ def _as_text(row: Row) -> list[Any]:
     return [*row[:4], *(part.decode("latin-1") for part in row._replace(context=context)[4:])]
 
 
-def _row(session: Session, identity: Identity, outcome: Outcome, time: int, reason: str | None = None) -> Submission:
-    return bare(identity, time, session.server, "exchange", outcome.value)._replace(
-        service=session.service,
-        client_ip=session.client_ip,
-        helo=session.helo,
-        account=session.account,
-        mechanism=session.mechanism,
-        tls_version=session.signed_tls,
-        tls_cipher=session.signed_cipher,
-        reason=reason,
-    )
+def _row(
+    session: Session,
+    identity: Identity,
+    outcome: Outcome,
+    time: int,
+    *,
+    sender: str | None = None,
+    recipients: int | None = None,
+    size: int | None = None,
+    queue_id: str | None = None,
+    message_id: str | None = None,
+    reason: str | None = None,
+) -> Submission:
+    return Submission(
+        *identity, time, session.server, session.service, "exchange", session.client_ip, None, session.helo, session.account, None,
+        session.mechanism, session.signed_tls, session.signed_cipher, sender, recipients, size, queue_id, message_id, outcome.value, reason,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 # Small questions about bytes, for the compiled code of sources. Each looks at nothing beyond the end it is given.
 
-from libc.stdint cimport uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef extern from "string.h" nogil:
     void *memmem(const void *haystack, size_t size, const void *needle, size_t length)
@@ -29,6 +29,42 @@ cdef inline bint alphanumeric(char byte) noexcept nogil:
 
 cdef inline bint space(char byte) noexcept nogil:
     return byte == 32 or 9 <= byte <= 13
+
+
+cdef inline int64_t number(const char *at, Py_ssize_t size) noexcept nogil:
+    """Of so many digits."""
+    cdef int64_t value = 0
+    cdef Py_ssize_t place
+    for place in range(size):
+        value = 10 * value + at[place] - 48
+    return value
+
+
+cdef inline bint millisecond_stamp(const char *at, const char *end) noexcept nogil:
+    """2026-11-23T16:06:05.377Z; whether there is such a day is left open."""
+    cdef const char *shape = "0000-00-00T00:00:00.000Z"
+    cdef int32_t place
+    if end - at != 24:
+        return False
+    for place in range(24):
+        if not digit(at[place]) if shape[place] == 48 else at[place] != shape[place]:
+            return False
+    return number(at + 11, 2) < 24 and at[14] < 54 and at[17] < 54
+
+
+cdef inline bint balanced(const char *at, const char *end) noexcept nogil:
+    """Whether every quote opens or closes a field of a table's row."""
+    cdef const char *begin = at
+    cdef const char *quote
+    cdef bint inside = False
+    while True:
+        quote = <const char *>memchr(at, 34, end - at)
+        if quote == NULL:
+            return not inside
+        if not inside and quote > begin and (quote - 1)[0] != 44 and (quote - 1)[0] != 34:
+            return False
+        inside = not inside
+        at = quote + 1
 
 
 cdef inline uint64_t hashed(const char *at, Py_ssize_t size) noexcept nogil:

@@ -44,9 +44,13 @@ class Logbook:
         time = self.clock.at(stamp)
         if time is None:
             return newest or self.options.now
-        if time > newest:
-            self.newest[host] = time
+        self.come_to(host, time)
         return time
+
+    def come_to(self, host: str, time: int) -> None:
+        """A line was of this time."""
+        if time > self.newest.get(host, 0):
+            self.newest[host] = time
 
     def take_over(self, remembered: Remembered, time: int | None) -> bool:
         """

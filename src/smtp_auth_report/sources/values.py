@@ -65,7 +65,7 @@ def text(raw: bytes) -> str:
 
 def xtext(raw: bytes) -> str:
     """Text in the encoding of RFC 3461."""
-    return text(_XTEXT.sub(lambda found: bytes([int(found[1], 16)]), raw))
+    return text(_XTEXT.sub(lambda found: bytes([int(found[1], 16)]), raw) if b"+" in raw else raw)
 
 
 def plain(told: str) -> str:
