@@ -333,11 +333,11 @@ class _Run:
                     self._commit()
         except InputError as error:
             damage = error
-        if log.tail and not log.live:
-            self._feed(log.tail)
+        if not log.live:
+            self._end()
         self._commit()
-        if log.tail and log.live:
-            self._feed(log.tail)
+        if log.live:
+            self._end()
         self._changes.take(self._reader.finish())
         ingest.commit(self._changes, log, self._reader, None)
         ingest.settle()
@@ -357,9 +357,14 @@ class _Run:
         batch = next(batches, None)
         return None if batch is None else (batch, self._log.place, self._reader.look(batch))
 
-    def _feed(self, batch: bytes, looked: object = NOT_LOOKED) -> None:
+    def _end(self) -> None:
+        """What stands behind the last whole line; of a file that may grow it is read anew when there is more."""
+        if self._log.tail or self._reader.holds:
+            self._feed(self._log.tail, last=True)
+
+    def _feed(self, batch: bytes, looked: object = NOT_LOOKED, *, last: bool = False) -> None:
         self._bytes += len(batch)
-        found = self._reader.feed(batch, looked)
+        found = self._reader.feed(batch, looked, last=last)
         self._changes.take(found)
         self.lines += found.lines
         self._ingest.count(found.lines, found.other)

@@ -10,9 +10,9 @@ Shapes
     Nov 23 16:06:06 mail postfix/smtpd[643]: text                       RFC 3164, journalctl's short forms
     Nov 23 16:06:06 mail mail.info postfix/smtpd[643]: text             with the facility, as BSD and busybox can
     2026-11-23T16:06:06.328226+00:00 mail postfix/smtpd[643]: text      rsyslog's ISO form
-    <22>1 2026-11-23T16:06:06Z mail postfix/smtpd 643 - - text          RFC 5424
+    <22>1 2026-11-23T16:06:06Z mail postfix/smtpd 643 - - text          RFC 5424; also behind a count of its bytes
     {"ts": "2026-11-23T…", "host": "mail", "tag": "postfix/smtpd[643]:", "msg": " text"}     rsyslog's JSON templates
-    {"__REALTIME_TIMESTAMP": "1795…", "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": …, "MESSAGE": "text"}     journalctl -o json
+    {"__REALTIME_TIMESTAMP": "1795…", "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": …, "MESSAGE": "text"}     journalctl -o json, export
     {"log": "Nov 23 16:06:06 mail postfix/smtpd[643]: text\\n", "stream": "stdout", "time": "2026-…Z"}    docker
     2026-11-23T16:06:06Z stdout F Nov 23 16:06:06 mail postfix/smtpd[643]: text                           CRI
     postfix-mailcow_1  | Nov 23 16:06:06 mail postfix/smtpd[643]: text                                    docker compose
@@ -42,7 +42,7 @@ _STAMP = (
 )
 # Nov 23 16:06:06 mail mail.info postfix/smtpd[643]: [ID 197553 mail.info] connect from …
 SYSLOG = re.compile(
-    rb"(?:<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") "
+    rb"(?:(?:\d{1,5} )?<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") "
     rb"(?:(?:INFO|WARNING|ERROR|NOTICE|DEBUG|CRITICAL) +)?"
     rb"(?P<origin>(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:[^\s\[\]]*[^\s\[\]:] (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
     rb"[^\s\[\]:]+(?:\[\d+)?)\]?: "
@@ -51,7 +51,7 @@ SYSLOG = re.compile(
 )
 # <22>1 2026-11-23T16:06:06.328226+00:00 mail postfix/smtpd 643 - - connect from …
 RFC5424 = re.compile(
-    rb"<\d{1,3}>1 (?P<stamp>\S+) (?P<host>\S+) (?P<app>[^\s\[\]:]+) (?P<pid>\S+) \S+ "
+    rb"(?:\d{1,5} )?<\d{1,3}>1 (?P<stamp>\S+) (?P<host>\S+) (?P<app>[^\s\[\]:]+) (?P<pid>\S+) \S+ "
     rb"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?:\xef\xbb\xbf)?(?P<text>.*))?$",
     re.DOTALL,
 )
@@ -250,9 +250,11 @@ def _field(entry: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _message(value: object) -> bytes | None:
-    """journald gives a text, or a list of bytes where it is not UTF-8."""
+    """journald gives a text, or a list of bytes where it is not UTF-8; of a field that was set more than once, a list of these."""
+    if isinstance(value, list) and value and not isinstance(value[0], int):
+        value = value[0]
     if isinstance(value, str):
         return _bytes(value.removeprefix(" "))
     if isinstance(value, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
-        return bytes(value)
+        return bytes(value).removeprefix(b" ")
     return None
