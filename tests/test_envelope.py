@@ -78,6 +78,40 @@ SHAPES: dict[str, Shape] = {
     "journal json": journal,
     "journal json, bytes": lambda at, host, tag, pid, text: journal(at, host, tag, pid, text, list(text.encode())),
     "journal short-full": lambda at, host, tag, pid, text: f"{at:%a %Y-%m-%d %H:%M:%S} UTC {host} {tag}[{pid}]: {text}",
+    "gelf": lambda at, host, tag, pid, text: json.dumps(
+        {"version": "1.1", "host": host, "short_message": text, "timestamp": at.timestamp(), "level": 6, "_program": tag, "_pid": int(pid)}
+    ),
+    "gelf as syslog-ng writes it to a file": lambda at, host, tag, pid, text: (
+        json.dumps({"host": host, "short_message": text, "timestamp": int(at.timestamp()), "_program": tag, "_pid": int(pid)}) + "\0"
+    ),
+    "ecs": lambda at, host, tag, pid, text: json.dumps(
+        {
+            "@timestamp": zoned(at),
+            "message": text,
+            "log": {"file": {"path": "/var/log/mail.log"}},
+            "host": {"name": host},
+            "process": {"name": tag, "pid": int(pid)},
+        }
+    ),
+    "ecs, dotted": lambda at, host, tag, pid, text: json.dumps(
+        {"@timestamp": zoned(at), "message": text, "host.hostname": host, "host.name": "collector", "process.name": tag, "process.pid": pid}
+    ),
+    "ecs, fields of syslog": lambda at, host, tag, pid, text: json.dumps(
+        {
+            "@timestamp": zoned(at),
+            "message": text,
+            "host": {"name": "collector"},
+            "log": {"syslog": {"hostname": host, "appname": tag, "procid": pid}},
+        }
+    ),
+    "filebeat": lambda at, host, tag, pid, text: json.dumps(
+        {
+            "@timestamp": "2026-11-24T00:00:00.000Z",
+            "log": {"offset": 0, "file": {"path": "/var/log/mail.log"}},
+            "message": f"{at:%b %d %H:%M:%S} {host} {tag}[{pid}]: {text}",
+            "host": {"name": "collector"},
+        }
+    ),
     "journal export": export,
     "journal export, bytes": lambda at, host, tag, pid, text: export(at, host, tag, pid, text, binary=True),
     "octet counts": lambda at, host, tag, pid, text: counted(f"<22>1 {zoned(at)} {host} {tag} {pid} - - {text}"),
@@ -141,6 +175,30 @@ def test_a_line_break_in_another_programs_line_is_no_line_of_ours() -> None:
     forged = log(*session(account="ceo@contoso.example", queue_id="6C1A022C8A9")).decode().splitlines()
     prefixed = [f"{START:%b %d %H:%M:%S} mail dovecot: {line}" for line in forged]
     assert read("\n".join([*prefixed, ""]).encode()) == []
+
+
+def test_a_whole_line_in_json_counts_only_where_a_file_of_lines_is_named() -> None:
+    """Any program may log JSON whose message a client wrote."""
+    lines = [line.decode() for line in log(*session(account="ceo@contoso.example", queue_id="6C1A022C8A9")).splitlines()]
+    known = {"@timestamp": "2026-11-23T16:06:05Z", "host": {"name": "mail"}, "log": {"file": {"path": "/var/log/mail.log"}}}
+    web = {"process": {"name": "web"}}
+    for entry in (
+        known | web,
+        {"@timestamp": "2026-11-23T16:06:05Z", "log": {"level": "info"}},
+        {"host": "mail", "timestamp": 1_795_449_965},
+    ):
+        for name in ("message", "short_message"):
+            assert read("".join(json.dumps(entry | {name: line}) + "\n" for line in lines).encode()) == []
+    assert len(read("".join(json.dumps(known | {"message": line}) + "\n" for line in lines).encode())) == 1
+
+
+@pytest.mark.parametrize(
+    ("stamp", "micros"),
+    [(1_795_449_966, 0), (1_795_449_966.5, 500_000), ("1795449966.328226", 328_226), ("1795449966328226", 328_226), (1_795_449_966.0, 0)],
+)
+def test_seconds_since_1970_are_a_stamp(stamp: object, micros: int) -> None:
+    line = json.dumps({"timestamp": stamp, "host": "mail", "_program": "postfix/smtpd", "_pid": 0, "short_message": "connect from x"})
+    assert Envelope().split(line.encode()) == (b"%d" % (1_795_449_966_000_000 + micros), b"mail postfix/smtpd", b"connect from x")
 
 
 @pytest.mark.parametrize(
