@@ -4,6 +4,7 @@ Logs that are not made of lines give the rows of those that are, wherever they a
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ingesting import Site
 from reading import in_order, line_ends, log, options, read, reader, rows_of, run, session
 from smtp_auth_report.framing import LONGEST, Counted, Export, cutter_of, made_of_lines
+from smtp_auth_report.pipes import _Lines
 from smtp_auth_report.sources import SOURCES, LogReader
 from smtp_auth_report.submission import Submission
 from test_envelope import SHAPES, TEXT, in_shape
@@ -155,6 +157,34 @@ def test_a_count_that_is_not_true_is_not_followed() -> None:
         changes.take(source.finish())
         assert in_order(rows_of(changes)) == WANTED
         assert [line.reason for line in changes.unread] == ["message that is not as long as its count says"]
+
+
+def test_an_entry_that_breaks_off_does_not_mix_with_the_next() -> None:
+    """As where a machine lost its power."""
+    entries = EXPORT.split(b"\n\n")
+    half = entries[2].partition(b"SYSLOG_PID")[0]
+    _, changes = run(half + EXPORT)
+    assert in_order(rows_of(changes)) == WANTED
+    assert [line.reason for line in changes.unread] == ["entry of the journal not understood"]
+
+
+def test_a_blank_line_that_comes_alone_through_a_pipe_ends_an_entry() -> None:
+    given, taken = os.pipe()
+    found = Export()
+    lines = _Lines(given)
+    for part in (EXPORT[: EXPORT.index(b"\n\n") + 1], b"\n", EXPORT[EXPORT.index(b"\n\n") + 2 :]):
+        os.write(taken, part)
+        [batch] = lines.read()
+        found.cut(batch)
+    os.close(taken)
+    os.close(given)
+    assert (found.damaged, found._entry) == (0, {})
+
+
+def test_a_journal_without_mail_is_no_binary_file(tmp_path: Path) -> None:
+    (tmp_path / "export").write_bytes(re.sub(rb"SYSLOG_IDENTIFIER=.*", b"SYSLOG_IDENTIFIER=web", BINARY))
+    said = Site(tmp_path).run("ingest", tmp_path / "export").stderr.decode()
+    assert "no line of a known kind of log" in said
 
 
 def test_a_field_that_is_too_long_is_passed_over() -> None:

@@ -35,7 +35,8 @@ MOST = 768 << 20
 FIELDS = ("MESSAGE", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "_PID", "_COMM", "_HOSTNAME", "_SOURCE_REALTIME_TIMESTAMP")
 """Of the journal, those that matter."""
 
-_WANTED = {name.encode(): name for name in (*FIELDS, "__REALTIME_TIMESTAMP")}
+CURSOR = "__CURSOR"
+_WANTED = {name.encode(): name for name in (CURSOR, "__REALTIME_TIMESTAMP", *FIELDS)}
 _NAME = re.compile(rb"[A-Z0-9_]{1,64}")
 # [{"id": …     {"@odata.context": …     {"records": [
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\[\s*$|\{\s*\"(?:@odata|value\"|records\"))")
@@ -132,8 +133,12 @@ class Export:
             if text[end : end + 1] != b"\n":
                 return self._doubt(begin)
             value = text[begin:end]
-        if name in _WANTED:
-            self._entry.setdefault(_WANTED[name], value.decode("utf-8", "surrogateescape"))
+        wanted = _WANTED.get(name)
+        if wanted == CURSOR and CURSOR in self._entry:  # another entry begins, and this one has not ended
+            self._doubt()
+            self._entry, self._sound = {}, True
+        if wanted is not None:
+            self._entry.setdefault(wanted, value.decode("utf-8", "surrogateescape"))
         return end + 1
 
     def _doubt(self, place: int = 0) -> int:

@@ -29,6 +29,7 @@ from zoneinfo import ZoneInfo
 from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Withheld
 from smtp_auth_report.checkpoint import HEAD, Evidence, candidates, digest, position
 from smtp_auth_report.errors import InputError
+from smtp_auth_report.framing import made_of_lines
 from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.resuming import Kept, by_server, mark_of, resume
@@ -264,7 +265,7 @@ class Ingest:
 
     def _not_recognised(self, log: Log) -> str:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)
-        if b"\0" in log.head:
+        if b"\0" in log.head and made_of_lines(log.head):
             return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
         if TABLE.match(log.head):
             known = "; ".join(f"{kind.columns} ({kind.title})" for kind in self._reading.kinds if kind.columns)

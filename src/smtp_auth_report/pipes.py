@@ -55,7 +55,7 @@ class _Lines:
             self.ended = not more
             whole, end, rest = (self.rest + more).rpartition(b"\n")
             self.rest = rest if len(rest) <= LONGEST else b""
-            if whole:
+            if end:
                 yield whole + end
 
 
