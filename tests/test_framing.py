@@ -205,6 +205,24 @@ def test_what_has_no_end_is_given_up() -> None:
         assert cutter.damaged >= 1
 
 
+WORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=30)
+SAME = ("iso", "rfc 5424", "journal json", "journal export", "journal export, bytes", "octet counts", "gelf", "ecs", "filebeat")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(WORDS, WORDS, st.sampled_from(["TLSv1", "TLSv1.3", None])), min_size=1, max_size=4))
+def test_the_same_events_give_the_same_rows_in_every_form(events: list[tuple[str, str, str | None]]) -> None:
+    sessions = [
+        session(account, sender=sender, version=version, queue_id=f"4F1A022C8A{number}", smtpd=f"postfix/submission/smtpd[{700 + number}]")
+        for number, (account, sender, version) in enumerate(events)
+    ]
+    text = log(*(line for lines in zip(*sessions, strict=False) for line in lines))
+    wanted = read(text)
+    assert len(wanted) == len(events)
+    for name in SAME:
+        assert read(in_shape(SHAPES[name], text)) == wanted, name
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(
