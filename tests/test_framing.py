@@ -168,6 +168,15 @@ def test_an_entry_that_breaks_off_does_not_mix_with_the_next() -> None:
     assert [line.reason for line in changes.unread] == ["entry of the journal not understood"]
 
 
+def test_what_a_log_ends_in_the_midst_of_is_counted() -> None:
+    for rest in (b"MESSAGE\n", field(b"MESSAGE", b"x" * 300)[:-20], field(b"COREDUMP", b"x" * (LONGEST + 1))[:-20]):
+        cutter = Export()
+        assert len(cutter.cut(EXPORT + b"__CURSOR=s=1\n" + rest)) == len(cutter.cut(b"", last=True)) + len(TEXT.splitlines())
+        assert cutter.damaged == 1
+    cutter = Counted()
+    assert (len(cutter.cut(COUNTED[:-20] + b"\n")), cutter.cut(b"", last=True), cutter.damaged) == (len(TEXT.splitlines()) - 1, [], 1)
+
+
 def test_a_blank_line_that_comes_alone_through_a_pipe_ends_an_entry() -> None:
     given, taken = os.pipe()
     found = Export()

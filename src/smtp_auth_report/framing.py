@@ -103,7 +103,7 @@ class Export:
                 found.append(json.dumps(self._entry).encode())
             self._entry, self._sound = {}, True
         self._rest = text[place:]
-        if len(self._rest) > 2 * LONGEST:
+        if len(self._rest) > 2 * LONGEST or (last and (self._rest or self._passing)):
             self._rest = b""
             self._doubt()
         return found
