@@ -35,6 +35,7 @@ from smtp_auth_report.moments import DAY
 from smtp_auth_report.resuming import Kept, by_server, mark_of, resume
 from smtp_auth_report.site_key import account_key, seal, unseal
 from smtp_auth_report.sources import NOT_LOOKED, SOURCES, LogReader, Options, Source
+from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
 
@@ -44,6 +45,8 @@ WITHHELD = 20_000
 
 # Datum (UTC),Anforderungs-ID,Benutzer-Agent,Korrelations-ID
 TABLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\d,;\t\n:=\[\]{}]{1,60}(?:[,;\t][^\d,;\t\n:=\[\]{}]{1,60}){3,}\r?\n")
+# {"version":"1.1","host":"mail","short_message":"…
+MESSAGES = re.compile(rb"\{[^\n]*\"(?:short_message|message|msg|MESSAGE)\"[^\n]*\n")
 
 Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
@@ -271,6 +274,12 @@ class Ingest:
             known = "; ".join(f"{kind.columns} ({kind.title})" for kind in self._reading.kinds if kind.columns)
             return (
                 f"{log.name}: is a table without the columns that are looked for: {known}; export it from a portal in English, with commas"
+            )
+        messages = MESSAGES.match(log.head)
+        if messages and Envelope().split(messages[0]) is None:
+            return (
+                f"{log.name}: its messages do not say which program logged them; let the JSON tell it, as programname, _program (GELF) "
+                "or process.name (ECS)"
             )
         return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
 
