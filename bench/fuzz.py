@@ -6,14 +6,16 @@ Any bytes as a log of one kind of server: read or reported, never raised, and no
 
 The first bytes of an input say how it is cut into batches, whether compiled code looks at them though they are small, and
 whether its lines stand behind a syslog's stamp and a tag of the server's or as they are. It starts from lines of the real
-logs in tests/logs and from the samples in docs/sources.md.
+logs in tests/logs, from the samples in docs/sources.md, and from a line in the journal's export format, behind a count, and
+in JSON.
 
 What goes wrong
-    A find is written to .run/fuzz/SOURCE and told; it becomes a test in tests/test_finds.py.
+    A find is written to .run/fuzz/SOURCE and told; it becomes a test of that source.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -39,7 +41,7 @@ TAGS = {
     "stalwart": (b"stalwart",),
 }
 
-with atheris.instrument_imports(include=["smtp_auth_report.sources"]):
+with atheris.instrument_imports(include=["smtp_auth_report.framing", "smtp_auth_report.sources"]):
     from smtp_auth_report.changes import Changes
     from smtp_auth_report.sources import SOURCES, LogReader, Options, Source, exchange, exim, postfix
     from smtp_auth_report.submission import Outcome, Service, Submission, Tls
@@ -95,9 +97,23 @@ def rows_of(changes: Changes) -> Iterator[Submission]:
         yield from messages.rows()
 
 
+def in_forms(tag: str, text: str) -> Iterator[bytes]:
+    """A message in the journal's export format, twice, behind a count, and in JSON."""
+    known = f"__CURSOR=s=1\n__REALTIME_TIMESTAMP={NOW}\n_HOSTNAME=mail\nSYSLOG_IDENTIFIER={tag}\n_PID=7\nMESSAGE".encode()
+    yield known + b"=" + text.encode() + b"\n\n" + known + b"\n" + len(text.encode()).to_bytes(8, "little") + text.encode() + b"\n\n"
+    message = f"<22>1 2026-11-23T16:06:06Z mail {tag} 7 - - {text}".encode()
+    yield 2 * (b"%d %b" % (len(message), message))
+    gelf = {"host": "mail", "short_message": text, "timestamp": NOW / 1e6, "_program": tag, "_pid": 7}
+    ecs = {"@timestamp": "2026-11-23T16:06:06Z", "message": text, "host": {"name": "mail"}, "process": {"name": tag, "pid": 7}}
+    shipped = {"message": f"Nov 23 16:06:06 mail {tag}[7]: {text}", "log": {"file": {"path": "x"}}}
+    yield b"\n".join(json.dumps(entry).encode() for entry in (gelf, ecs, shipped))
+
+
 def seeds(kind: type[Source]) -> Iterator[bytes]:
     """Lines of real logs and of the docs."""
-    yield b"\x80\x01" + kind.sample.partition(": ")[2].encode()
+    text = kind.sample.partition(": ")[2]
+    yield b"\x80\x01" + text.encode()
+    yield from (b"\x80\x00" + form for tag in TAGS.get(kind.name, ())[:1] for form in in_forms(tag.decode(), text))
     docs = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
     chapter = re.search(rf"^## {re.escape(kind.title)}\n(.*?)(?=^## |\Z)", docs, re.DOTALL | re.MULTILINE)
     for block in re.findall(r"```\w*\n(.*?)```", chapter[1] if chapter else "", re.DOTALL):

@@ -89,6 +89,16 @@ def test_a_log_of_another_program(site: Site, tmp_path: Path, content: bytes) ->
     assert f"no line of a known kind of log ({KINDS}); name the mail server's log" in refused(site, "ingest", path)
 
 
+def test_json_that_names_no_program(site: Site, tmp_path: Path) -> None:
+    """As rsyslog's guide to GELF has it; where it is named, and is no mail server's, the log is another program's."""
+    path = tmp_path / "gelf.json"
+    entry = '{"version": "1.1", "host": "mail", "short_message": "connect from pc[192.0.2.1]", "timestamp": "1795449966", "level": "6"}\n'
+    path.write_text(entry * 20)
+    assert "its messages do not say which program logged them; let the JSON tell it" in refused(site, "ingest", path)
+    path.write_text(entry.replace("}", ', "_program": "sshd"}') * 20)
+    assert "no line of a known kind of log" in refused(site, "ingest", path)
+
+
 def test_a_binary_file(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "program"
     path.write_bytes(b"\x7fELF\0\0\1\2\n" + bytes(range(256)) * 500)

@@ -21,7 +21,7 @@ LINE = re.compile(rb"(\w{3} \d\d \d\d:\d\d:\d\d) (\S+) ([^\[]+)\[(\d+)\]: (.*)")
 TEXT = log(
     *session(), *session(queue_id="5A1A022C8A9", smtpd="postfix/smtps/smtpd[702]", counters=" ehlo=1 auth=1 mail=1 rcpt=2 data=1 quit=1")
 )
-Shape = Callable[[datetime, str, str, str, str], str]
+Shape = Callable[[datetime, str, str, str, str], str | bytes]
 
 
 def zoned(at: datetime) -> str:
@@ -32,6 +32,21 @@ def journal(at: datetime, host: str, tag: str, pid: str, text: str, message: obj
     stamp = str(int(at.timestamp()) * 1_000_000)
     entry = {"__REALTIME_TIMESTAMP": stamp, "_HOSTNAME": host, "SYSLOG_IDENTIFIER": tag, "SYSLOG_PID": pid, "PRIORITY": "6"}
     return json.dumps(entry | {"MESSAGE": text if message is None else message})
+
+
+def export(at: datetime, host: str, tag: str, pid: str, text: str, *, binary: bool = False) -> bytes:
+    """As journalctl -o export gives it; the message as bytes behind their length, as where it has control characters."""
+    known = (
+        f"__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP={int(at.timestamp()) * 1_000_000}\nPRIORITY=6\n_HOSTNAME={host}\n"
+        f"SYSLOG_IDENTIFIER={tag}\nSYSLOG_PID={pid}\n"
+    )
+    message = b"MESSAGE\n" + len(text.encode()).to_bytes(8, "little") if binary else b"MESSAGE="
+    return known.encode() + message + text.encode() + b"\n"
+
+
+def counted(message: str) -> bytes:
+    """As RFC 6587 sends it."""
+    return b"%d %b" % (len(message.encode()), message.encode())
 
 
 SHAPES: dict[str, Shape] = {
@@ -63,6 +78,45 @@ SHAPES: dict[str, Shape] = {
     "journal json": journal,
     "journal json, bytes": lambda at, host, tag, pid, text: journal(at, host, tag, pid, text, list(text.encode())),
     "journal short-full": lambda at, host, tag, pid, text: f"{at:%a %Y-%m-%d %H:%M:%S} UTC {host} {tag}[{pid}]: {text}",
+    "gelf": lambda at, host, tag, pid, text: json.dumps(
+        {"version": "1.1", "host": host, "short_message": text, "timestamp": at.timestamp(), "level": 6, "_program": tag, "_pid": int(pid)}
+    ),
+    "gelf as syslog-ng writes it to a file": lambda at, host, tag, pid, text: (
+        json.dumps({"host": host, "short_message": text, "timestamp": int(at.timestamp()), "_program": tag, "_pid": int(pid)}) + "\0"
+    ),
+    "ecs": lambda at, host, tag, pid, text: json.dumps(
+        {
+            "@timestamp": zoned(at),
+            "message": text,
+            "log": {"file": {"path": "/var/log/mail.log"}},
+            "host": {"name": host},
+            "process": {"name": tag, "pid": int(pid)},
+        }
+    ),
+    "ecs, dotted": lambda at, host, tag, pid, text: json.dumps(
+        {"@timestamp": zoned(at), "message": text, "host.hostname": host, "host.name": "collector", "process.name": tag, "process.pid": pid}
+    ),
+    "ecs, fields of syslog": lambda at, host, tag, pid, text: json.dumps(
+        {
+            "@timestamp": zoned(at),
+            "message": text,
+            "host": {"name": "collector"},
+            "log": {"syslog": {"hostname": host, "appname": tag, "procid": pid}},
+        }
+    ),
+    "filebeat": lambda at, host, tag, pid, text: json.dumps(
+        {
+            "@timestamp": "2026-11-24T00:00:00.000Z",
+            "log": {"offset": 0, "file": {"path": "/var/log/mail.log"}},
+            "message": f"{at:%b %d %H:%M:%S} {host} {tag}[{pid}]: {text}",
+            "host": {"name": "collector"},
+        }
+    ),
+    "journal export": export,
+    "journal export, bytes": lambda at, host, tag, pid, text: export(at, host, tag, pid, text, binary=True),
+    "octet counts": lambda at, host, tag, pid, text: counted(f"<22>1 {zoned(at)} {host} {tag} {pid} - - {text}"),
+    "octet counts, rfc 3164": lambda at, host, tag, pid, text: counted(f"<22>{at:%b %d %H:%M:%S} {host} {tag}[{pid}]: {text}"),
+    "octet counts with line ends": lambda at, host, tag, pid, text: counted(f"<22>1 {zoned(at)} {host} {tag} {pid} - - {text}\n"),
     "docker json": lambda at, host, tag, pid, text: json.dumps(
         {"log": f"{at:%b %d %H:%M:%S} {host} {tag}[{pid}]: {text}\n", "stream": "stdout", "time": f"{at:%Y-%m-%dT%H:%M:%S}Z"}
     ),
@@ -72,15 +126,16 @@ SHAPES: dict[str, Shape] = {
 }
 
 
-def in_shape(shape: Shape) -> bytes:
-    shaped = []
-    for line in TEXT.splitlines():
+def in_shape(shape: Shape, text: bytes = TEXT) -> bytes:
+    shaped: list[bytes] = []
+    for line in text.splitlines():
         found = LINE.fullmatch(line)
         assert found is not None
-        stamp, host, tag, pid, text = (part.decode() for part in found.groups())
+        stamp, host, tag, pid, message = (part.decode() for part in found.groups())
         at = datetime.strptime(f"2026 {stamp}", "%Y %b %d %H:%M:%S").replace(tzinfo=UTC)
-        shaped.append(shape(at, host, tag, pid, text) + "\n")
-    return "".join(shaped).encode()
+        entry = shape(at, host, tag, pid, message)
+        shaped.append(entry if isinstance(entry, bytes) else entry.encode())
+    return b"".join(entry + b"\n" for entry in shaped)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -120,6 +175,30 @@ def test_a_line_break_in_another_programs_line_is_no_line_of_ours() -> None:
     forged = log(*session(account="ceo@contoso.example", queue_id="6C1A022C8A9")).decode().splitlines()
     prefixed = [f"{START:%b %d %H:%M:%S} mail dovecot: {line}" for line in forged]
     assert read("\n".join([*prefixed, ""]).encode()) == []
+
+
+def test_a_whole_line_in_json_counts_only_where_a_file_of_lines_is_named() -> None:
+    """Any program may log JSON whose message a client wrote."""
+    lines = [line.decode() for line in log(*session(account="ceo@contoso.example", queue_id="6C1A022C8A9")).splitlines()]
+    known = {"@timestamp": "2026-11-23T16:06:05Z", "host": {"name": "mail"}, "log": {"file": {"path": "/var/log/mail.log"}}}
+    web = {"process": {"name": "web"}}
+    for entry in (
+        known | web,
+        {"@timestamp": "2026-11-23T16:06:05Z", "log": {"level": "info"}},
+        {"host": "mail", "timestamp": 1_795_449_965},
+    ):
+        for name in ("message", "short_message"):
+            assert read("".join(json.dumps(entry | {name: line}) + "\n" for line in lines).encode()) == []
+    assert len(read("".join(json.dumps(known | {"message": line}) + "\n" for line in lines).encode())) == 1
+
+
+@pytest.mark.parametrize(
+    ("stamp", "micros"),
+    [(1_795_449_966, 0), (1_795_449_966.5, 500_000), ("1795449966.328226", 328_226), ("1795449966328226", 328_226), (1_795_449_966.0, 0)],
+)
+def test_seconds_since_1970_are_a_stamp(stamp: object, micros: int) -> None:
+    line = json.dumps({"timestamp": stamp, "host": "mail", "_program": "postfix/smtpd", "_pid": 0, "short_message": "connect from x"})
+    assert Envelope().split(line.encode()) == (b"%d" % (1_795_449_966_000_000 + micros), b"mail postfix/smtpd", b"connect from x")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,14 @@ def test_in_a_container(name: str, container: str) -> None:
 
 
 @every_source
+def test_shipped_by_filebeat(name: str) -> None:
+    """Its own lines, each as the message of a JSON object that names their file."""
+    lines = SAMPLES[name].own
+    shipped = [json.dumps({"@timestamp": "2026-11-24T00:00:00.000Z", "log": {"file": {"path": "x"}}, "message": line}) for line in lines]
+    assert rows_of("".join(f"{line}\n" for line in shipped).encode()) == (rows_of(text_of(name)) if lines else [])
+
+
+@every_source
 def test_in_a_syslog(name: str) -> None:
     sample = SAMPLES[name]
     if sample.program:

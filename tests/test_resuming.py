@@ -26,6 +26,7 @@ from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.submission import Identity, Outcome, Submission
+from test_envelope import SHAPES, in_shape
 
 LOGS = Path(__file__).parent / "logs"
 REAL = sorted(path for path in LOGS.glob("*/*/*.log") if path.stat().st_size < 600_000)
@@ -120,6 +121,13 @@ def test_real_logs(tmp_path: Path, path: Path) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples_of_all_servers(tmp_path: Path, name: str) -> None:
     text = SAMPLES[name].file or log(*(f"{SAMPLES[name].program}[1]: {line}" for line in SAMPLES[name].bare))
+    check(tmp_path, text, ends(text))
+
+
+@pytest.mark.parametrize("shape", ["journal export", "journal export, bytes", "octet counts", "octet counts with line ends"])
+def test_logs_that_are_not_made_of_lines(tmp_path: Path, shape: str) -> None:
+    """Stopped in the midst of an entry too."""
+    text = in_shape(SHAPES[shape], log(*session(middle=[FAILED]), *session("bob", queue_id="5B1A022C8A9")))
     check(tmp_path, text, ends(text))
 
 

@@ -29,11 +29,13 @@ from zoneinfo import ZoneInfo
 from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Withheld
 from smtp_auth_report.checkpoint import HEAD, Evidence, candidates, digest, position
 from smtp_auth_report.errors import InputError
+from smtp_auth_report.framing import made_of_lines
 from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.resuming import Kept, by_server, mark_of, resume
 from smtp_auth_report.site_key import account_key, seal, unseal
 from smtp_auth_report.sources import NOT_LOOKED, SOURCES, LogReader, Options, Source
+from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
 
@@ -43,6 +45,8 @@ WITHHELD = 20_000
 
 # Datum (UTC),Anforderungs-ID,Benutzer-Agent,Korrelations-ID
 TABLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\d,;\t\n:=\[\]{}]{1,60}(?:[,;\t][^\d,;\t\n:=\[\]{}]{1,60}){3,}\r?\n")
+# {"version":"1.1","host":"mail","short_message":"…
+MESSAGES = re.compile(rb"\{[^\n]*\"(?:short_message|message|msg|MESSAGE)\"[^\n]*\n")
 
 Report = Callable[[str, int, int | None], None]
 """Called with a file's name, bytes done and bytes in all."""
@@ -264,12 +268,18 @@ class Ingest:
 
     def _not_recognised(self, log: Log) -> str:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)
-        if b"\0" in log.head:
+        if b"\0" in log.head and made_of_lines(log.head):
             return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
         if TABLE.match(log.head):
             known = "; ".join(f"{kind.columns} ({kind.title})" for kind in self._reading.kinds if kind.columns)
             return (
                 f"{log.name}: is a table without the columns that are looked for: {known}; export it from a portal in English, with commas"
+            )
+        messages = MESSAGES.match(log.head)
+        if messages and Envelope().split(messages[0]) is None:
+            return (
+                f"{log.name}: its messages do not say which program logged them; let the JSON tell it, as programname, _program (GELF) "
+                "or process.name (ECS)"
             )
         return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
 
@@ -333,11 +343,11 @@ class _Run:
                     self._commit()
         except InputError as error:
             damage = error
-        if log.tail and not log.live:
-            self._feed(log.tail)
+        if not log.live:
+            self._end()
         self._commit()
-        if log.tail and log.live:
-            self._feed(log.tail)
+        if log.live:
+            self._end()
         self._changes.take(self._reader.finish())
         ingest.commit(self._changes, log, self._reader, None)
         ingest.settle()
@@ -357,9 +367,14 @@ class _Run:
         batch = next(batches, None)
         return None if batch is None else (batch, self._log.place, self._reader.look(batch))
 
-    def _feed(self, batch: bytes, looked: object = NOT_LOOKED) -> None:
+    def _end(self) -> None:
+        """What stands behind the last whole line; of a file that may grow it is read anew when there is more."""
+        if self._log.tail or self._reader.holds:
+            self._feed(self._log.tail, last=True)
+
+    def _feed(self, batch: bytes, looked: object = NOT_LOOKED, *, last: bool = False) -> None:
         self._bytes += len(batch)
-        found = self._reader.feed(batch, looked)
+        found = self._reader.feed(batch, looked, last=last)
         self._changes.take(found)
         self.lines += found.lines
         self._ingest.count(found.lines, found.other)

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self, cast
 from smtp_auth_report.changes import Position
 from smtp_auth_report.checkpoint import HEAD, TAIL, digest
 from smtp_auth_report.errors import InputError
+from smtp_auth_report.framing import made_of_lines
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -55,8 +56,6 @@ STDIN = "-"
 _GZIP, _XZ, _BZIP2, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd"
 # mail.log-20260830.gz
 _ROTATED = re.compile(r"-(\d{4})(\d\d)(\d\d)(?:-?\d{2,10})?(?:\.\w+)?$")
-# [{"id": …     {"@odata.context": …     {"records": [
-_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\[\s*$|\{\s*\"(?:@odata|value\"|records\"))")
 # A machine that lost its power leaves NUL bytes at the end of a log, and the next line begins behind them
 _HOLE = re.compile(rb"^\0+", re.MULTILINE)
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
@@ -141,12 +140,12 @@ class Log:
     @property
     def tail(self) -> bytes:
         """A last line without an end."""
-        return b"" if self._overlong and not self._in_pieces else self._rest
+        return b"" if self._overlong and self._lines else self._rest
 
     @property
-    def _in_pieces(self) -> bool:
-        """A whole file of JSON may be one line, which is given in pieces."""
-        return _JSON.match(self.head[:200]) is not None
+    def _lines(self) -> bool:
+        """Whether it is made of lines; else the whole of it may be one, and is given in pieces, as it is."""
+        return made_of_lines(self.head[:200])
 
     @property
     def begun(self) -> bool:
@@ -349,7 +348,7 @@ class Log:
     def batches(self, size: int = BATCH) -> Iterator[bytes]:
         """
         Whole lines from where the log stands. A line without an end is left in `tail`, to go on from; one that is longer than
-        a batch can be is cut off, but for JSON, which is given in pieces.
+        a batch can be is cut off. What is not made of lines is given in pieces, as it is.
         """
         for more in self._chunks(size):
             cut = more.rfind(b"\n") + 1
@@ -357,14 +356,16 @@ class Log:
                 batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
                 overlong, self._overlong = self._overlong, False
                 self._advance(batch)
-                yield _without_holes(batch.partition(b"\n")[2] if overlong and not self._in_pieces else batch)
+                if self._lines:
+                    batch = _without_holes(batch.partition(b"\n")[2] if overlong else batch)
+                yield batch
             else:
                 self._rest += more
             if len(self._rest) > LONGEST:
                 rest, self._rest = self._rest, b""
                 overlong, self._overlong = self._overlong, True
                 self._advance(rest)
-                if not overlong or self._in_pieces:
+                if not overlong or not self._lines:
                     yield rest
 
     def _chunks(self, size: int) -> Iterator[bytes]:

@@ -27,6 +27,7 @@ from pathlib import Path
 from smtp_auth_report.changes import Gap, Position
 from smtp_auth_report.checkpoint import furthest
 from smtp_auth_report.follow import Start
+from smtp_auth_report.framing import FIELDS
 from smtp_auth_report.log_file import LONGEST
 
 JOURNAL = "journal:"
@@ -35,7 +36,6 @@ PATIENCE = 0.05
 """Seconds that the next piece of a pipe may take, for a writer that is busy writing."""
 
 PAUSE = 5.0
-FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_HOSTNAME,_SOURCE_REALTIME_TIMESTAMP"
 MAIL = ("SYSLOG_FACILITY=2", "+", "SYSLOG_IDENTIFIER=systemd-journald")
 
 
@@ -55,7 +55,7 @@ class _Lines:
             self.ended = not more
             whole, end, rest = (self.rest + more).rpartition(b"\n")
             self.rest = rest if len(rest) <= LONGEST else b""
-            if whole:
+            if end:
                 yield whole + end
 
 
@@ -124,7 +124,7 @@ class JournalStream:
         what = self.name.removeprefix(JOURNAL)
         chosen = [*MAIL] if not what else ["--directory", what] if what.startswith("/") else ["--unit", what]
         after = [f"--after-cursor={self._cursor}"] if self._cursor else []
-        return ["journalctl", "--quiet", "--follow", "--no-tail", "--output=json", f"--output-fields={FIELDS}", *after, *chosen]
+        return ["journalctl", "--quiet", "--follow", "--no-tail", "--output=json", f"--output-fields={','.join(FIELDS)}", *after, *chosen]
 
     def begin(self) -> Start | None:
         """The stamps of a journal leave nothing open."""

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from smtp_auth_report.sources import postfix_lines, values
+from smtp_auth_report.sources import handshakes, values
 from smtp_auth_report.submission import Service, Tls
 
 # submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, mpid=3212, TLS, session=<1EsQ0vNgMYd/AAJk>
@@ -96,7 +96,7 @@ REASONS = tuple(
         {reason for _, reason in _FAILURES if reason}
         | {reason for _, reason in _REFUSALS}
         | {"content_refused"}
-        | postfix_lines.HANDSHAKE_REASONS
+        | handshakes.reasons(handshakes.OPENSSL)
     )
 )
 """Every value of `Submission.reason` that this source gives."""
@@ -261,4 +261,4 @@ def handshake_reason(told: Login) -> str:
     says = told.says if b"SSL" in told.says else told.trouble
     if b"SSL" not in says or b"unexpected eof" in says:
         return "connection_lost"
-    return postfix_lines.handshake_reason(says)
+    return handshakes.reason(says, handshakes.OPENSSL)

@@ -10,9 +10,12 @@ Shapes
     Nov 23 16:06:06 mail postfix/smtpd[643]: text                       RFC 3164, journalctl's short forms
     Nov 23 16:06:06 mail mail.info postfix/smtpd[643]: text             with the facility, as BSD and busybox can
     2026-11-23T16:06:06.328226+00:00 mail postfix/smtpd[643]: text      rsyslog's ISO form
-    <22>1 2026-11-23T16:06:06Z mail postfix/smtpd 643 - - text          RFC 5424
+    <22>1 2026-11-23T16:06:06Z mail postfix/smtpd 643 - - text          RFC 5424; also behind a count of its bytes
     {"ts": "2026-11-23T…", "host": "mail", "tag": "postfix/smtpd[643]:", "msg": " text"}     rsyslog's JSON templates
-    {"__REALTIME_TIMESTAMP": "1795…", "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": …, "MESSAGE": "text"}     journalctl -o json
+    {"__REALTIME_TIMESTAMP": "1795…", "_HOSTNAME": "mail", "SYSLOG_IDENTIFIER": …, "MESSAGE": "text"}     journalctl -o json, export
+    {"host": "mail", "short_message": "text", "timestamp": 1795449966.5, "_program": "postfix/smtpd", "_pid": 643}     GELF
+    {"@timestamp": "2026-…Z", "message": "text", "host": {"name": "mail"}, "process": {"name": …, "pid": 643}}     ECS, also dotted
+    {"message": "Nov 23 16:06:06 mail postfix/smtpd[643]: text", "log": {"file": {"path": …}}, …}     lines of a file as Filebeat ships them
     {"log": "Nov 23 16:06:06 mail postfix/smtpd[643]: text\\n", "stream": "stdout", "time": "2026-…Z"}    docker
     2026-11-23T16:06:06Z stdout F Nov 23 16:06:06 mail postfix/smtpd[643]: text                           CRI
     postfix-mailcow_1  | Nov 23 16:06:06 mail postfix/smtpd[643]: text                                    docker compose
@@ -42,7 +45,7 @@ _STAMP = (
 )
 # Nov 23 16:06:06 mail mail.info postfix/smtpd[643]: [ID 197553 mail.info] connect from …
 SYSLOG = re.compile(
-    rb"(?:<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") "
+    rb"(?:(?:\d{1,5} )?<\d{1,3}>)?(?P<stamp>" + _STAMP + rb") "
     rb"(?:(?:INFO|WARNING|ERROR|NOTICE|DEBUG|CRITICAL) +)?"
     rb"(?P<origin>(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:[^\s\[\]]*[^\s\[\]:] (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
     rb"[^\s\[\]:]+(?:\[\d+)?)\]?: "
@@ -51,7 +54,7 @@ SYSLOG = re.compile(
 )
 # <22>1 2026-11-23T16:06:06.328226+00:00 mail postfix/smtpd 643 - - connect from …
 RFC5424 = re.compile(
-    rb"<\d{1,3}>1 (?P<stamp>\S+) (?P<host>\S+) (?P<app>[^\s\[\]:]+) (?P<pid>\S+) \S+ "
+    rb"(?:\d{1,5} )?<\d{1,3}>1 (?P<stamp>\S+) (?P<host>\S+) (?P<app>[^\s\[\]:]+) (?P<pid>\S+) \S+ "
     rb"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?:\xef\xbb\xbf)?(?P<text>.*))?$",
     re.DOTALL,
 )
@@ -86,10 +89,15 @@ JSON_STAMPS = (
     "ISODATE",
     "DATE",
 )
-JSON_HOSTS = ("_HOSTNAME", "host", "hostname", "HOSTNAME", "fromhost", "HOST")
-JSON_TAGS = ("SYSLOG_IDENTIFIER", "tag", "syslogtag", "syslog-tag", "programname", "program", "app-name", "appname", "_COMM", "PROGRAM")
-JSON_PIDS = ("SYSLOG_PID", "_PID", "pid", "procid", "PID")
-JSON_TEXTS = ("MESSAGE", "msg", "message")
+JSON_HOSTS = ("_HOSTNAME", "host", "hostname", "HOSTNAME", "fromhost", "HOST", "log.syslog.hostname", "host.hostname", "host.name")
+JSON_TAGS = (
+    *("SYSLOG_IDENTIFIER", "tag", "syslogtag", "syslog-tag", "programname", "program", "app-name", "appname", "_COMM", "PROGRAM"),
+    *("_program", "log.syslog.appname", "process.name"),
+)
+JSON_PIDS = ("SYSLOG_PID", "_PID", "pid", "procid", "PID", "_pid", "log.syslog.procid", "process.pid")
+JSON_TEXTS = ("MESSAGE", "msg", "message", "short_message")
+NO_VALUE = {"", "-"}
+SECONDS = re.compile(r"(\d{9,10})(?:\.(\d{1,6})\d*)?")
 LONGEST = 65_536
 LONGEST_MESSAGE = 8_192  # Postfix cuts its own at 2,000 characters
 
@@ -131,7 +139,7 @@ class Envelope:
         return self._other(line)
 
     def _other(self, line: bytes) -> Parts | None:
-        line = line.rstrip(b"\r\n")
+        line = line.rstrip(b"\r\n\0")
         if line.startswith(b"{"):
             return self._json(line)
         found = RFC5424.match(line)
@@ -158,7 +166,10 @@ class Envelope:
         line = line.rstrip(b"\r\n")
         if line.startswith(b"{"):
             entry = _json_object(line)
-            return self._docker(entry) if entry is not None and "log" in entry and "time" in entry else None
+            if entry is None or _of_docker(entry):
+                return self._docker(entry) if entry else None
+            shipped = _shipped(entry)
+            return (b"", shipped) if shipped else None
         found = CRI.match(line)
         if found:
             text = self._cri.pop(found["stream"], b"") + found["text"]
@@ -195,14 +206,18 @@ class Envelope:
         entry = _json_object(line)
         if entry is None:
             return None
-        if "log" in entry and "time" in entry:
+        if _of_docker(entry):
             found = self._docker(entry)
             return self._inner(*found) if found else None
-        text = _message(next((entry[name] for name in JSON_TEXTS if name in entry), None))
         stamp, host, tag, pid = (_field(entry, names) for names in (JSON_STAMPS, JSON_HOSTS, JSON_TAGS, JSON_PIDS))
+        text = _message(next((entry[name] for name in JSON_TEXTS if name in entry), None))
         if text is None or not tag:
-            return None
-        tag = tag.rstrip(":")
+            shipped = _shipped(entry)
+            return self._inner(b"", shipped) if shipped else None
+        seconds = SECONDS.fullmatch(stamp)
+        if seconds:
+            stamp = seconds[1] + (seconds[2] or "").ljust(6, "0")
+        tag, pid = tag.rstrip(":"), pid if pid != "0" else ""
         if "[" in tag:
             tag, _, pid = tag.rstrip("]").partition("[")
         return _bytes(stamp), _origin(_bytes(host), _bytes(tag), _bytes(pid)), text
@@ -226,6 +241,15 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
+def _of_docker(entry: dict[str, Any]) -> bool:
+    return isinstance(entry.get("log"), str) and "time" in entry
+
+
+def _shipped(entry: dict[str, Any]) -> bytes | None:
+    """A line of a file that Filebeat ships as it is; its stamp says only when the line was read. None for any other message."""
+    return _message(entry.get("message")) if _value(entry, "log.file.path") and not _field(entry, JSON_TAGS) else None
+
+
 def _origin(host: bytes, tag: bytes, pid: bytes) -> bytes:
     head = host + b" " + tag if host and host != b"-" else tag
     return head + b"[" + pid if pid.isdigit() else head
@@ -242,17 +266,29 @@ def _bytes(text: str) -> bytes:
 def _field(entry: dict[str, Any], names: tuple[str, ...]) -> str:
     """The first of these names that has a value; journald gives a list where a field was set more than once."""
     for name in names:
-        value = entry.get(name)
+        value = _value(entry, name)
         value = value[0] if isinstance(value, list) and value else value
-        if isinstance(value, (str, int)) and value not in {"", "-"}:
+        if isinstance(value, (str, int, float)) and value not in NO_VALUE:
             return str(value)
     return ""
 
 
+def _value(entry: dict[str, Any], name: str) -> Any:
+    """A field by its name, which may be that of one inside others."""
+    if name in entry or "." not in name:
+        return entry.get(name)
+    value: Any = entry
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
 def _message(value: object) -> bytes | None:
-    """journald gives a text, or a list of bytes where it is not UTF-8."""
+    """journald gives a text, or a list of bytes where it is not UTF-8; of a field that was set more than once, a list of these."""
+    if isinstance(value, list) and value and not isinstance(value[0], int):
+        value = value[0]
     if isinstance(value, str):
         return _bytes(value.removeprefix(" "))
     if isinstance(value, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
-        return bytes(value)
+        return bytes(value).removeprefix(b" ")
     return None

@@ -23,7 +23,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from smtp_auth_report.sources import replies, values
+from smtp_auth_report.sources import handshakes, replies, values
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Service, Tls
 
 #    1xVWeV-0001UG-2n       1xVWeV-00000000UGx-2nAb since 4.97
@@ -144,39 +144,14 @@ _HANDSHAKE = re.compile(
     re.DOTALL,
 )  # fmt: skip
 
-_HANDSHAKES = (
-    (b"cipher", "no_shared_cipher"),
-    (b"shared group", "no_shared_cipher"),
-    (b"unsupported protocol", "version_refused"),
-    (b"unsupported version", "version_refused"),
-    (b"version too low", "version_refused"),
-    (b"protocol version", "version_refused"),
-    (b"version packet", "version_refused"),
-    (b"unknown protocol", "not_tls"),
-    (b"wrong version number", "not_tls"),
-    (b"unexpected tls packet", "not_tls"),
-    (b"unexpected packet", "not_tls"),
-    (b"http request", "not_tls"),
-    (b"certificate", "certificate_refused"),
-    (b"unknown ca", "certificate_refused"),
-    (b"unknown_ca", "certificate_refused"),
-    (b"timed out", "timeout"),
-    (b"timeout", "timeout"),
-    (b"closed by peer", "connection_lost"),
-    (b"terminated", "connection_lost"),
-    (b"connection", "connection_lost"),
-    (b"push function", "connection_lost"),
-    (b"pull function", "connection_lost"),
-    (b"unexpected eof", "connection_lost"),
-)
 _CODES = {b"535": "bad_credentials", b"435": "server_error", b"553": "protocol_error"}
 _SAID = {b"Authentication cancelled": "aborted"}
 
 REASONS = tuple(
     sorted(
-        {reason for _, reason in _HANDSHAKES}
+        handshakes.reasons(handshakes.OPENSSL_OR_GNUTLS)
         | {*replies.REASONS, *_CODES.values(), *_SAID.values()}
-        | {"handshake_failed", "mechanism_not_offered", "not_offered"}
+        | {"mechanism_not_offered", "not_offered"}
     )
 )
 """Every value of `Submission.reason` that this source gives."""
@@ -349,8 +324,7 @@ def handshake(text: bytes) -> tuple[Peer, str] | None:
     found = _HANDSHAKE.fullmatch(text)
     if found is None:
         return None
-    lower = found["said"].lower()
-    return _peer(found["names"], found), next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
+    return _peer(found["names"], found), handshakes.reason(found["said"], handshakes.OPENSSL_OR_GNUTLS)
 
 
 def _failed(text: bytes) -> SignIn | None:

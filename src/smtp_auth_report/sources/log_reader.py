@@ -7,8 +7,11 @@ One log on its way through the sources.
     reader.recall(remembered)                       sessions that an older file left open
     looked = reader.look(batch)                     what can be told of a batch by itself, ahead of reading
     changes = reader.feed(batch, looked)            whole lines, as many as there are; they need not have been looked at
+    changes = reader.feed(tail, last=True)          what stands behind the last of them
     changes = reader.finish()                       at the end of the file
     remembered = reader.remember()
+
+A log that is not made of lines is cut into them first (framing.py).
 
 A file in a form of one server's own goes to that source as it is; where a container's log wraps its lines, they go there
 unwrapped, with the container's stamps. Of a syslog each line goes to the source whose program wrote it, by its tag; so
@@ -30,6 +33,7 @@ from typing import cast
 import numpy as np
 
 from smtp_auth_report.changes import Changes, Remembered
+from smtp_auth_report.framing import Cutter, cutter_of
 from smtp_auth_report.moments import HOUR
 from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, Envelope, Origin, Parts, origin
 from smtp_auth_report.sources.interface import Options, Source
@@ -74,6 +78,8 @@ class LogReader:
         self._sifting = next((source for source in self.sources if isinstance(source, PostfixSource)), None)
         self._form: Source | None = None  # whose files alone have this form
         self._formed = False  # its form is known, or it has none
+        self._cutter: Cutter | None = None  # of what is not made of lines
+        self._begun = False  # whether it is was asked
         self._wrapped = False  # a container's log wraps the lines of that form
         self._envelope = Envelope()
         self._owners: dict[bytes, Source | None] = {}  # by how the envelope writes the origin
@@ -104,7 +110,9 @@ class LogReader:
         of its first line, or 0. A queue id of Exim, or a long one of Postfix, tells year and zone, else the sample does. Where
         reading goes on in the midst of a file, `head` is how that begins.
         """
-        first = start[:LONGEST].split(b"\n")
+        self._begin(head or start)
+        cutter = cutter_of(head or start)
+        first = cutter.cut(start[:LONGEST]) if cutter else start[:LONGEST].split(b"\n")
         form = first if start.startswith(head) else head.split(b"\n")[:-1] + first
         self._find_form(form)
         if self._form is not None:
@@ -113,7 +121,7 @@ class LogReader:
             return self._form.settle(sample, form)
         clock, split = self.log.clock, Envelope().split
         clock.settle(sample, self.log.options.reference or self.log.options.now)
-        for found in TELLING.finditer(start):
+        for found in TELLING.finditer(b"\n".join(first) if cutter else start):
             parts = split(found[0])
             queued = QUEUED.match(parts[2]) if parts else None
             if parts and queued:
@@ -127,8 +135,16 @@ class LogReader:
         begins = form.settle([text for _, text in inside], [])
         return begins or next((self.log.clock.at(stamp) or 0 for stamp, _ in inside if stamp), 0)
 
+    def _begin(self, beginning: bytes) -> None:
+        """What is not made of lines can only be a syslog."""
+        self._begun = True
+        self._cutter = cutter_of(beginning)
+        self._formed = self._cutter is not None
+
     def _find_form(self, first: list[bytes]) -> None:
         """Asked of every batch until lines of a server are known: a log may begin with what its server says of itself."""
+        if self._cutter is not None:
+            return
         lines = [line for line in first if line.strip()]
         self._form = self._form_of(lines)
         if self._form is None and not any(map(self._owned, lines)):
@@ -160,7 +176,7 @@ class LogReader:
         """
         self.log.resumed = remembered
         newest = max((entry.newest for entry in remembered), default=0)
-        lines = before.split(b"\n")[:-1]
+        lines = self._cutter.behind(before) if self._cutter is not None else before.split(b"\n")[:-1]
         if self._form is not None:
             self._form.behind([found[1] for found in map(Envelope().inside, lines) if found] if self._wrapped else lines)
         parts = self._envelope.split(lines[-1]) if lines else None
@@ -181,14 +197,21 @@ class LogReader:
         """
         if self._form is not None:
             return None if self._wrapped else self._form.look_ahead(batch)
-        if self._sifting is None:
+        if self._sifting is None or self._cutter is not None:
             return None
         return self._sifting.look(batch, self._owned_elsewhere)
 
-    def feed(self, batch: bytes, looked: object = NOT_LOOKED) -> Changes:
-        """Read whole lines."""
+    @property
+    def holds(self) -> bool:
+        """Whether it may keep back an entry until it is told that the log has ended."""
+        return self._cutter is not None
+
+    def feed(self, batch: bytes, looked: object = NOT_LOOKED, *, last: bool = False) -> Changes:
+        """Read whole lines; or the last of the log, which may have no end."""
         changes = self.log.changes = Changes()
         about = self.log.about
+        if not self._begun:
+            self._begin(batch)
         if not self._formed:
             self._find_form(batch[:LONGEST].split(b"\n"))
         if self._form is not None:
@@ -198,7 +221,7 @@ class LogReader:
             else:
                 self._form.feed_seen(batch, looked)
         else:
-            self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked)
+            self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked, last=last)
         changes.newest |= {host: max(time, changes.newest.get(host, 0)) for host, time in self.log.newest.items()}
         changes.other = changes.lines - (self.log.about - about) - len(changes.unread)
         latest = max(changes.newest.values(), default=0)
@@ -221,15 +244,15 @@ class LogReader:
 
     # A syslog
 
-    def _read_syslog(self, batch: bytes, looked: object) -> None:
+    def _read_syslog(self, batch: bytes, looked: object, *, last: bool) -> None:
         sifted = self._sifting.sift(looked) if self._sifting is not None and looked is not None else None
         lines: Sequence[bytes | Parts]
         if sifted is not None:
             self.log.changes.lines = sifted.total
             lines, end = sifted.lines, sifted.end
         else:
-            lines = found = self._split(batch)
-            self.log.changes.lines = len(found)
+            lines = found = self._cut(self._cutter, batch, last=last) if self._cutter is not None else self._split(batch)
+            self.log.changes.lines += len(found)
             if found and len(max(found, key=len)) > LONGEST_MESSAGE:
                 lines = self._without_long(found)
             end = list(lines[-FIRST_LINES:])
@@ -247,6 +270,14 @@ class LogReader:
         found = batch.split(b"\n")
         if found[-1] == b"":
             found.pop()
+        return found
+
+    def _cut(self, cutter: Cutter, batch: bytes, *, last: bool) -> list[bytes]:
+        before = cutter.damaged
+        found = cutter.cut(batch, last=last)
+        self.log.changes.lines = damaged = cutter.damaged - before
+        for _ in range(damaged):
+            self._unread(cutter.trouble, b"")
         return found
 
     def _without_long(self, found: list[bytes]) -> list[bytes]:

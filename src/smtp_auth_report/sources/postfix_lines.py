@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from smtp_auth_report.sources import values
+from smtp_auth_report.sources import handshakes, values
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Service, Tls
 
 #                mail.contoso.example[192.0.2.10]:51234
@@ -129,28 +129,12 @@ _REFUSALS = (
     (rb"recipient address rejected|recipient", "recipient_refused"),
     (rb"sender address rejected|sender", "sender_refused"),
 )
-_HANDSHAKES = (
-    (b"no shared cipher", "no_shared_cipher"),
-    (b"unsupported protocol", "version_refused"),
-    (b"version too low", "version_refused"),
-    (b"protocol version", "version_refused"),
-    (b"unknown protocol", "not_tls"),
-    (b"wrong version number", "not_tls"),
-    (b"http request", "not_tls"),
-    (b"unknown ca", "certificate_refused"),
-    (b"bad certificate", "certificate_refused"),
-    (b"certificate", "certificate_refused"),
-    (b"lost connection", "connection_lost"),
-    (b"connection reset", "connection_lost"),
-    (b"timed out", "timeout"),
-)
-HANDSHAKE_REASONS = frozenset({reason for _, reason in _HANDSHAKES} | {"handshake_failed"})
 REASONS = tuple(
     sorted(
         {reason for _, reason in _FAILURES}
         | {reason for _, reason in _REFUSALS}
         | {"aborted", "bad_credentials", "content_refused", "deferred", "refused"}
-        | HANDSHAKE_REASONS
+        | handshakes.reasons(handshakes.OPENSSL)
     )
 )
 """Every value of `Submission.reason` that this source gives."""
@@ -270,5 +254,4 @@ def refusal_reason(action: bytes, words: bytes) -> str:
 
 def handshake_reason(words: bytes) -> str:
     """Why a TLS handshake failed, in our words."""
-    lower = words.lower()
-    return next((reason for needle, reason in _HANDSHAKES if needle in lower), "handshake_failed")
+    return handshakes.reason(words, handshakes.OPENSSL)

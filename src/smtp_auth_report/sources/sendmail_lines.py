@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from smtp_auth_report.sources import postfix_lines, values
+from smtp_auth_report.sources import handshakes, values
 from smtp_auth_report.submission import Service, Tls
 
 _QUEUE_ID = rb"(?P<qid>[0-9A-Za-z]{8,24})"
@@ -86,19 +86,14 @@ _REFUSALS = (
     (rb"user unknown|unknown user|mailbox|550 5\.1\.1", "unknown_recipient"),
     (rb"rate limit|too many|quota|connections", "rate_limited"),
 )
-_LEFT = (
-    (b"timed out", "timeout"),
-    (b"timeout", "timeout"),
-    (b"connection", "connection_lost"),
-    (b"unexpected eof", "connection_lost"),
-)
+_HANDSHAKES = handshakes.OPENSSL + handshakes.LEFT
 _STAGES = {b"check_mail": "sender_refused", b"check_rcpt": "recipient_refused"}
 REASONS = tuple(
     sorted(
-        {reason for table in (_FAILURES, _LEFT) for _, reason in table}
+        {reason for _, reason in _FAILURES}
         | {reason for _, reason in _REFUSALS}
         | set(_STAGES.values())
-        | postfix_lines.HANDSHAKE_REASONS
+        | handshakes.reasons(_HANDSHAKES)
         | {"bad_credentials", "content_refused", "deferred", "refused"}
     )
 )
@@ -160,5 +155,4 @@ def refusal_reason(ruleset: bytes | None, words: bytes) -> str:
 
 def handshake_reason(words: bytes) -> str:
     """Why a TLS handshake failed, in our words."""
-    found, lower = postfix_lines.handshake_reason(words), words.lower()
-    return next((reason for needle, reason in _LEFT if needle in lower), found) if found == "handshake_failed" else found
+    return handshakes.reason(words, _HANDSHAKES)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from smtp_auth_report.sources import values
+from smtp_auth_report.sources import handshakes, values
 from smtp_auth_report.sources.interface import Remedy
 from smtp_auth_report.sources.joining import Line, Session
 from smtp_auth_report.sources.own_form import OwnFormSource
@@ -82,20 +82,6 @@ REFUSALS = {
     b"smtp.message-parse-failed": "content_refused",
 }
 REFUSED_AT_MAIL = {b"smtp.mail-from-unauthorized", b"smtp.mail-from-not-allowed", b"smtp.invalid-sender-address"}
-HANDSHAKES = (
-    (b"ciphersuites", "no_shared_cipher"),
-    (b"cipher", "no_shared_cipher"),
-    (b"tls12", "version_refused"),
-    (b"version", "version_refused"),
-    (b"certificate", "certificate_refused"),
-    (b"unknownca", "certificate_refused"),
-    (b"corrupt message", "not_tls"),
-    (b"invalidcontenttype", "not_tls"),
-    (b"eof", "connection_lost"),
-    (b"reset", "connection_lost"),
-    (b"broken pipe", "connection_lost"),
-    (b"timed out", "timeout"),
-)
 OUR_EVENTS = frozenset({*FAILURES, *REFUSALS, b"auth.success", b"queue.authenticated-message-queued"})
 
 TEXT_LOG = (
@@ -130,7 +116,7 @@ class StalwartSource(OwnFormSource):
         }
     )  # fmt: skip
     reasons: ClassVar[tuple[str, ...]] = tuple(
-        sorted({*FAILURES.values(), *REFUSALS.values(), *(reason for _, reason in HANDSHAKES), "handshake_failed", "rate_limited"})
+        sorted({*FAILURES.values(), *REFUSALS.values(), *handshakes.reasons(handshakes.RUSTLS), "rate_limited"})
     )
     remedies: ClassVar[tuple[Remedy, ...]] = REMEDIES
     worth: ClassVar[re.Pattern[bytes]] = re.compile(rb" \((?:smtp\.(?!raw)|auth\.|tls\.handshake|queue\.auth)")
@@ -193,8 +179,7 @@ class StalwartSource(OwnFormSource):
     def _handshake(self, session: Session, line: Line, rest: bytes) -> None:
         if session.service in {Service.SUBMISSION.value, Service.SUBMISSIONS.value}:
             self.log.about += 1
-            lower = rest.lower()
-            self.fail_handshake(session, line, next((reason for needle, reason in HANDSHAKES if needle in lower), "handshake_failed"))
+            self.fail_handshake(session, line, handshakes.reason(rest, handshakes.RUSTLS))
         self.end(session)
 
     def _submission(self, session: Session, line: Line, event: bytes, rest: bytes) -> None:
