@@ -13,7 +13,7 @@ has for them alone stands between two comments, and is left out where they are n
     -- ]
 
 Where only the first rows are wanted, the question without such columns finds which rows that are, and they alone are asked
-for in full.
+for in full. Rows that need more than the facts of the period are asked for beside the rest, so that two cores share the work.
 
 Parameters that the SQL may name
     $covered    1 where the store's rows reach back to the fourth of the equal periods before
@@ -22,10 +22,11 @@ Parameters that the SQL may name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
@@ -101,6 +102,11 @@ class Wanted(NamedTuple):
         return frozenset({_sorted(self.report, self.view).sort or "", *(self.report.searched if self.view.search else ())})
 
     @property
+    def goes_far(self) -> bool:
+        """Whether its rows need more than the facts of the period."""
+        return not {"earlier", "events"}.isdisjoint(re.findall(r"\w+", _sql(self.report.name)))
+
+    @property
     def needless(self) -> frozenset[str]:
         """Columns that take long and may be left out."""
         return _costly(self.report.name) - self.columns - self.needed if self.columns else frozenset()
@@ -118,12 +124,17 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         raise SelectionError(f"hours are given for {HOURS_AT_MOST // DAY} days or less; ask for days or weeks")
     with store.snapshot() as seen:
         history = _history(seen, selection)
-        asked = [_first(each, selection, history) for each in wanted if each.rows]
+        beside = [seen.beside(partial(_rows, selection, each, history)) if each.rows and each.goes_far else None for each in wanted]
+        asked = [_first(each, selection, history) for each in wanted if each.rows and not each.goes_far]
         asked += [_series_asked(each.report, chosen) for each in wanted if each.series and each.report.series]
         overall, *answers = seen.ask_all(selection, [Asked(OVERALL_QUESTION), *asked])
         found = iter(answers)
-        rows = [_in_full(seen, selection, each, history, next(found)) if each.rows else None for each in wanted]
+        firsts = [next(found) if each.rows and not each.goes_far else None for each in wanted]
         series = [_series(each.report, selection, chosen, next(found)) if each.series and each.report.series else [] for each in wanted]
+        rows = [
+            told() if told else _in_full(seen, selection, each, history, first) if first else None
+            for each, told, first in zip(wanted, beside, firsts, strict=True)
+        ]
         said = dict(zip(OVERALL, (int(number or 0) for number in overall.rows[0]), strict=True))
         unknown = {
             "tls_version": said["tls_version"],
@@ -153,6 +164,11 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         )
         for each, answer, drawn in zip(wanted, rows, series, strict=True)
     ]
+
+
+def _rows(selection: Selection, wanted: Wanted, history: Mapping[str, Value], seen: Snapshot) -> Answer:
+    """The rows of the view, asked for by themselves."""
+    return _in_full(seen, selection, wanted, history, seen.ask_all(selection, [_first(wanted, selection, history)])[0])
 
 
 def _first(wanted: Wanted, selection: Selection, history: Mapping[str, Value]) -> Asked:

@@ -6,7 +6,13 @@ SELECT
     -- [helo
     greeting AS helo,
     -- ]
-    messages, first_seen, last_seen
+    -- [first_seen
+    first_seen,
+    -- ]
+    -- [last_seen
+    last_seen,
+    -- ]
+    messages
 FROM (
     SELECT
         min(subject) AS subject, min(client) AS client, min(manner) AS manner,
@@ -16,7 +22,13 @@ FROM (
         -- [helo
         argMax(helo, (last_seen, helo)) AS greeting,
         -- ]
-        sum(messages) AS messages, min(first_seen) AS first_seen, max(last_seen) AS last_seen
+        -- [first_seen
+        min(first_seen) AS first_seen,
+        -- ]
+        -- [last_seen
+        max(last_seen) AS last_seen,
+        -- ]
+        sum(messages) AS messages
     FROM events
     GROUP BY account_id, address_id, way_id
 ) AS sums

@@ -12,7 +12,13 @@ SELECT
     -- [client_addresses
     coalesce(addresses, 0) AS client_addresses,
     -- ]
-    messages, recipients, bytes, first_seen, last_seen
+    -- [first_seen
+    first_seen,
+    -- ]
+    -- [last_seen
+    last_seen,
+    -- ]
+    messages, recipients, bytes
 FROM (
     SELECT
         -- [usual ratio
@@ -26,11 +32,22 @@ FROM (
         -- [client_addresses
         addresses,
         -- ]
-        sender, sender_domain, account, messages, recipients, bytes, first_seen, last_seen
+        -- [first_seen
+        first_seen,
+        -- ]
+        -- [last_seen
+        last_seen,
+        -- ]
+        sender, sender_domain, account, messages, recipients, bytes
     FROM (
         SELECT
-            sender_id, domain_id, min(subject) AS subject, sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes,
-            min(first_seen) AS first_seen, max(last_seen) AS last_seen
+            -- [first_seen
+            min(first_seen) AS first_seen,
+            -- ]
+            -- [last_seen
+            max(last_seen) AS last_seen,
+            -- ]
+            sender_id, domain_id, min(subject) AS subject, sum(messages) AS messages, sum(recipients) AS recipients, sum(bytes) AS bytes
         FROM facts
         GROUP BY sender_id, domain_id
     ) AS sums

@@ -80,11 +80,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     query = Query()
     selection, moved = settled(site, query)
     query = spans.stated(query, selection) if moved else query
-    volume = site.seen.beside(lambda seen: ask_all(seen, selection, [UNUSUAL])[0])
-    summary, failures, tls = ask_all(
-        site.seen, selection, [Wanted(REPORTS["summary"]), *(Wanted(REPORTS[name], rows=False) for name in ("failures", "tls-usage"))]
+    summary, failures, tls, volume = ask_all(
+        site.seen,
+        selection,
+        [Wanted(REPORTS["summary"]), *(Wanted(REPORTS[name], rows=False) for name in ("failures", "tls-usage")), UNUSUAL],
     )
-    ranked = ranked_domains(site)
     context = _cards(site, summary, failures, tls) | {
         "title": _("Dashboard"),
         "moved": spans.in_words(selection) if moved else "",
@@ -98,7 +98,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "volume_address": query.address(),
         "unusual_address": query.address(view="table", sort="-ratio"),
     }
-    return render(request, "dashboard.html", context | _lower(site, query, volume(), ranked))
+    return render(request, "dashboard.html", context | _lower(site, query, volume))
 
 
 @require_safe
@@ -210,9 +210,9 @@ def _legacy(site: Site, selection: Selection, query: Query) -> list[tuple[SafeSt
     return [(cells.row_link(account_address(name, query), cells.name(name)), messages) for name, messages in found if messages]
 
 
-def _lower(site: Site, query: Query, volume: Table, ranked: list[str]) -> dict[str, Any]:
+def _lower(site: Site, query: Query, volume: Table) -> dict[str, Any]:
     """The week's chart, and senders far above their usual volume."""
-    chart = chart_of(query, volume, ranked, site.clock())
+    chart = chart_of(query, volume, ranked_domains(site), site.clock())
     column = [known.name for known in volume.columns].index("messages")
     listed = [row for row in volume.rows if int(row[column] or 0) >= FEWEST][:LISTED]
     unusual = excerpt(replace(volume, rows=listed), _frame(site, query), EXCERPT)

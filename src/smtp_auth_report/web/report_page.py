@@ -25,6 +25,7 @@ from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all, periods
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv
 from smtp_auth_report.store.interface import FILTERS, Selection, View
+from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts, emptiness
 from smtp_auth_report.web.pictures import Part, parts
@@ -199,11 +200,13 @@ def shares(query: Query, chart: charts.Chart) -> list[Part]:
 
 
 def ranked_domains(site: Site) -> list[str]:
-    """Sender domains by volume over the whole store: their order is that of their colours."""
+    """Sender domains by volume over the whole store, but for the last day, which goes on: their order is that of their colours."""
     span = site.seen.span()
     if span is None:
         return []
-    whole = Selection(span[0], span[1] + 1, site.settings.display_timezone)
+    zone = site.settings.display_timezone
+    last = day_start(zone, local_day(zone, span[1]))
+    whole = Selection(span[0], last if span[0] < last else span[1] + 1, zone)
     return [domain for domain, _messages in site.seen.choices("domain", whole)]
 
 
