@@ -544,21 +544,6 @@ def test_a_snapshot_is_of_one_state(store: DuckStore) -> None:
     assert store.span() == (NOON, NOON + 2 * SECOND)
 
 
-def test_what_is_asked_beside_a_snapshot_sees_its_state(store: DuckStore) -> None:
-    store.commit(commit(row()))
-    with store.snapshot() as seen:
-        store.commit(commit(row(time=NOON + SECOND), row(time=NOON + 2 * SECOND)))
-        told = seen.beside(lambda beside: (threading.current_thread(), beside.count(DAY), beside.ask(COUNT, DAY).rows, beside.span()))
-        assert (seen.count(DAY), *told()[1:]) == (1, 1, [(1,)], (NOON, NOON))
-        assert told()[0] is not threading.current_thread()
-    with store._writing, store.snapshot() as seen:  # as while a commit is made
-        told = seen.beside(lambda beside: (threading.current_thread(), beside.count(DAY), beside.ask(COUNT, DAY).rows, beside.span()))
-        assert told() == (threading.current_thread(), 3, [(3,)], (NOON, NOON + 2 * SECOND))
-    assert store.beside(lambda beside: beside.count(DAY))() == 3
-    with store.snapshot() as seen, pytest.raises(SelectionError):
-        seen.beside(lambda beside: beside.choices("nothing", DAY))()
-
-
 def test_questions_asked_together_are_answered_as_one_by_one(store: DuckStore) -> None:
     accounts = ("anna@contoso.example", "bob", None)
     outcomes = ("accepted", "auth_failed")
