@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,42 @@ def test_what_a_requested_file_holds_is_what_its_reader_sees(site: Site) -> None
     assert len(lines) == 7
     assert {json.loads(line)["account_domain"] for line in lines} == {OWN}
     assert someone(site, "admin@contoso.example").get(f"/requests/{asked.pk}/file").status_code == 404
+
+
+# Behind a proxy
+
+
+def came_from(site: Site, **said: str) -> tuple[str, HttpResponse]:
+    """What the audit page says of where a sign-in came from, and the answer to it."""
+    client = client_of(site)
+    answer = client.post("/sign-in", {"name": "admin@contoso.example", "password": PASSWORD}, **said)
+    return Event.objects.filter(deed="signed in").first().address, answer
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "address"),
+    [
+        ("127.0.0.1", "198.51.100.9", "198.51.100.9"),
+        ("127.0.0.1", "192.0.2.66, 198.51.100.9", "198.51.100.9"),
+        ("127.0.0.1", "192.0.2.66, 198.51.100.9, 10.0.0.7", "198.51.100.9"),
+        ("127.0.0.1", "10.0.0.7", "127.0.0.1"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("198.51.100.20", "192.0.2.66", "198.51.100.20"),
+    ],
+)
+def test_a_trusted_proxy_alone_says_where_a_request_comes_from(site: Site, remote: str, forwarded: str, address: str) -> None:
+    behind = Site(site.store, replace(site.settings, trusted_proxies="127.0.0.1, 10.0.0.0/24"), site.clock)
+    said = {"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded, "HTTP_X_FORWARDED_PROTO": "https"}
+    told, answer = came_from(behind, **said)
+    assert told == address
+    secure = remote == "127.0.0.1"
+    assert bool(answer.cookies["session"]["secure"]) == ("Strict-Transport-Security" in answer.headers) == secure
+    told, answer = came_from(site, **said)
+    assert (told, "Strict-Transport-Security" in answer.headers) == (remote, False)
+
+
+def test_pages_are_answered_under_the_names_that_were_stated(tmp_path: Path) -> None:
+    site = make_site(tmp_path, *week(), host_names="report.example.org, Report.example.net")
+    client = client_of(site)
+    for name, status in (("report.example.org", 200), ("report.example.net", 200), ("evil.example", 400)):
+        assert client.get("/", headers={"Host": name}).status_code == status

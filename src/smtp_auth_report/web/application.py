@@ -113,7 +113,7 @@ def _configure(settings: Settings) -> None:
     host = settings.listen_address[0]
     values: dict[str, Any] = {name: getattr(configuration, name) for name in dir(configuration) if name.isupper()}
     values["SECRET_KEY"] = blake2b(site_key(settings.state_path), person=b"django", digest_size=32).hexdigest()
-    values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]"]
+    values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]", *settings.hosts]
     values["DATABASES"] = {"default": configuration.DATABASES["default"] | {"NAME": str(settings.state_path)}}
     if not django_settings.configured:
         django_settings.configure(**values)
