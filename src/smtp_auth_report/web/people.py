@@ -118,7 +118,7 @@ def add(name: str, role: Role, password: str, now: int, domains: Sequence[str] =
         person.save(force_insert=True)
     except IntegrityError:
         raise PeopleError(f"{name} is there already; remove it first, or choose another name") from None
-    note(Deed.CHANGED, now, name=name, detail=f"added as {role}" + (f" of {', '.join(folded)}" if folded else ""))
+    note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
     return person
 
 
