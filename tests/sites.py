@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.http import HttpResponse
@@ -24,7 +25,7 @@ from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.settings import load
 from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission
-from smtp_auth_report.web.application import Site, application
+from smtp_auth_report.web.application import Site, application, prepare
 from smtp_auth_report.web.site import ENVIRON_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,10 @@ HOSTILE = (
     '"><script>alert(2)</script>@contoso.example',
     "eve\x1b[2J\u202egnp.exe@contoso.example",
 )
+
+
+with TemporaryDirectory() as _nowhere:
+    prepare(load({"database": f"{_nowhere}/mail.duckdb"}, {}))  # Django has to be set up before its models are imported
 
 
 @cache

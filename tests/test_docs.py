@@ -21,6 +21,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from click import Group
 from click.testing import CliRunner
 
 from smtp_auth_report.cli import commands
@@ -97,7 +98,9 @@ def first_cells(rows: list[Row]) -> list[str]:
 
 def all_commands() -> list[str]:
     """Every command as it is typed."""
-    return [PROGRAM, *(f"{PROGRAM} {name}" for name in sorted(commands.commands))]
+    typed = [PROGRAM, *(f"{PROGRAM} {name}" for name in sorted(commands.commands))]
+    groups = {name: command for name, command in commands.commands.items() if isinstance(command, Group)}
+    return typed + [f"{PROGRAM} {group} {name}" for group, command in groups.items() for name in sorted(command.commands)]
 
 
 def help_text(typed: str) -> str:

@@ -6,6 +6,7 @@ The command line: one function per command, each building its objects in reading
     smtp-auth-report serve
     smtp-auth-report report sending-volume --from 2026-11-01 --format csv
     smtp-auth-report export --format xlsx --output submissions.xlsx
+    smtp-auth-report user add anna@contoso.example --role administrator          user_commands.py
 
 What goes wrong
     Every ReportError becomes one line on stderr and exit status 1; wrong usage, a wrong filter among it, exits with 2.
@@ -32,6 +33,7 @@ from smtp_auth_report import __version__
 from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
+from smtp_auth_report.user_commands import user
 
 if TYPE_CHECKING:
     from smtp_auth_report.changes import Position
@@ -80,6 +82,9 @@ def with_selection(command: Command) -> Command:
 @click.version_option(__version__, prog_name="smtp-auth-report")
 def commands() -> None:
     """Who still submits mail with SMTP AUTH: which account, from which device, how much, with which TLS version."""
+
+
+commands.add_command(user)
 
 
 def with_reading(command: Command) -> Command:
@@ -260,7 +265,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     try:
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
         with shared.sharing(store, shared.socket_of(settings.database)), reader, tidying(store, int(settings.retention_days), now):
-            serve_pages(site, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
+            serve_pages(site, store.positions, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
     except ReportError:
         store.close()
         raise

@@ -21,6 +21,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ class Settings:
     database: str
     state: str
     listen: str
+    host_names: str
+    trusted_proxies: str
     timezone: str
     display_timezone: str
     default_domain: str
@@ -57,6 +60,16 @@ class Settings:
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Names under which the pages are opened, besides that of `listen`."""
+        return _listed(self.host_names)
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """Who may say where a request comes from."""
+        return [ip_network(entry) for entry in _listed(self.trusted_proxies)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -132,6 +145,25 @@ def _address(value: str) -> str:
     return value
 
 
+def _listed(value: str) -> list[str]:
+    return [entry.strip() for entry in value.split(",") if entry.strip()]
+
+
+def _hosts(value: str) -> str:
+    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", entry) for entry in _listed(value.lower())):
+        raise ValueError("is not a list of host names; give it as report.example.org, report.example.net")
+    return value.lower()
+
+
+def _networks(value: str) -> str:
+    try:
+        for entry in _listed(value):
+            ip_network(entry)
+    except ValueError:
+        raise ValueError("is not a list of addresses or networks; give it as 127.0.0.1, 2001:db8::/64") from None
+    return value
+
+
 def _days(value: str) -> str:
     if not value.isdecimal() or len(value) > 5:
         raise ValueError("is not a number of days")
@@ -173,6 +205,8 @@ SETTINGS = (
     Setting("database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions."),
     Setting("state", _database, "", "Path of the SQLite file for keys and report requests; beside the database when empty."),
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
+    Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
+    Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),

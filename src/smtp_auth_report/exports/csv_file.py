@@ -12,7 +12,7 @@ import io
 from typing import BinaryIO, ClassVar
 
 from smtp_auth_report.exports.interface import FIELDS, NAMES, NULL_SENDER, Cell, Progress, Record, plain, records, stamp
-from smtp_auth_report.store.interface import Selection, Store
+from smtp_auth_report.store.interface import Readable, Selection
 
 _TIME, _SENDER = NAMES.index("time"), NAMES.index("sender")
 _COUNTS = frozenset(place for place, field in enumerate(FIELDS) if field.type == "count")
@@ -26,7 +26,7 @@ class Csv:
     extension: ClassVar[str] = "csv"
     content_type: ClassVar[str] = "text/csv; charset=utf-8"
 
-    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
         written = 0
         file.write(_lines([list(NAMES)]))
         for batch in records(store, selection, progress):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import BinaryIO, ClassVar, Literal, NamedTuple, Protocol
 
-from smtp_auth_report.store.interface import Selection, Store
+from smtp_auth_report.store.interface import Readable, Selection
 from smtp_auth_report.submission import Submission, auth_class, domain_of
 
 Cell = str | int | None
@@ -79,11 +79,11 @@ class Export(Protocol):
     extension: ClassVar[str]  # without a dot
     content_type: ClassVar[str]
 
-    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
         """Write the selection's rows and tell how many. `file` need not be seekable."""
 
 
-def records(store: Store, selection: Selection, progress: Progress) -> Iterator[list[Record]]:
+def records(store: Readable, selection: Selection, progress: Progress) -> Iterator[list[Record]]:
     """Batches of records; tells the progress when the caller has dealt with a batch."""
     total, done = store.count(selection), 0
     for batch in store.submissions(selection):

@@ -12,7 +12,7 @@ import re
 from typing import BinaryIO, ClassVar
 
 from smtp_auth_report.exports.interface import NAMES, Progress, Record, records, stamp
-from smtp_auth_report.store.interface import Selection, Store
+from smtp_auth_report.store.interface import Readable, Selection
 
 _STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What JSON leaves alone and a terminal or an editor does not: C1 controls, line separators, changes of direction."""
@@ -26,7 +26,7 @@ class JsonLines:
     extension: ClassVar[str] = "jsonl"
     content_type: ClassVar[str] = "application/x-ndjson"
 
-    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
         written = 0
         for batch in records(store, selection, progress):
             file.write("".join(map(_line, batch)).encode(errors="replace"))

@@ -22,7 +22,7 @@ import numpy as np
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.exports.interface import FIELDS, Progress, Record, records
-from smtp_auth_report.store.interface import Selection, Store
+from smtp_auth_report.store.interface import Readable, Selection
 
 TYPES = {"text": "VARCHAR", "count": "BIGINT", "time": "TIMESTAMPTZ"}
 _TABLE = ", ".join(f"{field.name} {TYPES[field.type]}" for field in FIELDS)
@@ -42,7 +42,7 @@ class Parquet:
     extension: ClassVar[str] = "parquet"
     content_type: ClassVar[str] = "application/vnd.apache.parquet"
 
-    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
         with _folder() as folder:
             made = folder / "rows.parquet"
             with _temporary(folder), duckdb.connect(folder / "rows.duckdb", config=_CONFIG) as connection:
@@ -53,7 +53,7 @@ class Parquet:
         return written
 
 
-def _collect(connection: duckdb.DuckDBPyConnection, store: Store, selection: Selection, progress: Progress) -> int:
+def _collect(connection: duckdb.DuckDBPyConnection, store: Readable, selection: Selection, progress: Progress) -> int:
     written = 0
     connection.execute(f"CREATE TABLE submissions ({_TABLE})")
     for batch in records(store, selection, progress):

@@ -18,7 +18,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from smtp_auth_report.exports.interface import FIELDS, NULL_SENDER, Cell, Progress, Record, plain, records, utc
-from smtp_auth_report.store.interface import Selection, Store
+from smtp_auth_report.store.interface import Readable, Selection
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -41,7 +41,7 @@ class Xlsx:
     def __init__(self, sheet_rows: int = SHEET_ROWS) -> None:
         self._sheet_rows = sheet_rows
 
-    def write(self, store: Store, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
         workbook = Workbook(_Output(file), _OPTIONS)
         workbook.use_zip64()
         day = workbook.add_format({"num_format": 'yyyy-mm-dd hh:mm:ss"Z"', "align": "left"})
@@ -102,7 +102,7 @@ class _Output(io.RawIOBase):
             raise
 
 
-def _rows(store: Store, selection: Selection, progress: Progress) -> Iterator[Record]:
+def _rows(store: Readable, selection: Selection, progress: Progress) -> Iterator[Record]:
     return chain.from_iterable(records(store, selection, progress))
 
 

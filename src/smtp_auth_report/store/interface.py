@@ -188,11 +188,19 @@ class Snapshot(Protocol):
         """Rows of one of them, most messages first."""
 
 
-class Store(Snapshot, Protocol):
+class Readable(Snapshot, Protocol):
+    """What a reader needs of a store: answers, and the rows themselves."""
+
+    default_domain: str | None  # of accounts that sign in with a bare name
+
+    def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
+        """Rows one by one, oldest first, in lists of `size`. `account` is the first spelling."""
+
+
+class Store(Readable, Protocol):
     """Submissions at rest."""
 
     bucket_minutes: int
-    default_domain: str | None  # of accounts that sign in with a bare name
 
     def commit(self, commit: Commit) -> Applied: ...
 
@@ -217,8 +225,5 @@ class Store(Snapshot, Protocol):
 
     def seal(self) -> None:
         """Make the sums of days that are over. Answers are the same without, and slower."""
-
-    def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
-        """Rows one by one, oldest first, in lists of `size`. `account` is the first spelling."""
 
     def close(self) -> None: ...

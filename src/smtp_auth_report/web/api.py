@@ -30,6 +30,8 @@ from smtp_auth_report.reports.render import as_csv, as_json
 from smtp_auth_report.store.interface import FILTERS, Selection, View
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
 from smtp_auth_report.web.errors import problem
+from smtp_auth_report.web.reader import Part as SitePart
+from smtp_auth_report.web.sign_in import exported, needs
 from smtp_auth_report.web.site import Site, site_of
 
 MOST_ROWS = 10_000
@@ -164,6 +166,7 @@ def one_report(
     )
     table = ask(report, site.seen, _selection(site, period, _values(filters)), view, interval=part.interval)
     if part.format == "csv":
+        exported(request, f"{name}, {part.limit} rows at most, as CSV")
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return HttpResponse(as_csv(table, series=part.series), content_type="text/csv; charset=utf-8", headers=headers)
     return JsonResponse(_content(table))
@@ -182,6 +185,7 @@ def one_account(request: HttpRequest, name: str, period: Annotated[Period, Query
 
 
 @api.get("/ingest", summary="How far each log was read, and what could not be")
+@needs(SitePart.INGEST)
 def ingest(request: HttpRequest) -> dict[str, Any]:
     site = site_of(request)
     now = site.clock()

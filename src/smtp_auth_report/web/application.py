@@ -30,6 +30,7 @@ from smtp_auth_report.settings import Settings
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration
+from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
 
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ class Pages(AppConfig):
 
 def application(site: Site) -> WSGIApplication:
     """The pages of a site as a WSGI callable."""
-    _configure(site.settings)
-    _migrate(site)
+    prepare(site.settings)
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 - needs Django configured
 
+    from smtp_auth_report.web.requested import interrupt_unfinished  # noqa: PLC0415 - needs Django configured
+
+    interrupt_unfinished()
     handler = WSGIHandler()
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -63,13 +66,20 @@ def application(site: Site) -> WSGIApplication:
     return respond
 
 
-def serve(site: Site, on_ready: Callable[[str], None]) -> None:
-    """Answer requests until interrupted; `on_ready` gets the address once it is open."""
+def prepare(settings: Settings) -> None:
+    """Django and the state database, ready for use."""
+    _configure(settings)
+    _migrate(settings)
+
+
+def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], None]) -> None:
+    """Answer requests until interrupted; `on_ready` gets the address once it is open, `alive` tries the store for the watchdog."""
     from cheroot.wsgi import Server  # noqa: PLC0415 - only `serve` needs it
 
     host, port = site.settings.listen_address
+    pages = application(site)
     _refuse_network(site.settings)
-    server = Server((host, port), application(site), numthreads=THREADS, server_name=host)
+    server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         server.prepare()
@@ -78,22 +88,24 @@ def serve(site: Site, on_ready: Callable[[str], None]) -> None:
     host, port = server.bind_addr[:2]
     on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     try:
-        with service_told(site.store.positions):
+        with service_told(alive):
             server.serve()
     finally:
         server.stop()
 
 
 def _refuse_network(settings: Settings) -> None:
-    """Without sign-in the pages are for this machine alone."""
+    """Until somebody can sign in, the pages are for this machine alone."""
+    from smtp_auth_report.web.models import Person  # noqa: PLC0415 - needs Django configured
+
     host = settings.listen_address[0]
     try:
         loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    if not loopback:
-        reason = "the pages have no sign-in yet, so they listen on loopback only"
-        raise ReportError(f"{settings.listen}: {reason}; give --listen 127.0.0.1:8025 and reach it through ssh")
+    if not loopback and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
+        reason = "nobody could sign in, and the pages would be open to the network"
+        raise ReportError(f"{settings.listen}: {reason}; add an administrator first: smtp-auth-report user add NAME --role administrator")
 
 
 def _configure(settings: Settings) -> None:
@@ -101,7 +113,7 @@ def _configure(settings: Settings) -> None:
     host = settings.listen_address[0]
     values: dict[str, Any] = {name: getattr(configuration, name) for name in dir(configuration) if name.isupper()}
     values["SECRET_KEY"] = blake2b(site_key(settings.state_path), person=b"django", digest_size=32).hexdigest()
-    values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]"]
+    values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]", *settings.hosts]
     values["DATABASES"] = {"default": configuration.DATABASES["default"] | {"NAME": str(settings.state_path)}}
     if not django_settings.configured:
         django_settings.configure(**values)
@@ -114,15 +126,12 @@ def _configure(settings: Settings) -> None:
     connections["default"].settings_dict["NAME"] = str(settings.state_path)
 
 
-def _migrate(site: Site) -> None:
+def _migrate(settings: Settings) -> None:
     from django.core.management import call_command  # noqa: PLC0415 - needs Django configured
 
-    from smtp_auth_report.web.requested import interrupt_unfinished  # noqa: PLC0415 - needs Django configured
-
-    path = site.settings.state_path
+    path = settings.state_path
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         call_command("migrate", verbosity=0, interactive=False)
-        interrupt_unfinished()
     except (OSError, DatabaseError) as error:
         raise ReportError(f"{path}: the state database cannot be used: {error}; choose another place with --state") from None

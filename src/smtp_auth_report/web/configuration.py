@@ -2,8 +2,8 @@
 Django's settings, as far as they are the same on every site.
 
 What differs from site to site (the secret key, the state database, the host names, the zone) is put in by
-`application`, from the program's own settings. There is no sign-in yet, so neither sessions nor users; there are
-no e-mails and no admin pages.
+`application`, from the program's own settings. Of Django's parts it takes sign-in, sessions and password hashing; there
+are no e-mails and no admin pages.
 
 See also
     docs/settings.md for what an administrator can set
@@ -18,12 +18,26 @@ HERE = Path(__file__).parent
 DEBUG = False
 SECRET_KEY = "replaced by the site's own key"  # noqa: S105 - application() replaces it
 ALLOWED_HOSTS: list[str] = []
-INSTALLED_APPS = ["django.contrib.staticfiles", "smtp_auth_report.web.application.Pages"]
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "smtp_auth_report.web.application.Pages",
+]
+AUTH_USER_MODEL = "web.Person"
+AUTHENTICATION_BACKENDS = ["smtp_auth_report.web.people.Passwords"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
 MIDDLEWARE = [
     "smtp_auth_report.web.guard.guard",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "smtp_auth_report.web.sign_in.known",
     "smtp_auth_report.web.errors.answer_errors",
 ]
 ROOT_URLCONF = "smtp_auth_report.web.urls"
@@ -69,4 +83,6 @@ STORAGES = {
 CSRF_FAILURE_VIEW = "smtp_auth_report.web.errors.refused_form"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_NAME = "session"
+SESSION_COOKIE_AGE = 14 * 24 * 3600  # seconds
 LOGGING_CONFIG = None

@@ -1,6 +1,8 @@
 """
 The middleware around every answer: what a browser may do with it.
 
+Where a trusted proxy says that the reader came by TLS, cookies and addresses are for TLS alone from then on.
+
 The policy allows scripts and styles from this server alone, none within a page, so that a name from a log which
 slipped through as markup could still run nothing.
 """
@@ -9,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from ipaddress import ip_address
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 
 from smtp_auth_report.web.errors import API, problem
+from smtp_auth_report.web.site import site_of
 
 POLICY = {
     "default-src": "'none'",
@@ -38,6 +42,8 @@ HEADERS = {
 }
 
 
+YEAR = 365 * 24 * 3600  # seconds
+
 NOT_US = "This address is not served here. Open the pages under the address that `serve` printed.\n"
 
 
@@ -45,14 +51,37 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     """Middleware: only for our own host names, with the headers in every answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
+        _believe_proxy(request)
         response = respond(request) if _asked_for_us(request) else _not_us(request)
         for name, value in HEADERS.items():
             response.headers[name] = value
+        if request.is_secure():
+            response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
+            for cookie in response.cookies.values():
+                cookie["secure"] = True
         if not request.path.startswith("/static/"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return middleware
+
+
+def _believe_proxy(request: HttpRequest) -> None:
+    """Where the request comes from, and whether by TLS, as a trusted proxy says it; the last address that none of them has."""
+    proxies = site_of(request).settings.proxies
+
+    def trusted(address: str) -> bool:
+        try:
+            return any(ip_address(address) in network for network in proxies)
+        except ValueError:
+            return False
+
+    stated = [request.META["REMOTE_ADDR"], *reversed([entry.strip() for entry in request.headers.get("X-Forwarded-For", "").split(",")])]
+    if not trusted(stated[0]):
+        return
+    request.META["REMOTE_ADDR"] = next((address for address in stated if address and not trusted(address)), stated[0])
+    if request.headers.get("X-Forwarded-Proto", "").lower() == "https":
+        request.META["wsgi.url_scheme"] = "https"
 
 
 def _not_us(request: HttpRequest) -> HttpResponseBase:

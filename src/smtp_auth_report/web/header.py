@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from smtp_auth_report.web.reader import EVERYONE, NOBODY, Part, Reader
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.web.wording import HOUR, MICROSECONDS
 
@@ -20,7 +21,9 @@ PLACES = (
     ("/", _("Dashboard")),
     ("/report", _("SMTP AUTH clients")),
     ("/ingest", _("Ingest")),
+    ("/people", _("People")),
 )
+PARTS = {"/ingest": Part.INGEST, "/people": Part.PEOPLE}
 
 
 class Freshness(NamedTuple):
@@ -46,12 +49,20 @@ def freshness(site: Site) -> Freshness:
     return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
 
 
+def _shown(reader: Reader, address: str) -> bool:
+    """Whether a place is for a reader."""
+    return reader != NOBODY and (address not in PARTS or reader.may(PARTS[address])) and (address != "/people" or bool(reader.name))
+
+
 def header(request: HttpRequest) -> dict[str, Any]:
     """Context of every template."""
     site = site_of(request)
     here = {"/account": "/report", "/requests": "/report", "/exchange-online": "/ingest"}.get(request.path, request.path)
     return {
-        "places": [Place(address, label, address == here) for address, label in PLACES],
+        "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site.reader, address)],
+        "reader": site.reader,
+        "sees_ingest": site.reader.may(Part.INGEST),
+        "open_to_all": site.reader == EVERYONE,
         "freshness": freshness(site),
         "zone": site.settings.display_timezone,
         "notice": site.settings.notice,

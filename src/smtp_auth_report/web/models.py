@@ -1,18 +1,90 @@
 """
-What the state database keeps for the pages: the files that were asked for.
+What the state database keeps for the pages: who may sign in, what they did, the files that were asked for.
 
-Users, saved filters and schedules come here when issues ask for them; submissions never do.
+Saved filters and schedules come here when issues ask for them; submissions never do.
 """
 
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 from uuid import uuid4
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.utils.translation import gettext_lazy
 
 from smtp_auth_report.store.interface import Selection
+from smtp_auth_report.web.reader import Reader, Role
+
+
+class Person(AbstractBaseUser):
+    """Somebody who may sign in. `name` is kept case-folded."""
+
+    name = models.CharField(max_length=254, unique=True)
+    role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
+    domains = models.TextField(default="[]")  # JSON: account domains that a reader of domains sees
+    is_active = models.BooleanField(default=True)
+    added = models.BigIntegerField()  # microseconds UTC
+
+    USERNAME_FIELD = "name"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def reader(self) -> Reader:
+        role = Role(self.role)
+        return Reader(self.name, role, frozenset(json.loads(self.domains)) if role == Role.DOMAINS else None)
+
+
+class Token(models.Model):
+    """What a program of somebody's shows in place of a password. The token itself is kept nowhere."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    label = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, unique=True)
+    made = models.BigIntegerField()  # microseconds UTC
+    used = models.BigIntegerField(default=0)  # to the hour
+
+    class Meta:
+        ordering = ("-made",)
+        constraints = (models.UniqueConstraint(fields=("person", "label"), name="one_token_of_a_label"),)
+
+    def __str__(self) -> str:
+        return f"{self.label} of {self.person}"
+
+
+class Deed(models.TextChoices):
+    """What the audit page tells of."""
+
+    SIGNED_IN = "signed in", gettext_lazy("Signed in")
+    SIGNED_OUT = "signed out", gettext_lazy("Signed out")
+    REFUSED = "refused", gettext_lazy("Sign-in refused")
+    HELD_UP = "held up", gettext_lazy("Sign-in held up after too many refusals")
+    EXPORTED = "exported", gettext_lazy("Rows exported")
+    CHANGED = "changed", gettext_lazy("People changed")
+
+
+class Event(models.Model):
+    """One thing that somebody did. Of a name that nobody here has, only a keyed hash is kept: it may be a password."""
+
+    time = models.BigIntegerField(db_index=True)  # microseconds UTC
+    deed = models.CharField(max_length=16, choices=Deed.choices)
+    name = models.CharField(max_length=254, default="")
+    name_key = models.CharField(max_length=16, default="", db_index=True)
+    address = models.CharField(max_length=64, default="", db_index=True)  # of the client
+    detail = models.CharField(max_length=500, default="")
+
+    class Meta:
+        ordering = ("-time", "-id")
+
+    def __str__(self) -> str:
+        return f"{self.name or self.name_key} {self.deed}"
 
 
 class Progress(models.TextChoices):
@@ -28,6 +100,7 @@ class RequestedReport(models.Model):
     """One file: every submission of a selection. Its random identifier is all that a download names."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, null=True)  # none where nobody signs in
     asked = models.BigIntegerField()  # microseconds UTC
     start = models.BigIntegerField()
     end = models.BigIntegerField()

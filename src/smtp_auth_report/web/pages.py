@@ -29,7 +29,9 @@ from smtp_auth_report.web.header import LATE_AFTER
 from smtp_auth_report.web.online_page import listed
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import Query
+from smtp_auth_report.web.reader import Part as SitePart
 from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
+from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, account_address, as_rows, excerpt
 
@@ -129,6 +131,7 @@ def flyout(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@needs(SitePart.INGEST)
 @of_one_state
 def ingest(request: HttpRequest) -> HttpResponse:
     """How far each log was read, and what could not be."""

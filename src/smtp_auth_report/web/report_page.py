@@ -30,6 +30,7 @@ from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts, emptiness
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import CHARTED, PAGE_ROWS, PIVOTS, Query, read
+from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, details
 
@@ -103,6 +104,7 @@ def report_csv(request: HttpRequest) -> HttpResponse:
     selection, _moved = settled(site_of(request), query)
     table = ask(REPORTS[query.report], site_of(request).seen, selection, View(query.column, query.descending, query.search))
     name = "-".join([query.report, *spans.dates(selection).values()]).replace(":", "")
+    exported(request, f"{query.report}, {spans.in_words(selection)}, as CSV")
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return HttpResponse(as_csv(table), content_type="text/csv; charset=utf-8", headers=headers)
 

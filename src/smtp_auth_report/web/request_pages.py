@@ -23,8 +23,9 @@ from smtp_auth_report.web import spans, vocabulary, wording
 from smtp_auth_report.web.models import Progress, RequestedReport
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
-from smtp_auth_report.web.requested import ask_for, file_of, remove
-from smtp_auth_report.web.site import site_of
+from smtp_auth_report.web.requested import ask_for, file_of, remove, requests_of
+from smtp_auth_report.web.sign_in import exported
+from smtp_auth_report.web.site import Site, site_of
 
 
 class Asked(NamedTuple):
@@ -49,6 +50,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         selection = query.selection(site.settings.display_timezone, site.clock())
         site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
         ask_for(site, selection, name)
+        exported(request, f"submissions, {spans.in_words(selection)}, as {EXPORTS[name].title}")
         return HttpResponseRedirect("/requests")
     query = read(request.GET)
     selection, _moved = settled(site, query)
@@ -61,19 +63,19 @@ def requests(request: HttpRequest) -> HttpResponse:
         "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
         "domain_boxes": [Box(value, wording.visible(value), checked=True) for value in query.filters.get("domain", ())],
     }
-    return render(request, "requests.html", context | _asked())
+    return render(request, "requests.html", context | _asked(site))
 
 
 @require_safe
 def progress(request: HttpRequest) -> HttpResponse:
     """The list alone."""
-    return render(request, "_requested.html", _asked())
+    return render(request, "_requested.html", _asked(site_of(request)))
 
 
 @require_safe
 def file(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
     """The finished file."""
-    asked = get_object_or_404(RequestedReport, pk=identifier, progress=Progress.DONE)
+    asked = get_object_or_404(requests_of(site_of(request)), pk=identifier, progress=Progress.DONE)
     export = EXPORTS[asked.format]
     path = file_of(site_of(request).settings, asked)
     if not path.is_file():
@@ -87,13 +89,13 @@ def file(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
 @require_POST
 def forget(request: HttpRequest, identifier: UUID) -> HttpResponse:
     """Remove a request and its file; one that is being made stays."""
-    asked = get_object_or_404(RequestedReport, pk=identifier)
+    asked = get_object_or_404(requests_of(site_of(request)), pk=identifier)
     if not asked.is_open:
         remove(site_of(request).settings, asked)
     return HttpResponseRedirect("/requests")
 
 
-def _asked() -> dict[str, Any]:
+def _asked(site: Site) -> dict[str, Any]:
     found = [
         Asked(
             asked,
@@ -106,6 +108,6 @@ def _asked() -> dict[str, Any]:
             EXPORTS[asked.format].title,
             asked.done / asked.total if asked.total else 0.0,
         )
-        for asked in RequestedReport.objects.all()
+        for asked in requests_of(site)
     ]
     return {"asked": found, "open": any(entry.request.is_open for entry in found)}

@@ -19,12 +19,13 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Selection
-from smtp_auth_report.web.models import Progress, RequestedReport
+from smtp_auth_report.web.models import Person, Progress, RequestedReport
 from smtp_auth_report.web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def file_of(settings: Settings, request: RequestedReport) -> Path:
 def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
     """Note the request and start on it."""
     request = RequestedReport.objects.create(
+        person=Person.objects.filter(name=site.reader.name).first(),
         asked=site.clock(),
         start=selection.start,
         end=selection.end,
@@ -60,6 +62,12 @@ def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedRepo
     _remove_old(site.settings)
     Thread(target=_work, args=(site, request), name=f"request-{request.id}", daemon=True).start()
     return request
+
+
+def requests_of(site: Site) -> QuerySet[RequestedReport]:
+    """What the reader asked for; others' requests are nobody else's."""
+    whose = {"person__name": site.reader.name} if site.reader.name else {"person": None}
+    return RequestedReport.objects.filter(**whose)
 
 
 def interrupt_unfinished() -> None:

@@ -19,7 +19,8 @@ from typing import Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponse
 
 from smtp_auth_report.settings import Settings
-from smtp_auth_report.store.interface import Snapshot, Store
+from smtp_auth_report.store.interface import Readable, Snapshot
+from smtp_auth_report.web.reader import NOBODY, Reader
 
 ENVIRON_KEY = "smtp_auth_report.site"
 
@@ -29,12 +30,13 @@ View = Callable[Concatenate[HttpRequest, Parameters], HttpResponse]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One store, shown to one organisation."""
+    """One store, shown to one organisation; in a request, as its reader may see it."""
 
-    store: Store
+    store: Readable
     settings: Settings
     clock: Callable[[], int]  # microseconds UTC
     snapshot: Snapshot | None = None
+    reader: Reader = NOBODY
 
     @property
     def seen(self) -> Snapshot:

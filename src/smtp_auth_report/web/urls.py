@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, report_page, request_pages
+from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, people_page, report_page, request_pages, sign_in
 from smtp_auth_report.web.api import api
 
 urlpatterns = [
@@ -22,6 +22,9 @@ urlpatterns = [
     path("requests/progress", request_pages.progress),
     path("requests/<uuid:identifier>/file", request_pages.file),
     path("requests/<uuid:identifier>/remove", request_pages.forget),
+    path("sign-in", sign_in.sign_in),
+    path("sign-out", sign_in.sign_out),
+    path("people", people_page.people),
     path("api/", api.urls),
 ]
 

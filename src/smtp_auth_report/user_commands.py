@@ -1,0 +1,134 @@
+"""
+The commands about people: who may sign in to the pages.
+
+    smtp-auth-report user add anna@contoso.example --role domains --domain contoso.example
+    smtp-auth-report user list
+    smtp-auth-report user password anna@contoso.example
+    smtp-auth-report user token anna@contoso.example "backup script"
+    smtp-auth-report user revoke anna@contoso.example "backup script"
+    smtp-auth-report user remove anna@contoso.example
+
+They write to the state database, also while `serve` runs. A password is asked for on a terminal, and read from standard
+input where that is none; it is never an argument, which other people of the machine could see.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from smtp_auth_report.moments import now
+from smtp_auth_report.settings import load
+
+ROLES = ("administrator", "reader", "domains")
+
+Command = Callable[..., Any]
+
+
+def with_state(command: Command) -> Command:
+    """Where people are kept."""
+    command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
+    command = click.option("--state", metavar="S", help="SQLite file of people and requests; default beside the database.")(command)
+    return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
+
+
+@click.group()
+def user() -> None:
+    """Say who may sign in to the pages. Until somebody may, they are open to this machine, and to it alone."""
+
+
+@user.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="reader", show_default=True, help="What they may see.")
+@click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="With --role domains: account domain they see. Repeatable.")
+@with_state
+def add(name: str, role: str, domains: tuple[str, ...], **flags: str | None) -> None:
+    """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
+    people = _people(flags)
+
+    from smtp_auth_report.web.reader import Role
+
+    person = people.add(name, Role(role), _password(), now(), domains)
+    click.echo(f"{person.name} may sign in", err=True)
+
+
+@user.command(name="list")
+@with_state
+def listed(**flags: str | None) -> None:
+    """Say who may sign in, with their role, their domains and the labels of their tokens."""
+    _people(flags)
+
+    import json
+
+    from smtp_auth_report.web.models import Person
+
+    for person in Person.objects.prefetch_related("token_set"):
+        domains, tokens = json.loads(person.domains), [token.label for token in person.token_set.all()]
+        of = f" of {', '.join(domains)}" if domains else ""
+        click.echo(f"{person.name}\t{person.role}{of}" + (f"\ttokens: {', '.join(tokens)}" if tokens else ""))
+
+
+@user.command()
+@click.argument("name")
+@with_state
+def password(name: str, **flags: str | None) -> None:
+    """Change the password of NAME, whose sessions end."""
+    people = _people(flags)
+    people.named(name)
+    people.change_password(name, _password(), now())
+    click.echo(f"the password of {name} is another one now", err=True)
+
+
+@user.command()
+@click.argument("name")
+@with_state
+def remove(name: str, **flags: str | None) -> None:
+    """Let NAME sign in no more. Their sessions, tokens and requested files go."""
+    _people(flags).remove(name, now())
+    click.echo(f"{name} may sign in no more", err=True)
+
+
+@user.command()
+@click.argument("name")
+@click.argument("label")
+@with_state
+def token(name: str, label: str, **flags: str | None) -> None:
+    """Make a token for a program of NAME, which then sees what NAME sees. It is shown once."""
+    people = _people(flags)
+    click.echo(people.new_token(people.named(name), label, now()))
+
+
+@user.command()
+@click.argument("name")
+@click.argument("label")
+@with_state
+def revoke(name: str, label: str, **flags: str | None) -> None:
+    """Make a token of NAME good for nothing."""
+    people = _people(flags)
+    people.revoke_token(people.named(name), label, now())
+    click.echo(f"the token {label!r} of {name} is revoked", err=True)
+
+
+def _people(flags: dict[str, str | None]) -> Any:
+    """The module that knows of people, once their database is ready."""
+    os.umask(0o077)
+    settings = load(flags)
+
+    from smtp_auth_report.web.application import prepare
+
+    prepare(settings)
+
+    from smtp_auth_report.web import people
+
+    return people
+
+
+def _password() -> str:
+    """Asked for twice on a terminal, else the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,0 +1,196 @@
+"""
+People: who may sign in, with what, and what they did. Nothing here knows of pages.
+
+    add("anna@contoso.example", Role.DOMAINS, password, now, domains=["contoso.example"])
+    person = recognised(site, name, password, address)         None where name and password do not belong together
+    token = new_token(person, "backup script", now)            shown once, kept nowhere
+    reader_of(token, now)                                       whose token it is
+    note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the audit page
+
+Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
+a hundred of one name, even the right password is not looked at until some of them are older.
+
+What goes wrong
+    PeopleError: a name that is there already, or is not; a password that is too weak; domains that are missing.
+    HeldUpError: too many refusals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Sequence
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.http import HttpRequest
+
+from smtp_auth_report.errors import ReportError
+from smtp_auth_report.moments import HOUR, SECOND
+from smtp_auth_report.site_key import account_key, site_key
+from smtp_auth_report.web.models import Deed, Event, Person, Token
+from smtp_auth_report.web.reader import Reader, Role
+from smtp_auth_report.web.site import Site
+
+WINDOW = 15 * 60 * SECOND
+OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME = 5, 20, 100
+"""Refusals within the window after which nothing is looked at."""
+
+KEPT = 400 * 24 * HOUR
+"""How long the audit page tells of something."""
+
+DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+TOKEN_BYTES = 32
+
+
+class PeopleError(ReportError):
+    """What was asked for of people cannot be done; one line says why."""
+
+
+class HeldUpError(PeopleError):
+    """Too many refusals, of whatever name; whether the name is known is not told."""
+
+
+class Passwords:
+    """What Django asks for who a session is of."""
+
+    def authenticate(self, request: HttpRequest | None, name: str = "", password: str = "") -> Person | None:  # noqa: ARG002 - Django's signature
+        """Takes as long for a name that nobody has."""
+        person = Person.objects.filter(name=name.casefold(), is_active=True).first()
+        if person is None:
+            make_password(password)
+            return None
+        return person if person.check_password(password) else None
+
+    def get_user(self, number: int) -> Person | None:
+        return Person.objects.filter(pk=number, is_active=True).first()
+
+
+def recognised(site: Site, name: str, password: str, address: str) -> Person | None:
+    """Whose name and password these are. Every refusal is noted."""
+    name = name.strip().casefold()
+    key, now = account_key(site_key(site.settings.state_path), name), site.clock()
+    held_up = _held_up(key, address, now)
+    person = None if held_up else Passwords().authenticate(None, name, password)
+    if person is None:
+        known = Person.objects.filter(name=name).exists()
+        note(Deed.HELD_UP if held_up else Deed.REFUSED, now, name=name if known else "", key=key, address=address)
+    if held_up:
+        raise HeldUpError("there were too many refusals; wait a quarter of an hour")
+    return person
+
+
+def _held_up(key: str, address: str, now: int) -> bool:
+    recent = Event.objects.filter(deed=Deed.REFUSED, time__gt=now - WINDOW)
+    of_name, of_address = recent.filter(name_key=key), recent.filter(address=address)
+    return of_name.filter(address=address).count() >= OF_BOTH or of_address.count() >= OF_ONE_ADDRESS or of_name.count() >= OF_ONE_NAME
+
+
+def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> None:
+    """For the audit page."""
+    Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500])
+    Event.objects.filter(time__lt=now - KEPT).delete()
+
+
+# Changes, as the command line makes them
+
+
+def add(name: str, role: Role, password: str, now: int, domains: Sequence[str] = ()) -> Person:
+    """Somebody more who may sign in."""
+    name = name.strip().casefold()
+    if not name or len(name) > 254 or not name.isprintable():
+        raise PeopleError("a person needs a name of printable characters; an e-mail address is best")
+    folded = sorted({domain.strip().rstrip(".").casefold() for domain in domains})
+    if role == Role.DOMAINS and not folded:
+        raise PeopleError("a reader of domains needs one at least; name them with --domain")
+    if role != Role.DOMAINS and folded:
+        raise PeopleError(f"--domain is for the role {Role.DOMAINS}")
+    for domain in folded:
+        if not DOMAIN.fullmatch(domain):
+            raise PeopleError(f"{domain!r} is not a domain; give it as the log has it, such as contoso.example")
+    person = Person(name=name, role=role, domains=json.dumps(folded), added=now)
+    set_password(person, password)
+    try:
+        person.save(force_insert=True)
+    except IntegrityError:
+        raise PeopleError(f"{name} is there already; remove it first, or choose another name") from None
+    note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
+    return person
+
+
+def named(name: str) -> Person:
+    """Who has this name."""
+    person = Person.objects.filter(name=name.strip().casefold()).first()
+    if person is None:
+        raise PeopleError(f"nobody has the name {name}; `user list` shows who is there")
+    return person
+
+
+def remove(name: str, now: int) -> None:
+    """With sessions, tokens and requested reports. The last administrator stays while there are others."""
+    person = named(name)
+    others = Person.objects.exclude(pk=person.pk)
+    if others.exists() and person.role == Role.ADMINISTRATOR and not others.filter(role=Role.ADMINISTRATOR).exists():
+        raise PeopleError(f"{person.name} is the last administrator; add another one first")
+    person.delete()
+    note(Deed.CHANGED, now, name=person.name, detail="removed")
+
+
+def change_password(name: str, password: str, now: int) -> None:
+    """Ends every session of theirs."""
+    person = named(name)
+    set_password(person, password)
+    person.save(update_fields=["password"])
+    note(Deed.CHANGED, now, name=person.name, detail="password changed")
+
+
+def set_password(person: Person, password: str) -> None:
+    """Where it is strong enough."""
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        raise PeopleError(f"the password will not do: {' '.join(error.messages)}") from None
+    person.set_password(password)
+
+
+# Tokens
+
+
+def new_token(person: Person, label: str, now: int) -> str:
+    """A token; whoever has it sees what the person sees."""
+    label = label.strip()
+    if not label or len(label) > 64 or not label.isprintable():
+        raise PeopleError("a token needs a label of 64 printable characters at most, so that it can be told from others")
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    try:
+        Token.objects.create(person=person, label=label, digest=_digest(token), made=now)
+    except IntegrityError:
+        raise PeopleError(f"{person.name} has a token {label!r} already; revoke it first") from None
+    note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} made")
+    return token
+
+
+def revoke_token(person: Person, label: str, now: int) -> None:
+    """It is good for nothing from now on."""
+    if not Token.objects.filter(person=person, label=label).delete()[0]:
+        raise PeopleError(f"{person.name} has no token {label!r}; `user list` shows which there are")
+    note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} revoked")
+
+
+def reader_of(token: str, now: int) -> Reader | None:
+    """Whose it is."""
+    found = Token.objects.select_related("person").filter(digest=_digest(token), person__is_active=True).first()
+    if found is None:
+        return None
+    if found.used < now - HOUR:
+        Token.objects.filter(pk=found.pk).update(used=now - now % HOUR)
+    return found.person.reader
+
+
+def _digest(token: str) -> str:
+    """Tokens are long and random, so that a plain digest tells nothing of them."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
