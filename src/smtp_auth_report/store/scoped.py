@@ -91,8 +91,8 @@ class ScopedStore(ScopedSnapshot):
 
     def __init__(self, store: Readable, scope: frozenset[str]) -> None:
         super().__init__(store, scope)
-        self._store = store
+        self.whole = store
         self.default_domain = store.default_domain
 
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
-        return self._store.submissions(self._cut(selection), size)
+        return self.whole.submissions(self._cut(selection), size)

@@ -54,9 +54,9 @@ def application(site: Site) -> WSGIApplication:
     prepare(site.settings)
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 - needs Django configured
 
-    from smtp_auth_report.web.requested import interrupt_unfinished  # noqa: PLC0415 - needs Django configured
+    from smtp_auth_report.web.requested import resume  # noqa: PLC0415 - needs Django configured
 
-    interrupt_unfinished()
+    resume(site)
     handler = WSGIHandler()
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

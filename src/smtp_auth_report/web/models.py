@@ -94,6 +94,7 @@ class Progress(models.TextChoices):
     RUNNING = "running", gettext_lazy("In progress")
     DONE = "done", gettext_lazy("Ready")
     FAILED = "failed", gettext_lazy("Failed")
+    CANCELLED = "cancelled", gettext_lazy("Cancelled")
 
 
 class RequestedReport(models.Model):
@@ -107,7 +108,7 @@ class RequestedReport(models.Model):
     zone = models.CharField(max_length=64)
     filters = models.TextField(default="{}")  # JSON: name -> values
     format = models.CharField(max_length=16)
-    progress = models.CharField(max_length=8, choices=Progress.choices, default=Progress.WAITING)
+    progress = models.CharField(max_length=16, choices=Progress.choices, default=Progress.WAITING)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
     size = models.BigIntegerField(default=0)

@@ -5,6 +5,8 @@ Request report: every submission of a range as a file, made in the background an
     /requests/progress        the list alone, while something is being made
     /requests/<id>/file       the file; nothing but its random identifier names it
     /requests/<id>/remove     forget it
+    /requests/<id>/cancel     make it no further
+    /requests/<id>/retry      make one anew that failed or was cancelled
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from smtp_auth_report.web import spans, vocabulary, wording
 from smtp_auth_report.web.models import Progress, RequestedReport
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
-from smtp_auth_report.web.requested import ask_for, file_of, remove, requests_of
+from smtp_auth_report.web.requested import ask_for, cancel, file_of, remove, requests_of, retry, sweep
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import Site, site_of
 
@@ -52,6 +54,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         ask_for(site, selection, name)
         exported(request, f"submissions, {spans.in_words(selection)}, as {EXPORTS[name].title}")
         return HttpResponseRedirect("/requests")
+    sweep(site)
     query = read(request.GET)
     selection, _moved = settled(site, query)
     context = filter_form(query, selection) | {
@@ -92,6 +95,21 @@ def forget(request: HttpRequest, identifier: UUID) -> HttpResponse:
     asked = get_object_or_404(requests_of(site_of(request)), pk=identifier)
     if not asked.is_open:
         remove(site_of(request).settings, asked)
+    return HttpResponseRedirect("/requests")
+
+
+@require_POST
+def stop(request: HttpRequest, identifier: UUID) -> HttpResponse:
+    """Make a file no further."""
+    cancel(get_object_or_404(requests_of(site_of(request)), pk=identifier))
+    return HttpResponseRedirect("/requests")
+
+
+@require_POST
+def again(request: HttpRequest, identifier: UUID) -> HttpResponse:
+    """Make a file anew that failed or was cancelled."""
+    site = site_of(request)
+    retry(site, get_object_or_404(requests_of(site), pk=identifier))
     return HttpResponseRedirect("/requests")
 
 

@@ -2,13 +2,16 @@
 Making a requested file while the reader goes on reading.
 
     request = ask_for(site, selection, "csv")     a row in the state database, and a thread at work
-    path = file_of(site, request)                 where the file is, once it is done
+    path = file_of(site.settings, request)        where the file is, once it is done
+    cancel(request); retry(site, request)
+    resume(site)                                  once, when the server starts
 
-One file is made at a time. A file is written under another name first, so that a download is always whole.
+One file is made at a time, and holds what its person may see while it is made. It is written under another name first, so
+that a download is always whole, and kept for ten days.
 
 What goes wrong
-    A failure ends in the row, as one line for the reader. Files that a stopped server left unfinished are said to
-    have been interrupted when it starts again.
+    A failure ends in the row, as one line for the reader. What a stopped server left unfinished is made anew when it starts
+    again.
 """
 
 from __future__ import annotations
@@ -23,15 +26,19 @@ from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web.models import Person, Progress, RequestedReport
+from smtp_auth_report.web.reader import EVERYONE
 from smtp_auth_report.web.site import Site
 
 logger = logging.getLogger(__name__)
 
-KEPT = 50
-"""Files of earlier requests; older ones are removed."""
+KEPT = 10 * DAY
+"""How long a request stays, with its file."""
+
+OPEN = (Progress.WAITING, Progress.RUNNING)
 
 _one_at_a_time = Lock()
 
@@ -48,8 +55,13 @@ def file_of(settings: Settings, request: RequestedReport) -> Path:
     return folder(settings) / f"{request.id}.{EXPORTS[request.format].extension}"
 
 
+class _CancelledError(Exception):
+    """Nobody wants the file any more."""
+
+
 def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
     """Note the request and start on it."""
+    sweep(site)
     request = RequestedReport.objects.create(
         person=Person.objects.filter(name=site.reader.name).first(),
         asked=site.clock(),
@@ -59,8 +71,7 @@ def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedRepo
         filters=json.dumps({name: list(values) for name, values in selection.filters.items()}),
         format=format_name,
     )
-    _remove_old(site.settings)
-    Thread(target=_work, args=(site, request), name=f"request-{request.id}", daemon=True).start()
+    _begin(site)
     return request
 
 
@@ -70,10 +81,23 @@ def requests_of(site: Site) -> QuerySet[RequestedReport]:
     return RequestedReport.objects.filter(**whose)
 
 
-def interrupt_unfinished() -> None:
-    """Say so where a server stopped before a file was done."""
-    unfinished = RequestedReport.objects.filter(progress__in=(Progress.WAITING, Progress.RUNNING))
-    unfinished.update(progress=Progress.FAILED, failure="The server was stopped before the file was ready; ask for it again.")
+def cancel(request: RequestedReport) -> None:
+    """Make it no further."""
+    RequestedReport.objects.filter(pk=request.pk, progress__in=OPEN).update(progress=Progress.CANCELLED)
+
+
+def retry(site: Site, request: RequestedReport) -> None:
+    """Make one anew that failed or was cancelled."""
+    ended = RequestedReport.objects.filter(pk=request.pk, progress__in=(Progress.FAILED, Progress.CANCELLED))
+    if ended.update(progress=Progress.WAITING, done=0, total=0, failure=""):
+        _begin(site)
+
+
+def resume(site: Site) -> None:
+    """Go on where a server stopped."""
+    sweep(site)
+    if RequestedReport.objects.filter(progress__in=OPEN).update(progress=Progress.WAITING, done=0, total=0):
+        _begin(site)
 
 
 def remove(settings: Settings, request: RequestedReport) -> None:
@@ -83,39 +107,55 @@ def remove(settings: Settings, request: RequestedReport) -> None:
     request.delete()
 
 
+def sweep(site: Site) -> None:
+    """Remove what is too old, and files of people who are gone."""
+    for request in RequestedReport.objects.filter(asked__lt=site.clock() - KEPT).exclude(progress__in=OPEN):
+        remove(site.settings, request)
+    wanted = {str(identifier) for identifier in RequestedReport.objects.values_list("pk", flat=True)}
+    for path in folder(site.settings).iterdir():
+        if path.stem not in wanted:
+            path.unlink(missing_ok=True)
+
+
 def _partial(settings: Settings, request: RequestedReport) -> Path:
     """The file while it is written."""
     return file_of(settings, request).with_suffix(".part")
 
 
-def _remove_old(settings: Settings) -> None:
-    for request in RequestedReport.objects.exclude(progress__in=(Progress.WAITING, Progress.RUNNING))[KEPT:]:
-        remove(settings, request)
+def _begin(site: Site) -> None:
+    Thread(target=_work, args=(site.as_seen_by(EVERYONE),), name="requested reports", daemon=True).start()
 
 
-def _work(site: Site, request: RequestedReport) -> None:
+def _work(site: Site) -> None:
+    """Make what waits, the oldest first."""
     try:
         with _one_at_a_time:
-            _make(site, request)
+            while request := RequestedReport.objects.filter(progress=Progress.WAITING).order_by("asked").first():
+                _make(site.as_seen_by(request.person.reader if request.person else EVERYONE), request)
     finally:
         connection.close()
 
 
 def _make(site: Site, request: RequestedReport) -> None:
-    path = file_of(site.settings, request)
-    partial = _partial(site.settings, request)
+    path, partial = file_of(site.settings, request), _partial(site.settings, request)
+    wanted = RequestedReport.objects.filter(pk=request.pk, progress__in=OPEN)
 
     def progress(done: int, total: int) -> None:
-        RequestedReport.objects.filter(pk=request.pk).update(progress=Progress.RUNNING, done=done, total=total)
+        if not wanted.update(progress=Progress.RUNNING, done=done, total=total):
+            raise _CancelledError
 
     try:
+        progress(0, 0)
         with partial.open("wb") as file:
             rows = EXPORTS[request.format].write(site.store, request.selection, file, progress)
         partial.rename(path)
-        RequestedReport.objects.filter(pk=request.pk).update(progress=Progress.DONE, done=rows, total=rows, size=path.stat().st_size)
+        if not wanted.update(progress=Progress.DONE, done=rows, total=rows, size=path.stat().st_size):
+            path.unlink(missing_ok=True)
+    except _CancelledError:
+        partial.unlink(missing_ok=True)
     except Exception as error:
         partial.unlink(missing_ok=True)
-        RequestedReport.objects.filter(pk=request.pk).update(progress=Progress.FAILED, failure=_failure(error))
+        wanted.update(progress=Progress.FAILED, failure=_failure(error))
         if not isinstance(error, (ReportError, OSError)):
             logger.exception("request %s", request.pk)
 

@@ -15,7 +15,6 @@ A program shows a token: `Authorization: Bearer …`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
 from typing import Concatenate, ParamSpec, TypeVar
@@ -28,12 +27,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from smtp_auth_report.store.scoped import ScopedStore
 from smtp_auth_report.web.errors import API, answer, problem
 from smtp_auth_report.web.models import Deed, Person
 from smtp_auth_report.web.people import HeldUpError, note, reader_of, recognised
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Part, Reader
-from smtp_auth_report.web.site import ENVIRON_KEY, Site, site_of
+from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
 PROGRAMS = (API, "/metrics")
@@ -52,19 +50,13 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
         if reader is None and request.path != FORM:
             return _asked_to_sign_in(request)
         site = site_of(request)
-        request.META[ENVIRON_KEY] = seen_by(site, reader or NOBODY)
+        request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)
         try:
             return respond(request)
         finally:
             request.META[ENVIRON_KEY] = site
 
     return middleware
-
-
-def seen_by(site: Site, reader: Reader) -> Site:
-    """The site as a reader may see it."""
-    store = site.store if reader.scope is None else ScopedStore(site.store, reader.scope)
-    return replace(site, store=store, reader=reader)
 
 
 def _reader(request: HttpRequest) -> Reader | None:

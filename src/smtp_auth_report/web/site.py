@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Readable, Snapshot
+from smtp_auth_report.store.scoped import ScopedStore
 from smtp_auth_report.web.reader import NOBODY, Reader
 
 ENVIRON_KEY = "smtp_auth_report.site"
@@ -37,6 +38,11 @@ class Site:
     clock: Callable[[], int]  # microseconds UTC
     snapshot: Snapshot | None = None
     reader: Reader = NOBODY
+
+    def as_seen_by(self, reader: Reader) -> Site:
+        """The site as another reader may see it."""
+        whole = self.store.whole if isinstance(self.store, ScopedStore) else self.store
+        return replace(self, store=whole if reader.scope is None else ScopedStore(whole, reader.scope), reader=reader)
 
     @property
     def seen(self) -> Snapshot:

@@ -22,6 +22,8 @@ urlpatterns = [
     path("requests/progress", request_pages.progress),
     path("requests/<uuid:identifier>/file", request_pages.file),
     path("requests/<uuid:identifier>/remove", request_pages.forget),
+    path("requests/<uuid:identifier>/cancel", request_pages.stop),
+    path("requests/<uuid:identifier>/retry", request_pages.again),
     path("sign-in", sign_in.sign_in),
     path("sign-out", sign_in.sign_out),
     path("people", people_page.people),

@@ -43,6 +43,11 @@ class Migration(migrations.Migration):
                 'ordering': ('-time', '-id'),
             },
         ),
+        migrations.AlterField(
+            model_name='requestedreport',
+            name='progress',
+            field=models.CharField(choices=[('waiting', 'Waiting'), ('running', 'In progress'), ('done', 'Ready'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='waiting', max_length=16),
+        ),
         migrations.AddField(
             model_name='requestedreport',
             name='person',

@@ -1,0 +1,126 @@
+"""
+Requested files: made one after the other, cancelled, tried again, made anew after a restart, and gone after ten days.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Signal
+from typing import BinaryIO
+
+import pytest
+
+from rows import NOON, row
+from sites import DAY, NOW, Page, client_of, make_site
+from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.exports.csv_file import Csv
+from smtp_auth_report.exports.interface import Progress as Told
+from smtp_auth_report.store.interface import Readable, Selection
+from smtp_auth_report.web.application import Site
+from smtp_auth_report.web.models import Progress, RequestedReport
+from smtp_auth_report.web.people import add, remove
+from smtp_auth_report.web.reader import Role
+from smtp_auth_report.web.requested import KEPT, ask_for, file_of, folder, resume
+
+WEEK = Selection(NOON - 7 * DAY, NOON + DAY, "UTC")
+
+
+class Held(Csv):
+    """A kind of file that waits in the midst of its rows until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = Signal(), Signal()
+
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Told) -> int:
+        def told(done: int, total: int) -> None:
+            self.begun.set()
+            assert self.go.wait(30)
+            progress(done, total)
+
+        return super().write(store, selection, file, told)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    held = Held()
+    monkeypatch.setitem(EXPORTS, "csv", held)
+    yield held
+    held.go.set()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = make_site(tmp_path, *(row(time=NOON + n) for n in range(20)))
+    client_of(site)
+    return site
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came to that")
+
+
+def state(request: RequestedReport) -> str:
+    request.refresh_from_db()
+    return request.progress
+
+
+def test_what_is_cancelled_leaves_no_file_and_can_be_tried_again(site: Site, held: Held) -> None:
+    client = client_of(site)
+    first, second = ask_for(site, WEEK, "csv"), ask_for(site, WEEK, "jsonl")
+    assert held.begun.wait(30)
+    assert [button for button in Page(client.get("/requests")).text.split() if button == "Cancel"] == ["Cancel"] * 2
+    client.post(f"/requests/{first.pk}/cancel")
+    held.go.set()
+    until(lambda: state(second) == Progress.DONE)
+    assert state(first) == Progress.CANCELLED
+    assert [path.name for path in folder(site.settings).iterdir()] == [file_of(site.settings, second).name]
+    assert client.get(f"/requests/{first.pk}/file").status_code == 404
+    client.post(f"/requests/{first.pk}/retry")
+    until(lambda: state(first) == Progress.DONE)
+    assert len(b"".join(client.get(f"/requests/{first.pk}/file")).splitlines()) == 21
+
+
+def test_what_is_done_is_neither_cancelled_nor_made_again(site: Site) -> None:
+    request = ask_for(site, WEEK, "csv")
+    until(lambda: state(request) == Progress.DONE)
+    before = file_of(site.settings, request).stat().st_mtime_ns
+    client = client_of(site)
+    client.post(f"/requests/{request.pk}/cancel")
+    client.post(f"/requests/{request.pk}/retry")
+    assert (state(request), file_of(site.settings, request).stat().st_mtime_ns) == (Progress.DONE, before)
+
+
+def test_what_a_stopped_server_left_is_made_when_it_starts_again(site: Site) -> None:
+    fields = {"asked": NOW, "start": WEEK.start, "end": WEEK.end, "zone": "UTC", "format": "csv"}
+    running = RequestedReport.objects.create(**fields, progress=Progress.RUNNING, done=3, total=20)
+    waiting = RequestedReport.objects.create(**fields)
+    file_of(site.settings, running).with_suffix(".part").write_text("half of it")
+    resume(site)
+    for request in (running, waiting):
+        until(lambda request=request: state(request) == Progress.DONE)
+        assert (request.done, len(file_of(site.settings, request).read_text().splitlines())) == (20, 21)
+    assert len(list(folder(site.settings).iterdir())) == 2
+
+
+def test_files_are_kept_for_ten_days_and_not_longer_than_their_people(site: Site) -> None:
+    add("admin@contoso.example", Role.ADMINISTRATOR, "correct horse battery", NOW)
+    add("reader@contoso.example", Role.READER, "correct horse battery", NOW)
+    admin, reader = (
+        ask_for(replace(site, reader=site.reader._replace(name=f"{name}@contoso.example")), WEEK, "csv") for name in ("admin", "reader")
+    )
+    until(lambda: state(reader) == Progress.DONE)
+    remove("reader@contoso.example", NOW)
+    resume(site)
+    assert [path.stem for path in folder(site.settings).iterdir()] == [str(admin.pk)]
+    resume(replace(site, clock=lambda: NOW + KEPT))
+    assert file_of(site.settings, admin).exists()
+    resume(replace(site, clock=lambda: NOW + KEPT + 1))
+    assert list(folder(site.settings).iterdir()) == []
+    assert not RequestedReport.objects.exists()
