@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ingesting import Site
 from reading import in_order, line_ends, log, options, read, reader, rows_of, run, session
-from smtp_auth_report.framing import LONGEST, Counted, Export, cutter_of, made_of_lines
+from smtp_auth_report.framing import LONGEST, JournalExport, OctetCounted, cutter_of, made_of_lines
 from smtp_auth_report.pipes import _Lines
 from smtp_auth_report.sources import SOURCES, LogReader
 from smtp_auth_report.submission import Submission
@@ -69,7 +69,7 @@ def test_reading_goes_on_in_the_midst_of_an_entry(name: str) -> None:
 
 def test_of_what_lies_far_behind_only_whole_entries_count() -> None:
     """They are looked for from where one is known to begin."""
-    for kind, text in ((Export, EXPORT), (Counted, COUNTED)):
+    for kind, text in ((JournalExport, EXPORT), (OctetCounted, COUNTED)):
         whole = kind().cut(text)
         assert kind().behind(text[50:]) == whole[1:]
         assert kind().behind(b"text without a beginning\n") == []
@@ -152,7 +152,7 @@ def test_a_count_that_is_not_true_is_not_followed() -> None:
     for count in (b"1", b"99", b"99999"):
         lines = COUNTED.splitlines(keepends=True)
         lines[4:4] = [count + b" <22>1 2026-11-23T16:06:05Z mail postfix/smtpd 7 - - x\n"]
-        source, changes = reader(), run(b"".join(lines))[1]
+        source = reader()
         changes = source.feed(b"".join(lines), last=True)
         changes.take(source.finish())
         assert in_order(rows_of(changes)) == WANTED
@@ -170,16 +170,16 @@ def test_an_entry_that_breaks_off_does_not_mix_with_the_next() -> None:
 
 def test_what_a_log_ends_in_the_midst_of_is_counted() -> None:
     for rest in (b"MESSAGE\n", field(b"MESSAGE", b"x" * 300)[:-20], field(b"COREDUMP", b"x" * (LONGEST + 1))[:-20]):
-        cutter = Export()
+        cutter = JournalExport()
         assert len(cutter.cut(EXPORT + b"__CURSOR=s=1\n" + rest)) == len(cutter.cut(b"", last=True)) + len(TEXT.splitlines())
         assert cutter.damaged == 1
-    cutter = Counted()
+    cutter = OctetCounted()
     assert (len(cutter.cut(COUNTED[:-20] + b"\n")), cutter.cut(b"", last=True), cutter.damaged) == (len(TEXT.splitlines()) - 1, [], 1)
 
 
 def test_a_blank_line_that_comes_alone_through_a_pipe_ends_an_entry() -> None:
     given, taken = os.pipe()
-    found = Export()
+    found = JournalExport()
     lines = _Lines(given)
     for part in (EXPORT[: EXPORT.index(b"\n\n") + 1], b"\n", EXPORT[EXPORT.index(b"\n\n") + 2 :]):
         os.write(taken, part)
@@ -200,13 +200,13 @@ def test_a_field_that_is_too_long_is_passed_over() -> None:
     entry, rest = EXPORT.split(b"\n\n", 1)
     for size in (LONGEST - 1, LONGEST + 1, 5 * LONGEST):
         text = entry + b"\n" + field(b"COREDUMP", b"\n" * size) + b"\n" + rest
-        cutter = Export()
+        cutter = JournalExport()
         found = [line for place in range(0, len(text), LONGEST // 3) for line in cutter.cut(text[place : place + LONGEST // 3])]
-        assert (found, cutter.damaged) == (Export().cut(EXPORT), 0)
+        assert (found, cutter.damaged) == (JournalExport().cut(EXPORT), 0)
 
 
 def test_what_has_no_end_is_given_up() -> None:
-    for cutter, begin in ((Export(), b"__CURSOR="), (Counted(), b"<22>1 ")):
+    for cutter, begin in ((JournalExport(), b"__CURSOR="), (OctetCounted(), b"<22>1 ")):
         cutter.cut(begin)
         for _ in range(9):
             cutter.cut(b"x" * LONGEST)

@@ -383,7 +383,7 @@ def test_a_foreign_host_name_is_refused(site: Site, caplog: pytest.LogCaptureFix
     answer = client_of(site).get("/", SERVER_NAME="attacker.example")
     assert answer.status_code == 400
     assert b"SMTP" not in answer.content
-    assert answer.content.startswith(b"This address is not served here.")
+    assert answer.content.startswith(b"This name is not served here.")
     assert "Content-Security-Policy" in answer.headers
     assert not any(record.exc_info for record in caplog.records)  # no traceback for what anybody may send
 

@@ -70,11 +70,11 @@ def made_of_lines(beginning: bytes) -> bool:
 def cutter_of(beginning: bytes) -> Cutter | None:
     """What cuts a log that begins so."""
     if _EXPORT.match(beginning):
-        return Export()
-    return Counted() if _COUNT.match(beginning) else None
+        return JournalExport()
+    return OctetCounted() if _COUNT.match(beginning) else None
 
 
-class Export:
+class JournalExport:
     """The journal's export format."""
 
     trouble: ClassVar[str] = "entry of the journal not understood"
@@ -148,7 +148,7 @@ class Export:
         return place
 
 
-class Counted:
+class OctetCounted:
     """Messages of a syslog, each behind the number of its bytes."""
 
     trouble: ClassVar[str] = "message that is not as long as its count says"

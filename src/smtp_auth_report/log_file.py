@@ -140,10 +140,10 @@ class Log:
     @property
     def tail(self) -> bytes:
         """A last line without an end."""
-        return b"" if self._overlong and self._lines else self._rest
+        return b"" if self._overlong and self._made_of_lines else self._rest
 
     @property
-    def _lines(self) -> bool:
+    def _made_of_lines(self) -> bool:
         """Whether it is made of lines; else the whole of it may be one, and is given in pieces, as it is."""
         return made_of_lines(self.head[:200])
 
@@ -356,7 +356,7 @@ class Log:
                 batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
                 overlong, self._overlong = self._overlong, False
                 self._advance(batch)
-                if self._lines:
+                if self._made_of_lines:
                     batch = _without_holes(batch.partition(b"\n")[2] if overlong else batch)
                 yield batch
             else:
@@ -365,7 +365,7 @@ class Log:
                 rest, self._rest = self._rest, b""
                 overlong, self._overlong = self._overlong, True
                 self._advance(rest)
-                if not overlong or not self._lines:
+                if not overlong or not self._made_of_lines:
                     yield rest
 
     def _chunks(self, size: int) -> Iterator[bytes]:

@@ -203,7 +203,7 @@ DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
 
 SETTINGS = (
     Setting("database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions."),
-    Setting("state", _database, "", "Path of the SQLite file for keys and report requests; beside the database when empty."),
+    Setting("state", _database, "", "Path of the SQLite file of people and report requests; beside the database when empty."),
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),

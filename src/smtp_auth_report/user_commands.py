@@ -21,10 +21,12 @@ from typing import Any
 
 import click
 
+from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import now
-from smtp_auth_report.settings import load
+from smtp_auth_report.settings import Settings, load
+from smtp_auth_report.web.reader import Role
 
-ROLES = ("administrator", "reader", "domains")
+ROLES = [role.value for role in Role]
 
 Command = Callable[..., Any]
 
@@ -32,7 +34,7 @@ Command = Callable[..., Any]
 def with_state(command: Command) -> Command:
     """Where people are kept."""
     command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
-    command = click.option("--state", metavar="S", help="SQLite file of people and requests; default beside the database.")(command)
+    command = click.option("--state", metavar="S", help="SQLite file of people and report requests; default beside the database.")(command)
     return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
 
 
@@ -43,24 +45,23 @@ def user() -> None:
 
 @user.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), default="reader", show_default=True, help="What they may see.")
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role]), default=Role.READER.value, show_default=True, help="What they may see."
+)
 @click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="With --role domains: account domain they see. Repeatable.")
 @with_state
 def add(name: str, role: str, domains: tuple[str, ...], **flags: str | None) -> None:
     """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
-    people = _people(flags)
-
-    from smtp_auth_report.web.reader import Role
-
-    person = people.add(name, Role(role), _password(), now(), domains)
-    click.echo(f"{person.name} may sign in", err=True)
+    settings = load(flags)
+    person = _people(settings, new=True).add(name, Role(role), _password, now(), domains)
+    click.echo(f"{person.name} may sign in; people are in {settings.state_path}", err=True)
 
 
 @user.command(name="list")
 @with_state
 def listed(**flags: str | None) -> None:
     """Say who may sign in, with their role, their domains and the labels of their tokens."""
-    _people(flags)
+    _people(load(flags))
 
     import json
 
@@ -68,7 +69,7 @@ def listed(**flags: str | None) -> None:
 
     for person in Person.objects.prefetch_related("token_set"):
         domains, tokens = json.loads(person.domains), [token.label for token in person.token_set.all()]
-        of = f" of {', '.join(domains)}" if domains else ""
+        of = f" {', '.join(domains)}" if domains else ""
         click.echo(f"{person.name}\t{person.role}{of}" + (f"\ttokens: {', '.join(tokens)}" if tokens else ""))
 
 
@@ -77,10 +78,10 @@ def listed(**flags: str | None) -> None:
 @with_state
 def password(name: str, **flags: str | None) -> None:
     """Change the password of NAME, whose sessions end."""
-    people = _people(flags)
-    people.named(name)
-    people.change_password(name, _password(), now())
-    click.echo(f"the password of {name} is another one now", err=True)
+    people = _people(load(flags))
+    person = people.named(name)
+    people.change_password(person, _password(), now())
+    click.echo(f"the password of {person.name} was changed", err=True)
 
 
 @user.command()
@@ -88,7 +89,12 @@ def password(name: str, **flags: str | None) -> None:
 @with_state
 def remove(name: str, **flags: str | None) -> None:
     """Let NAME sign in no more. Their sessions, tokens and requested files go."""
-    _people(flags).remove(name, now())
+    settings = load(flags)
+    _people(settings).remove(name, now())
+
+    from smtp_auth_report.web.requested import sweep
+
+    sweep(settings, now())
     click.echo(f"{name} may sign in no more", err=True)
 
 
@@ -98,7 +104,7 @@ def remove(name: str, **flags: str | None) -> None:
 @with_state
 def token(name: str, label: str, **flags: str | None) -> None:
     """Make a token for a program of NAME, which then sees what NAME sees. It is shown once."""
-    people = _people(flags)
+    people = _people(load(flags))
     click.echo(people.new_token(people.named(name), label, now()))
 
 
@@ -108,15 +114,16 @@ def token(name: str, label: str, **flags: str | None) -> None:
 @with_state
 def revoke(name: str, label: str, **flags: str | None) -> None:
     """Make a token of NAME good for nothing."""
-    people = _people(flags)
+    people = _people(load(flags))
     people.revoke_token(people.named(name), label, now())
     click.echo(f"the token {label!r} of {name} is revoked", err=True)
 
 
-def _people(flags: dict[str, str | None]) -> Any:
+def _people(settings: Settings, *, new: bool = False) -> Any:
     """The module that knows of people, once their database is ready."""
     os.umask(0o077)
-    settings = load(flags)
+    if not new and not settings.state_path.exists():
+        raise ReportError(f"{settings.state_path}: nobody was added there yet; name the right one with --database or --state")
 
     from smtp_auth_report.web.application import prepare
 

@@ -102,7 +102,7 @@ class Wanted(NamedTuple):
         return frozenset({_sorted(self.report, self.view).sort or "", *(self.report.searched if self.view.search else ())})
 
     @property
-    def goes_far(self) -> bool:
+    def needs_more(self) -> bool:
         """Whether its rows need more than the facts of the period."""
         return not {"earlier", "events"}.isdisjoint(re.findall(r"\w+", _sql(self.report.name)))
 
@@ -124,12 +124,12 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         raise SelectionError(f"hours are given for {HOURS_AT_MOST // DAY} days or less; ask for days or weeks")
     with store.snapshot() as seen:
         history = _history(seen, selection)
-        beside = [seen.beside(partial(_rows, selection, each, history)) if each.rows and each.goes_far else None for each in wanted]
-        asked = [_first(each, selection, history) for each in wanted if each.rows and not each.goes_far]
+        beside = [seen.beside(partial(_rows, selection, each, history)) if each.rows and each.needs_more else None for each in wanted]
+        asked = [_first(each, selection, history) for each in wanted if each.rows and not each.needs_more]
         asked += [_series_asked(each.report, chosen) for each in wanted if each.series and each.report.series]
         overall, *answers = seen.ask_all(selection, [Asked(OVERALL_QUESTION), *asked])
         found = iter(answers)
-        firsts = [next(found) if each.rows and not each.goes_far else None for each in wanted]
+        firsts = [next(found) if each.rows and not each.needs_more else None for each in wanted]
         series = [_series(each.report, selection, chosen, next(found)) if each.series and each.report.series else [] for each in wanted]
         rows = [
             told() if told else _in_full(seen, selection, each, history, first) if first else None

@@ -166,8 +166,10 @@ class Envelope:
         line = line.rstrip(b"\r\n")
         if line.startswith(b"{"):
             entry = _json_object(line)
-            if entry is None or _of_docker(entry):
-                return self._docker(entry) if entry else None
+            if entry is None:
+                return None
+            if _of_docker(entry):
+                return self._docker(entry)
             shipped = _shipped(entry)
             return (b"", shipped) if shipped else None
         found = CRI.match(line)

@@ -61,7 +61,7 @@ BEHIND_IT = 'Set-ReceiveConnector "SERVER\\Client Proxy SERVER" -ProtocolLogging
 class Seen(NamedTuple):
     """What compiled code saw in the rows of a batch."""
 
-    kind: Kind | None  # as what it looked at them
+    kind: Kind | None  # that they were taken for
     columns: tuple[str, ...]
     found: Found | list[bytes] | None  # sessions, or receipts; None where each row is to be read
 

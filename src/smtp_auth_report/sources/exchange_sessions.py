@@ -157,7 +157,7 @@ class Sessions:
         if not session.number <= number <= session.number + 1:
             session.whole = False
         session.number = number
-        if time > session.last:  # noqa: PLR1730 - for every row
+        if time > session.last:  # noqa: PLR1730 - max() takes longer, and this runs for every row
             session.last = time
         if event == b"<":
             self._command(session, row)

@@ -136,7 +136,7 @@ class LogReader:
         return begins or next((self.log.clock.at(stamp) or 0 for stamp, _ in inside if stamp), 0)
 
     def _begin(self, beginning: bytes) -> None:
-        """What is not made of lines can only be a syslog."""
+        """What a cutter cuts can only be a syslog."""
         self._begun = True
         self._cutter = cutter_of(beginning)
         self._formed = self._cutter is not None

@@ -43,6 +43,7 @@ from smtp_auth_report.store.interface import (
     Told,
     UnreadCount,
     View,
+    at_once,
 )
 from smtp_auth_report.store.local_time import bucket_minutes
 from smtp_auth_report.store.relations import rows
@@ -155,11 +156,10 @@ class DuckStore:
             finally:
                 if same:
                     self._writing.release()
-            yield DuckSnapshot(cursor, self.bucket_minutes, Aside(another, thread) if same else None)
+            yield DuckSnapshot(cursor, self.bucket_minutes, Aside(DuckSnapshot(another, self.bucket_minutes), thread) if same else None)
 
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        told = work(self)
-        return lambda: told
+        return at_once(work, self)
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
         with self.snapshot() as seen:

@@ -2,7 +2,7 @@
 What is asked of a DuckDB file, all of one state.
 
     seen = DuckSnapshot(cursor, bucket_minutes)      of a cursor in a transaction; for one thread
-    seen = DuckSnapshot(cursor, bucket_minutes, Aside(another, pool))     the same, with another cursor of the same state
+    seen = DuckSnapshot(cursor, bucket_minutes, Aside(another, thread))     the same, with another snapshot of the same state
     answer = seen.ask(question, selection, view)
 
 What there are sums of is read once, and so is what several questions of one `ask_all` need: it is added up into a table
@@ -43,6 +43,7 @@ from smtp_auth_report.store.interface import (
     Told,
     UnreadCount,
     View,
+    at_once,
 )
 from smtp_auth_report.store.relations import Base, Reader, answer, in_common, is_whole, number_of_rows
 from smtp_auth_report.store.sums import Coverage
@@ -60,9 +61,9 @@ def read_conditions(run: Execute, selection: Selection) -> Conditions:
 
 
 class Aside(NamedTuple):
-    """A second cursor that sees the same state, and the thread that it is for."""
+    """A second snapshot of the same state, and the thread that it is for."""
 
-    cursor: duckdb.DuckDBPyConnection
+    seen: DuckSnapshot
     thread: Executor
 
 
@@ -80,10 +81,7 @@ class DuckSnapshot:
         yield self
 
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        if self._aside is None:
-            told = work(self)
-            return lambda: told
-        return self._aside.thread.submit(work, DuckSnapshot(self._aside.cursor, self._bucket_minutes)).result
+        return self._aside.thread.submit(work, self._aside.seen).result if self._aside else at_once(work, self)
 
     @cached_property
     def _coverage(self) -> Coverage:

@@ -22,7 +22,8 @@ every question: a question's SQL reads from the relations below and cannot see a
 `account_id sender_id domain_id address_id way_id` are numbers in place of texts that are often told apart: of the account;
 of account and sender; of the sender's domain; of the address; of service, TLS version and mechanism. An engine groups by
 numbers in half the time. `subject client manner` name an entry of the tables `subjects`, `clients` and `manners`, in which
-a question may look up, by their `id`, the texts of what it has grouped.
+a question may look up the texts of what it has grouped. These tables are not cut to the selection: they are only ever
+joined by an `id` that `facts` or `events` gave.
 
 A row of these stands for `messages` rows of the store, of whatever outcome, or of the question's `outcomes`. Only columns
 that a question names are told apart. `slot` is the start of the local hour, day or week, as the question asks.
@@ -186,6 +187,12 @@ class Snapshot(Protocol):
 
     def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
         """Rows of one of them, most messages first."""
+
+
+def at_once(work: Callable[[Snapshot], Told], seen: Snapshot) -> Callable[[], Told]:
+    """`beside` of an engine that does one thing after another."""
+    told = work(seen)
+    return lambda: told
 
 
 class Readable(Snapshot, Protocol):

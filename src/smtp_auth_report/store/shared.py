@@ -55,6 +55,7 @@ from smtp_auth_report.store.interface import (
     Told,
     UnreadCount,
     View,
+    at_once,
 )
 from smtp_auth_report.submission import Identity, Submission
 
@@ -154,8 +155,7 @@ class SharedStore:
         yield self
 
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        told = work(self)
-        return lambda: told
+        return at_once(work, self)
 
     def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
         return self.ask_all(selection, [Asked(question, view)])[0]

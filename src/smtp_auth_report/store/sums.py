@@ -33,7 +33,7 @@ MONDAY = 4  # 1970-01-05, as a day's number
 PIECES = 16
 """Parts of a query at most; more would take longer to plan than to run."""
 
-OF_ROWS = 4
+ROWS_OF_A_DAY = 4
 """Blocks that take about as long to read as the rows of one day."""
 
 
@@ -62,8 +62,8 @@ class Sum(NamedTuple):
         """One block."""
         return Piece(self.table, slot, slot + self.days, self.days if self.step < self.days else 1)
 
-    def parts_weeks(self, slot: int) -> bool:
-        """Whether it has parts of calendar weeks, if it is no single day."""
+    def splits_a_week(self, slot: int) -> bool:
+        """Whether a block of several days holds parts of calendar weeks."""
         return self.days > 1 and (slot - MONDAY) % 7 != 0
 
 
@@ -149,8 +149,8 @@ def _fewest(coverage: Coverage, days: range, tables: Sequence[Sum], *, calendar:
     cost = {days.stop: 0}
     taken: dict[int, Sum | None] = {}
     for day in reversed(days):
-        cost[day], taken[day] = cost[day + 1] + OF_ROWS, None
-        for each in (each for each in tables if day in coverage.sealed[each.table] and not (calendar and each.parts_weeks(day))):
+        cost[day], taken[day] = cost[day + 1] + ROWS_OF_A_DAY, None
+        for each in (each for each in tables if day in coverage.sealed[each.table] and not (calendar and each.splits_a_week(day))):
             whole = cost.get(day + each.days, cost[day]) + 1
             if whole < cost[day]:
                 cost[day], taken[day] = whole, each

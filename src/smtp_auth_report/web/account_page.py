@@ -92,7 +92,7 @@ def _context(site: Site, query: Query, selection: Selection, tables: dict[str, T
         "query": query,
         "period": spans.in_words(selection),
         "totals": volume.totals,
-        "doubts": doubts(volume),
+        "doubts": doubts(site, volume),
         "failed": tables["failures"].totals.get("auth_failed", 0),
         "back": query.address(filters={}),
         "chart_label": gettext("Messages by sender domain, %(period)s") % {"period": spans.in_words(selection)},

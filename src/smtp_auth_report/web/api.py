@@ -30,7 +30,7 @@ from smtp_auth_report.reports.render import as_csv, as_json
 from smtp_auth_report.store.interface import FILTERS, Selection, View
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
 from smtp_auth_report.web.errors import problem
-from smtp_auth_report.web.reader import Part as SitePart
+from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.sign_in import exported, needs
 from smtp_auth_report.web.site import Site, site_of
 
@@ -129,7 +129,7 @@ class ProblemSchema(Schema):
 
 COUNTED = ("sender", "sender_domain", "messages", "tls_none", "tls_1_0", "tls_1_1", "tls_1_2", "tls_1_3", "authentication")
 
-PROBLEMS = {400: ProblemSchema, 404: ProblemSchema, 503: ProblemSchema}
+PROBLEMS = dict.fromkeys((400, 401, 403, 404, 503), ProblemSchema)
 
 
 @api.get("/reports", summary="The reports there are")
@@ -185,7 +185,7 @@ def one_account(request: HttpRequest, name: str, period: Annotated[Period, Query
 
 
 @api.get("/ingest", summary="How far each log was read, and what could not be")
-@needs(SitePart.INGEST)
+@needs(Area.INGEST)
 def ingest(request: HttpRequest) -> dict[str, Any]:
     site = site_of(request)
     now = site.clock()

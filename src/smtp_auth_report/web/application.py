@@ -2,13 +2,14 @@
 The WSGI application and the server around it.
 
     site = Site(store, settings, clock)
-    serve(site, lambda url: print(url))       until interrupted
+    serve(site, store.positions, print)       until interrupted
 
-The state database holds requested reports; it is made and migrated here. Django's secret key is derived from the
+The state database holds people and requested reports; it is made and migrated here. Django's secret key is derived from the
 site's own, which lives in a file that only its owner can read.
 
 What goes wrong
-    ReportError: the port is in use, the address is not this machine's, or the state database cannot be opened.
+    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, or the pages
+    would be open to a network while nobody could sign in.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import socket
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -54,9 +56,7 @@ def application(site: Site) -> WSGIApplication:
     prepare(site.settings)
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 - needs Django configured
 
-    from smtp_auth_report.web.requested import resume  # noqa: PLC0415 - needs Django configured
-
-    resume(site)
+    _tidy(site)
     handler = WSGIHandler()
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -103,8 +103,9 @@ def _refuse_network(settings: Settings) -> None:
         loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    if not loopback and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
-        reason = "nobody could sign in, and the pages would be open to the network"
+    open_to_network = not loopback or settings.hosts or settings.proxies
+    if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
+        reason = "nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies)"
         raise ReportError(f"{settings.listen}: {reason}; add an administrator first: smtp-auth-report user add NAME --role administrator")
 
 
@@ -126,6 +127,23 @@ def _configure(settings: Settings) -> None:
     connections["default"].settings_dict["NAME"] = str(settings.state_path)
 
 
+def _tidy(site: Site) -> None:
+    """Go on with requested reports, and forget sessions that are over."""
+    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - needs Django configured
+
+    from smtp_auth_report.web.requested import resume  # noqa: PLC0415 - needs Django configured
+
+    try:
+        SessionStore.clear_expired()
+        resume(site)
+    except (OSError, DatabaseError) as error:
+        raise _unusable(site.settings.state_path, error) from None
+
+
+def _unusable(path: Path, error: Exception) -> ReportError:
+    return ReportError(f"{path}: the state database cannot be used: {error}; choose another place with --state")
+
+
 def _migrate(settings: Settings) -> None:
     from django.core.management import call_command  # noqa: PLC0415 - needs Django configured
 
@@ -134,4 +152,4 @@ def _migrate(settings: Settings) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         call_command("migrate", verbosity=0, interactive=False)
     except (OSError, DatabaseError) as error:
-        raise ReportError(f"{path}: the state database cannot be used: {error}; choose another place with --state") from None
+        raise _unusable(path, error) from None

@@ -28,8 +28,10 @@ INSTALLED_APPS = [
 AUTH_USER_MODEL = "web.Person"
 AUTHENTICATION_BACKENDS = ["smtp_auth_report.web.people.Passwords"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("name",)}},
 ]
 MIDDLEWARE = [
     "smtp_auth_report.web.guard.guard",

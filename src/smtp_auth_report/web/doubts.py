@@ -1,7 +1,7 @@
 """
 Why a figure may be incomplete, and why a page is empty: the reason and what to do about it, never bare zeros.
 
-    doubts(table)                   sentences for the mark beside the figures
+    doubts(site, table)             sentences for the mark beside the figures
     emptiness(site, table, query)   what an empty report says, None when it is not empty
 """
 
@@ -16,6 +16,7 @@ from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web import wording
 from smtp_auth_report.web.query import Query
+from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.spans import dates, in_words
 
@@ -32,8 +33,8 @@ class Emptiness(NamedTuple):
     address_words: str = ""
 
 
-def doubts(table: Table) -> list[str]:
-    """One sentence for each thing that the figures leave open."""
+def doubts(site: Site, table: Table) -> list[str]:
+    """One sentence for each thing that the figures leave open. Of lines that are lost or unread nobody knows whose they were."""
     unknown, messages = table.unknown, table.totals["messages"]
     sentences = [tls_doubt(unknown["tls_version"], messages)] if unknown.get("tls_version") and messages else []
     if unknown.get("mechanism") and messages:
@@ -45,7 +46,7 @@ def doubts(table: Table) -> list[str]:
             gettext("The account is unknown for %(share)s of the messages.") % {"share": wording.share(unknown["account"] / messages)}
         )
     if lines := unknown.get("lines_unread", 0):
-        sentences.append(unread(lines))
+        sentences.append(unread(site, lines))
     if gaps := unknown.get("gaps", 0):
         words = ngettext("The log itself says once that lines were lost.", "The log itself says %(n)s times that lines were lost.", gaps)
         sentences.append(words % {"n": wording.count(gaps)} + " " + gettext("The figures are lower bounds."))
@@ -55,12 +56,14 @@ def doubts(table: Table) -> list[str]:
 def tls_doubt(unknown: int, messages: int) -> str:
     """How much is unknown of TLS, and how to have it logged."""
     if unknown == messages:
-        return gettext("The log has no TLS lines; the ingest page says which setting of the mail server brings them.")
+        return gettext("The log has no TLS lines; a setting of the mail server brings them.")
     return gettext("TLS is unknown for %(share)s of the messages: the log does not tell.") % {"share": wording.share(unknown / messages)}
 
 
-def unread(lines: int) -> str:
+def unread(site: Site, lines: int) -> str:
     """Lines of the period that look like submission and were not understood."""
+    if not site.reader.may(Area.INGEST):
+        return ngettext("%(n)s line could not be read.", "%(n)s lines could not be read.", lines) % {"n": wording.count(lines)}
     words = ngettext(
         "%(n)s line could not be read; the ingest page shows a sample.",
         "%(n)s lines could not be read; the ingest page shows samples.",
@@ -76,7 +79,7 @@ def emptiness(site: Site, table: Table, query: Query) -> Emptiness | None:
     span = site.seen.span()
     if span is None:
         return nothing_read(site)
-    notes = [unread(lines)] if (lines := table.unknown.get("lines_unread", 0)) else []
+    notes = [unread(site, lines)] if (lines := table.unknown.get("lines_unread", 0)) else []
     selection = table.selection
     if query.filters or query.search:
         if site.seen.count(Selection(selection.start, selection.end, selection.zone)):
@@ -99,7 +102,9 @@ def emptiness(site: Site, table: Table, query: Query) -> Emptiness | None:
 
 
 def nothing_read(site: Site) -> Emptiness:
-    """The store has no rows."""
+    """The store has no rows that the reader may see."""
+    if site.reader.scope is not None:
+        return Emptiness(gettext("Nothing to show yet"), [gettext("No row of your domains has been read yet.")])
     reason = gettext("No log has been read yet. Read one with this command; the report shows it at once.")
     counted = bool(site.seen.counted_reports())
     address, words = ("/exchange-online", gettext("Show what Microsoft counted")) if counted else ("", "")

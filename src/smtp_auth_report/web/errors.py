@@ -2,6 +2,8 @@
 How a failure is answered: a page for people, problem details (RFC 9457) for programs.
 
     SelectionError              400   the address asks for something that does not exist
+    nobody has signed in        401   a program; a person is asked to (sign_in.py)
+    not for this role           403   and forms that did not come from here
     any other ReportError       503   the store cannot answer; the sentence says how to mend it
     Http404                     404
     anything else               500   the traceback goes to the log, never to the reader
@@ -22,6 +24,7 @@ from smtp_auth_report.errors import ReportError, SelectionError
 logger = logging.getLogger(__name__)
 
 API = "/api/"
+PROGRAMS = (API, "/metrics")
 
 
 def answer_errors(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -47,9 +50,14 @@ def answer_errors(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
 
 def answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpResponse:
     """A page or problem details."""
-    if request.path.startswith(API):
+    if is_for_programs(request):
         return problem(status, detail)
     return render(request, "error.html", {"title": _title(status), "detail": detail}, status=status)
+
+
+def is_for_programs(request: HttpRequest) -> bool:
+    """Whether a program asks, which reads no page."""
+    return request.path.startswith(PROGRAMS)
 
 
 def problem(status: HTTPStatus, detail: str) -> JsonResponse:
@@ -94,7 +102,7 @@ def _meaning(error: Exception) -> tuple[HTTPStatus, str]:
 def _title(status: HTTPStatus) -> str:
     return {
         HTTPStatus.BAD_REQUEST: gettext("This cannot be shown"),
-        HTTPStatus.FORBIDDEN: gettext("The form was not accepted"),
+        HTTPStatus.FORBIDDEN: gettext("This is not allowed"),
         HTTPStatus.NOT_FOUND: gettext("Nothing here"),
         HTTPStatus.SERVICE_UNAVAILABLE: gettext("The store cannot answer"),
     }.get(status, gettext("The server failed"))

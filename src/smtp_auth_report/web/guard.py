@@ -9,9 +9,9 @@ slipped through as markup could still run nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
@@ -44,7 +44,7 @@ HEADERS = {
 
 YEAR = 365 * 24 * 3600  # seconds
 
-NOT_US = "This address is not served here. Open the pages under the address that `serve` printed.\n"
+NOT_US = "This name is not served here. Open the pages under the address that `serve` printed, or add the name to `host_names`.\n"
 
 
 def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -67,21 +67,32 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
 
 
 def _believe_proxy(request: HttpRequest) -> None:
-    """Where the request comes from, and whether by TLS, as a trusted proxy says it; the last address that none of them has."""
+    """Where the request comes from, and whether by TLS, as trusted proxies say it: the nearest address that is none of theirs."""
     proxies = site_of(request).settings.proxies
-
-    def trusted(address: str) -> bool:
-        try:
-            return any(ip_address(address) in network for network in proxies)
-        except ValueError:
-            return False
-
-    stated = [request.META["REMOTE_ADDR"], *reversed([entry.strip() for entry in request.headers.get("X-Forwarded-For", "").split(",")])]
-    if not trusted(stated[0]):
+    address = _plain(request.META["REMOTE_ADDR"])
+    request.META["REMOTE_ADDR"] = str(address)
+    if not _among(address, proxies):
         return
-    request.META["REMOTE_ADDR"] = next((address for address in stated if address and not trusted(address)), stated[0])
+    for stated in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        try:
+            address = _plain(stated.strip())
+        except ValueError:
+            break
+        request.META["REMOTE_ADDR"] = str(address)
+        if not _among(address, proxies):
+            break
     if request.headers.get("X-Forwarded-Proto", "").lower() == "https":
         request.META["wsgi.url_scheme"] = "https"
+
+
+def _plain(text: str) -> IPv4Address | IPv6Address:
+    """An address; an IPv4 one that is written as IPv6 is what it is."""
+    address = ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _among(address: IPv4Address | IPv6Address, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _not_us(request: HttpRequest) -> HttpResponseBase:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from smtp_auth_report.web.reader import EVERYONE, NOBODY, Part, Reader
+from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.web.wording import HOUR, MICROSECONDS
 
@@ -23,7 +23,7 @@ PLACES = (
     ("/ingest", _("Ingest")),
     ("/people", _("People")),
 )
-PARTS = {"/ingest": Part.INGEST, "/people": Part.PEOPLE}
+AREAS = {"/ingest": Area.INGEST, "/people": Area.PEOPLE}
 
 
 class Freshness(NamedTuple):
@@ -51,7 +51,7 @@ def freshness(site: Site) -> Freshness:
 
 def _shown(reader: Reader, address: str) -> bool:
     """Whether a place is for a reader."""
-    return reader != NOBODY and (address not in PARTS or reader.may(PARTS[address])) and (address != "/people" or bool(reader.name))
+    return reader != NOBODY and (address not in AREAS or reader.may(AREAS[address])) and (address != "/people" or bool(reader.name))
 
 
 def header(request: HttpRequest) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     return {
         "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site.reader, address)],
         "reader": site.reader,
-        "sees_ingest": site.reader.may(Part.INGEST),
+        "sees_ingest": site.reader.may(Area.INGEST),
         "open_to_all": site.reader == EVERYONE,
         "freshness": freshness(site),
         "zone": site.settings.display_timezone,

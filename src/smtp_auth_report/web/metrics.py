@@ -22,7 +22,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 
 from smtp_auth_report import __version__
 from smtp_auth_report.store.interface import Snapshot
-from smtp_auth_report.web.reader import Part
+from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import site_of
 
@@ -41,7 +41,7 @@ MEASURED = {
 
 
 @require_safe
-@needs(Part.INGEST)
+@needs(Area.INGEST)
 def metrics(request: HttpRequest) -> HttpResponse:
     """What a monitoring system asks for."""
     site = site_of(request)

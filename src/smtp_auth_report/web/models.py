@@ -24,8 +24,6 @@ class Person(AbstractBaseUser):
     name = models.CharField(max_length=254, unique=True)
     role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
     domains = models.TextField(default="[]")  # JSON: account domains that a reader of domains sees
-    is_active = models.BooleanField(default=True)
-    added = models.BigIntegerField()  # microseconds UTC
 
     USERNAME_FIELD = "name"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -60,7 +58,7 @@ class Token(models.Model):
 
 
 class Deed(models.TextChoices):
-    """What the audit page tells of."""
+    """What the page of people tells of."""
 
     SIGNED_IN = "signed in", gettext_lazy("Signed in")
     SIGNED_OUT = "signed out", gettext_lazy("Signed out")

@@ -29,7 +29,7 @@ from smtp_auth_report.web.header import LATE_AFTER
 from smtp_auth_report.web.online_page import listed
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import Query
-from smtp_auth_report.web.reader import Part as SitePart
+from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
 from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import Site, of_one_state, site_of
@@ -118,7 +118,7 @@ def flyout(request: HttpRequest) -> HttpResponse:
         "summary": row,
         "period": spans.in_words(selection),
         "tls": tls_parts(row, query),
-        "doubts": doubts(summary),
+        "doubts": doubts(site, summary),
         "empty": nothing_read(site) if site.seen.span() is None else None,
         "report_address": query.address(),
         "details_address": query.address(view="table"),
@@ -131,7 +131,7 @@ def flyout(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@needs(SitePart.INGEST)
+@needs(Area.INGEST)
 @of_one_state
 def ingest(request: HttpRequest) -> HttpResponse:
     """How far each log was read, and what could not be."""
@@ -193,7 +193,7 @@ def _cards(site: Site, summary: Table, failures: Table, tls: Table) -> dict[str,
         "legacy_by_day": _legacy_by_day(tls),
         "failed_by_day": charts.daily(failures, "auth_failed"),
         "failed_addresses": int(site.seen.ask(FAILED_ADDRESSES, summary.selection).rows[0][0] or 0),
-        "doubts": doubts(summary),
+        "doubts": doubts(site, summary),
         "unread": sum(unread.lines for unread in site.seen.unread()),
     }
 

@@ -5,7 +5,7 @@ People: who may sign in, with what, and what they did. Nothing here knows of pag
     person = recognised(site, name, password, address)         None where name and password do not belong together
     token = new_token(person, "backup script", now)            shown once, kept nowhere
     reader_of(token, now)                                       whose token it is
-    note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the audit page
+    note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the page of people
 
 Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
 a hundred of one name, even the right password is not looked at until some of them are older.
@@ -21,13 +21,12 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
-from django.http import HttpRequest
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import HOUR, SECOND
@@ -41,7 +40,7 @@ OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME = 5, 20, 100
 """Refusals within the window after which nothing is looked at."""
 
 KEPT = 400 * 24 * HOUR
-"""How long the audit page tells of something."""
+"""How long the page of people tells of something."""
 
 DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 TOKEN_BYTES = 32
@@ -58,16 +57,16 @@ class HeldUpError(PeopleError):
 class Passwords:
     """What Django asks for who a session is of."""
 
-    def authenticate(self, request: HttpRequest | None, name: str = "", password: str = "") -> Person | None:  # noqa: ARG002 - Django's signature
+    def of(self, name: str, password: str) -> Person | None:
         """Takes as long for a name that nobody has."""
-        person = Person.objects.filter(name=name.casefold(), is_active=True).first()
+        person = Person.objects.filter(name=name).first()
         if person is None:
             make_password(password)
             return None
         return person if person.check_password(password) else None
 
     def get_user(self, number: int) -> Person | None:
-        return Person.objects.filter(pk=number, is_active=True).first()
+        return Person.objects.filter(pk=number).first()
 
 
 def recognised(site: Site, name: str, password: str, address: str) -> Person | None:
@@ -75,10 +74,12 @@ def recognised(site: Site, name: str, password: str, address: str) -> Person | N
     name = name.strip().casefold()
     key, now = account_key(site_key(site.settings.state_path), name), site.clock()
     held_up = _held_up(key, address, now)
-    person = None if held_up else Passwords().authenticate(None, name, password)
-    if person is None:
+    person = None if held_up else Passwords().of(name, password)
+    deed = Deed.HELD_UP if held_up else Deed.REFUSED
+    told = Event.objects.filter(deed=Deed.HELD_UP, time__gt=now - WINDOW, address=address).exists()
+    if person is None and not (held_up and told):
         known = Person.objects.filter(name=name).exists()
-        note(Deed.HELD_UP if held_up else Deed.REFUSED, now, name=name if known else "", key=key, address=address)
+        note(deed, now, name=name if known else "", key=key, address=address)
     if held_up:
         raise HeldUpError("there were too many refusals; wait a quarter of an hour")
     return person
@@ -91,7 +92,7 @@ def _held_up(key: str, address: str, now: int) -> bool:
 
 
 def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> None:
-    """For the audit page."""
+    """For the page of people."""
     Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500])
     Event.objects.filter(time__lt=now - KEPT).delete()
 
@@ -99,8 +100,8 @@ def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = 
 # Changes, as the command line makes them
 
 
-def add(name: str, role: Role, password: str, now: int, domains: Sequence[str] = ()) -> Person:
-    """Somebody more who may sign in."""
+def add(name: str, role: Role, password: str | Callable[[], str], now: int, domains: Sequence[str] = ()) -> Person:
+    """Somebody more who may sign in. A password may be asked for once the rest is right."""
     name = name.strip().casefold()
     if not name or len(name) > 254 or not name.isprintable():
         raise PeopleError("a person needs a name of printable characters; an e-mail address is best")
@@ -112,12 +113,14 @@ def add(name: str, role: Role, password: str, now: int, domains: Sequence[str] =
     for domain in folded:
         if not DOMAIN.fullmatch(domain):
             raise PeopleError(f"{domain!r} is not a domain; give it as the log has it, such as contoso.example")
-    person = Person(name=name, role=role, domains=json.dumps(folded), added=now)
-    set_password(person, password)
+    if Person.objects.filter(name=name).exists():
+        raise PeopleError(f"{name} is there already; remove it first, or choose another name")
+    person = Person(name=name, role=role, domains=json.dumps(folded))
+    set_password(person, password if isinstance(password, str) else password())
     try:
         person.save(force_insert=True)
     except IntegrityError:
-        raise PeopleError(f"{name} is there already; remove it first, or choose another name") from None
+        raise PeopleError(f"{name} was added by somebody else meanwhile") from None
     note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
     return person
 
@@ -131,7 +134,7 @@ def named(name: str) -> Person:
 
 
 def remove(name: str, now: int) -> None:
-    """With sessions, tokens and requested reports. The last administrator stays while there are others."""
+    """With sessions, tokens and requests. The last administrator stays while there are others."""
     person = named(name)
     others = Person.objects.exclude(pk=person.pk)
     if others.exists() and person.role == Role.ADMINISTRATOR and not others.filter(role=Role.ADMINISTRATOR).exists():
@@ -140,9 +143,8 @@ def remove(name: str, now: int) -> None:
     note(Deed.CHANGED, now, name=person.name, detail="removed")
 
 
-def change_password(name: str, password: str, now: int) -> None:
+def change_password(person: Person, password: str, now: int) -> None:
     """Ends every session of theirs."""
-    person = named(name)
     set_password(person, password)
     person.save(update_fields=["password"])
     note(Deed.CHANGED, now, name=person.name, detail="password changed")
@@ -183,7 +185,7 @@ def revoke_token(person: Person, label: str, now: int) -> None:
 
 def reader_of(token: str, now: int) -> Reader | None:
     """Whose it is."""
-    found = Token.objects.select_related("person").filter(digest=_digest(token), person__is_active=True).first()
+    found = Token.objects.select_related("person").filter(digest=_digest(token)).first()
     if found is None:
         return None
     if found.used < now - HOUR:

@@ -16,8 +16,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.web.models import Event, Person
-from smtp_auth_report.web.reader import Part, Role
+from smtp_auth_report.web.models import Event, Person, Token
+from smtp_auth_report.web.reader import Area, Role
 from smtp_auth_report.web.sign_in import needs
 
 SHOWN = 500
@@ -35,11 +35,11 @@ class Listed(NamedTuple):
     role: str | Promise
     domains: list[str]
     signed_in: int | None  # microseconds UTC
-    tokens: list[str]
+    tokens: list[Token]
 
 
 @require_safe
-@needs(Part.PEOPLE)
+@needs(Area.PEOPLE)
 def people(request: HttpRequest) -> HttpResponse:
     """The page."""
     listed = [
@@ -48,7 +48,7 @@ def people(request: HttpRequest) -> HttpResponse:
             ROLES[Role(person.role)],
             json.loads(person.domains),
             int(person.last_login.timestamp() * 1_000_000) if person.last_login else None,
-            [token.label for token in person.token_set.all()],
+            list(person.token_set.all()),
         )
         for person in Person.objects.prefetch_related("token_set")
     ]

@@ -1,10 +1,10 @@
 """
 Who asks for a page, and what they may see.
 
-    reader.may(Part.INGEST)     whether a part of the site is for them
+    reader.may(Area.INGEST)     whether an area of the site is for them
     reader.scope                account domains whose rows they see; None is all
 
-Without people there is no sign-in: whoever reaches the pages of this machine is `EVERYONE`.
+Without people there is no sign-in: whoever asks from this machine is `EVERYONE`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ class Role(StrEnum):
     DOMAINS = "domains"
 
 
-class Part(StrEnum):
-    """Parts of the site that are not for all."""
+class Area(StrEnum):
+    """Areas of the site that are not for all."""
 
     PEOPLE = "people"  # who may sign in, and what they did
     INGEST = "ingest"  # how logs are read: hosts, paths, samples of lines
 
 
-PARTS = {
-    Role.ADMINISTRATOR: frozenset(Part),
-    Role.READER: frozenset({Part.INGEST}),
-    Role.DOMAINS: frozenset[Part](),
+AREAS = {
+    Role.ADMINISTRATOR: frozenset(Area),
+    Role.READER: frozenset({Area.INGEST}),
+    Role.DOMAINS: frozenset[Area](),
 }
 
 
@@ -42,8 +42,8 @@ class Reader(NamedTuple):
     role: Role
     scope: frozenset[str] | None = None
 
-    def may(self, part: Part) -> bool:
-        return part in PARTS[self.role]
+    def may(self, area: Area) -> bool:
+        return area in AREAS[self.role]
 
 
 EVERYONE = Reader("", Role.ADMINISTRATOR)

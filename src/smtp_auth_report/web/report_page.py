@@ -170,7 +170,7 @@ def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, An
         "chips": chips(query),
         "without_filters": query.address(filters={}),
         "said": said(query, table),
-        "doubts": doubts(table),
+        "doubts": doubts(site, table),
         "moved": spans.in_words(table.selection) if moved else "",
         "empty": emptiness(site, table, query),
     } | filter_form(query, table.selection)

@@ -52,9 +52,8 @@ def requests(request: HttpRequest) -> HttpResponse:
         selection = query.selection(site.settings.display_timezone, site.clock())
         site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
         ask_for(site, selection, name)
-        exported(request, f"submissions, {spans.in_words(selection)}, as {EXPORTS[name].title}")
         return HttpResponseRedirect("/requests")
-    sweep(site)
+    sweep(site.settings, site.clock())
     query = read(request.GET)
     selection, _moved = settled(site, query)
     context = filter_form(query, selection) | {
@@ -83,6 +82,7 @@ def file(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
     path = file_of(site_of(request).settings, asked)
     if not path.is_file():
         raise Http404
+    exported(request, f"submissions, {spans.in_words(asked.selection)}, as {export.title}")
     days = "-".join(spans.dates(asked.selection).values()).replace(":", "")
     return FileResponse(
         path.open("rb"), as_attachment=True, filename=f"submissions-{days}.{export.extension}", content_type=export.content_type

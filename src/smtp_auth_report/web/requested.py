@@ -61,7 +61,7 @@ class _CancelledError(Exception):
 
 def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
     """Note the request and start on it."""
-    sweep(site)
+    sweep(site.settings, site.clock())
     request = RequestedReport.objects.create(
         person=Person.objects.filter(name=site.reader.name).first(),
         asked=site.clock(),
@@ -95,7 +95,7 @@ def retry(site: Site, request: RequestedReport) -> None:
 
 def resume(site: Site) -> None:
     """Go on where a server stopped."""
-    sweep(site)
+    sweep(site.settings, site.clock())
     if RequestedReport.objects.filter(progress__in=OPEN).update(progress=Progress.WAITING, done=0, total=0):
         _begin(site)
 
@@ -107,12 +107,14 @@ def remove(settings: Settings, request: RequestedReport) -> None:
     request.delete()
 
 
-def sweep(site: Site) -> None:
-    """Remove what is too old, and files of people who are gone."""
-    for request in RequestedReport.objects.filter(asked__lt=site.clock() - KEPT).exclude(progress__in=OPEN):
-        remove(site.settings, request)
+def sweep(settings: Settings, now: int) -> None:
+    """Remove what is too old, files of people who are gone, and, once there are people, what was asked for by nobody."""
+    gone = RequestedReport.objects.filter(asked__lt=now - KEPT).exclude(progress__in=OPEN)
+    nobodys = RequestedReport.objects.filter(person=None) if Person.objects.exists() else RequestedReport.objects.none()
+    for request in gone | nobodys:
+        remove(settings, request)
     wanted = {str(identifier) for identifier in RequestedReport.objects.values_list("pk", flat=True)}
-    for path in folder(site.settings).iterdir():
+    for path in folder(settings).iterdir():
         if path.stem not in wanted:
             path.unlink(missing_ok=True)
 

@@ -4,11 +4,11 @@ Signing in and out, and who a request is from.
     known             middleware: the site as whoever asks may see it; a page asks for sign-in, a program gets 401
     /sign-in          the form; afterwards the page that was asked for
     /sign-out         ends the session
-    needs(part)       a view for those only who may see a part of the site
-    exported          rows left the site, for the audit page
-    address_of        of the client, for the audit page
+    needs(area)       a view for those only who may see a part of the site
+    exported          rows left the site, for the page of people
+    address_of        of the client, for the page of people
 
-Where nobody was added, nobody signs in: the pages are open to whoever reaches them, which is this machine alone.
+Where nobody was added, nobody signs in: the pages are open to this machine, and refused to whoever comes from elsewhere.
 A program shows a token: `Authorization: Bearer …`.
 """
 
@@ -17,25 +17,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from django.contrib.auth import BACKEND_SESSION_KEY, get_user, login, logout
+from django.contrib.auth import get_user, login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST
 
-from smtp_auth_report.web.errors import API, answer, problem
+from smtp_auth_report.web.errors import answer, is_for_programs, problem
 from smtp_auth_report.web.models import Deed, Person
 from smtp_auth_report.web.people import HeldUpError, note, reader_of, recognised
-from smtp_auth_report.web.reader import EVERYONE, NOBODY, Part, Reader
+from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
-PROGRAMS = (API, "/metrics")
-BEARER = "Bearer "
+BEARER = "bearer"
+
+NOBODY_YET = gettext_noop(
+    "Nobody may sign in yet. On the server, add an administrator: smtp-auth-report user add NAME --role administrator"
+)
 
 Parameters = ParamSpec("Parameters")
 Answered = TypeVar("Answered")
@@ -47,8 +51,8 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 
     def middleware(request: HttpRequest) -> HttpResponse:
         reader = _reader(request)
-        if reader is None and request.path != FORM:
-            return _asked_to_sign_in(request)
+        if reader is None and (request.path != FORM or not Person.objects.exists()):
+            return _asked_to_sign_in(request) if Person.objects.exists() else answer(request, HTTPStatus.FORBIDDEN, gettext(NOBODY_YET))
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)
         try:
@@ -61,17 +65,17 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 
 def _reader(request: HttpRequest) -> Reader | None:
     """Who asks; None where they have to say so first."""
-    stated = request.headers.get("Authorization", "")
-    if stated.startswith(BEARER):
-        return reader_of(stated.removeprefix(BEARER).strip(), site_of(request).clock())
-    person = get_user(request) if BACKEND_SESSION_KEY in request.session else None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == BEARER:
+        return reader_of(token.strip(), site_of(request).clock())
+    person = get_user(request)
     if isinstance(person, Person):
         return person.reader
-    return None if Person.objects.exists() else EVERYONE
+    return EVERYONE if is_from_here(request) and not Person.objects.exists() else None
 
 
 def _asked_to_sign_in(request: HttpRequest) -> HttpResponse:
-    if request.path.startswith(PROGRAMS):
+    if is_for_programs(request):
         refused = problem(HTTPStatus.UNAUTHORIZED, "sign in, or give a token: Authorization: Bearer …")
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
@@ -80,14 +84,14 @@ def _asked_to_sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{FORM}?next={quote(request.get_full_path(), safe='')}")
 
 
-def needs(part: Part) -> Callable[[View[Parameters, Answered]], View[Parameters, Answered | HttpResponse]]:
+def needs(area: Area) -> Callable[[View[Parameters, Answered]], View[Parameters, Answered | HttpResponse]]:
     """A view of a part of the site that is not for all."""
 
     def decorate(view: View[Parameters, Answered]) -> View[Parameters, Answered | HttpResponse]:
         @wraps(view)
         def guarded(request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answered | HttpResponse:
-            if not site_of(request).reader.may(part):
-                return answer(request, HTTPStatus.FORBIDDEN, gettext("This page is not for readers of single domains."))
+            if not site_of(request).reader.may(area):
+                return answer(request, HTTPStatus.FORBIDDEN, gettext("Your role does not include this page."))
             return view(request, *args, **kwargs)
 
         return guarded
@@ -132,11 +136,16 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def exported(request: HttpRequest, what: str) -> None:
-    """For the audit page: rows left the site."""
+    """For the page of people: rows left the site."""
     site = site_of(request)
     note(Deed.EXPORTED, site.clock(), name=site.reader.name, address=address_of(request), detail=what)
 
 
 def address_of(request: HttpRequest) -> str:
     """Where the request comes from."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    return str(request.META["REMOTE_ADDR"])
+
+
+def is_from_here(request: HttpRequest) -> bool:
+    """Whether it comes from this machine, and no proxy says that it was handed on."""
+    return "X-Forwarded-For" not in request.headers and ip_address(address_of(request)).is_loopback

@@ -21,8 +21,6 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=254, unique=True)),
                 ('role', models.CharField(choices=[('administrator', 'administrator'), ('reader', 'reader'), ('domains', 'domains')], max_length=16)),
                 ('domains', models.TextField(default='[]')),
-                ('is_active', models.BooleanField(default=True)),
-                ('added', models.BigIntegerField()),
             ],
             options={
                 'ordering': ('name',),
