@@ -23,7 +23,7 @@ from smtp_auth_report.web.application import Site
 from smtp_auth_report.web.models import Progress, RequestedReport
 from smtp_auth_report.web.people import add, remove
 from smtp_auth_report.web.reader import Role
-from smtp_auth_report.web.requested import KEPT, ask_for, file_of, folder, resume
+from smtp_auth_report.web.requested import KEPT, ask_for, file_of, folder, resume, sweep
 
 WEEK = Selection(NOON - 7 * DAY, NOON + DAY, "UTC")
 
@@ -117,7 +117,7 @@ def test_files_are_kept_for_ten_days_and_not_longer_than_their_people(site: Site
     )
     until(lambda: state(reader) == Progress.DONE)
     remove("reader@contoso.example", NOW)
-    resume(site)
+    sweep(site.settings, NOW)
     assert [path.stem for path in folder(site.settings).iterdir()] == [str(admin.pk)]
     resume(replace(site, clock=lambda: NOW + KEPT))
     assert file_of(site.settings, admin).exists()

@@ -328,7 +328,7 @@ def test_filters_that_leave_nothing_can_be_left(client: Client) -> None:
 
 def test_a_log_without_tls_lines_says_which_setting_is_missing(site_of_rows: Callable[..., Site]) -> None:
     client = client_of(site_of_rows(row(time=NOON, tls_version="unknown", tls_cipher=None)))
-    assert "the ingest page says which setting" in shown(client, "/report?by=tls-usage").text
+    assert "a setting of the mail server brings them" in shown(client, "/report?by=tls-usage").text
     assert "smtpd_tls_loglevel = 1" in shown(client, "/ingest").text
     assert "Old TLS Unknown" in shown(client, "/").text
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
+from fcntl import LOCK_EX, flock
 from hashlib import blake2b
 from ipaddress import ip_address
 from pathlib import Path
@@ -42,6 +43,7 @@ __all__ = ["Site", "application", "serve"]
 
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 THREADS = 8
+LARGEST_FORM = 1_000_000  # bytes
 
 
 class Pages(AppConfig):
@@ -61,7 +63,11 @@ def application(site: Site) -> WSGIApplication:
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ[ENVIRON_KEY] = site
-        return handler(environ, start_response)
+        answer = handler(environ, start_response)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return answer
+        answer.close()
+        return []
 
     return respond
 
@@ -80,6 +86,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
     pages = application(site)
     _refuse_network(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
+    server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         server.prepare()
@@ -92,6 +99,23 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
             server.serve()
     finally:
         server.stop()
+
+
+def _connection_class() -> type:
+    """Connections that leave out X_Forwarded_For, which WSGI could not tell from X-Forwarded-For."""
+    from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest  # noqa: PLC0415 - only `serve` needs it
+
+    class Reader(HeaderReader):
+        def _allow_header(self, name: bytes) -> bool:
+            return b"_" not in name
+
+    class Request(HTTPRequest):
+        header_reader = Reader()
+
+    class Connection(HTTPConnection):
+        RequestHandlerClass = Request
+
+    return Connection
 
 
 def _refuse_network(settings: Settings) -> None:
@@ -149,7 +173,8 @@ def _migrate(settings: Settings) -> None:
 
     path = settings.state_path
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        call_command("migrate", verbosity=0, interactive=False)
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as alone:
+            flock(alone, LOCK_EX)  # one process at a time; SQLite's own locks are of another kind
+            call_command("migrate", verbosity=0, interactive=False)
     except (OSError, DatabaseError) as error:
         raise _unusable(path, error) from None

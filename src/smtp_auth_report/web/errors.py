@@ -4,6 +4,7 @@ How a failure is answered: a page for people, problem details (RFC 9457) for pro
     SelectionError              400   the address asks for something that does not exist
     nobody has signed in        401   a program; a person is asked to (sign_in.py)
     not for this role           403   and forms that did not come from here
+    DatabaseError               503   of the state database, which another process has locked
     any other ReportError       503   the store cannot answer; the sentence says how to mend it
     Http404                     404
     anything else               500   the traceback goes to the log, never to the reader
@@ -15,6 +16,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -96,6 +98,8 @@ def _meaning(error: Exception) -> tuple[HTTPStatus, str]:
         return HTTPStatus.BAD_REQUEST, str(error)
     if isinstance(error, ReportError):
         return HTTPStatus.SERVICE_UNAVAILABLE, str(error)
+    if isinstance(error, DatabaseError):
+        return HTTPStatus.SERVICE_UNAVAILABLE, gettext("The state database cannot be used just now. Try again.")
     return HTTPStatus.INTERNAL_SERVER_ERROR, gettext("The server failed to answer. Its log says why.")
 
 

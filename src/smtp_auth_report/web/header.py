@@ -61,6 +61,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     return {
         "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site.reader, address)],
         "reader": site.reader,
+        "bare": site.reader == NOBODY,
         "sees_ingest": site.reader.may(Area.INGEST),
         "open_to_all": site.reader == EVERYONE,
         "freshness": freshness(site),

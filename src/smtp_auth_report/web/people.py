@@ -26,7 +26,8 @@ from collections.abc import Callable, Sequence
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import HOUR, SECOND
@@ -42,7 +43,7 @@ OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME = 5, 20, 100
 KEPT = 400 * 24 * HOUR
 """How long the page of people tells of something."""
 
-DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*")
 TOKEN_BYTES = 32
 
 
@@ -73,28 +74,33 @@ def recognised(site: Site, name: str, password: str, address: str) -> Person | N
     """Whose name and password these are. Every refusal is noted."""
     name = name.strip().casefold()
     key, now = account_key(site_key(site.settings.state_path), name), site.clock()
-    held_up = _held_up(key, address, now)
-    person = None if held_up else Passwords().of(name, password)
-    deed = Deed.HELD_UP if held_up else Deed.REFUSED
-    told = Event.objects.filter(deed=Deed.HELD_UP, time__gt=now - WINDOW, address=address).exists()
-    if person is None and not (held_up and told):
-        known = Person.objects.filter(name=name).exists()
-        note(deed, now, name=name if known else "", key=key, address=address)
+    with transaction.atomic():  # a guess counts before it is looked at, so that many at once are counted too
+        held_up = _held_up(key, address, now)
+        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
+            known = name if Person.objects.filter(name=name).exists() else ""
+            guess = note(Deed.HELD_UP if held_up else Deed.REFUSED, now, name=known, key=key, address=address)
     if held_up:
         raise HeldUpError("there were too many refusals; wait a quarter of an hour")
+    person = Passwords().of(name, password)
+    if person is not None:
+        guess.delete()
     return person
 
 
+def _since(now: int) -> QuerySet[Event]:
+    return Event.objects.filter(time__gt=now - WINDOW)
+
+
 def _held_up(key: str, address: str, now: int) -> bool:
-    recent = Event.objects.filter(deed=Deed.REFUSED, time__gt=now - WINDOW)
+    recent = _since(now).filter(deed=Deed.REFUSED)
     of_name, of_address = recent.filter(name_key=key), recent.filter(address=address)
     return of_name.filter(address=address).count() >= OF_BOTH or of_address.count() >= OF_ONE_ADDRESS or of_name.count() >= OF_ONE_NAME
 
 
-def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> None:
+def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> Event:
     """For the page of people."""
-    Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500])
     Event.objects.filter(time__lt=now - KEPT).delete()
+    return Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500])
 
 
 # Changes, as the command line makes them
@@ -105,7 +111,7 @@ def add(name: str, role: Role, password: str | Callable[[], str], now: int, doma
     name = name.strip().casefold()
     if not name or len(name) > 254 or not name.isprintable():
         raise PeopleError("a person needs a name of printable characters; an e-mail address is best")
-    folded = sorted({domain.strip().rstrip(".").casefold() for domain in domains})
+    folded = sorted({domain.strip().rstrip(".").lower() for domain in domains})
     if role == Role.DOMAINS and not folded:
         raise PeopleError("a reader of domains needs one at least; name them with --domain")
     if role != Role.DOMAINS and folded:
@@ -134,13 +140,14 @@ def named(name: str) -> Person:
 
 
 def remove(name: str, now: int) -> None:
-    """With sessions, tokens and requests. The last administrator stays while there are others."""
-    person = named(name)
-    others = Person.objects.exclude(pk=person.pk)
-    if others.exists() and person.role == Role.ADMINISTRATOR and not others.filter(role=Role.ADMINISTRATOR).exists():
-        raise PeopleError(f"{person.name} is the last administrator; add another one first")
-    person.delete()
-    note(Deed.CHANGED, now, name=person.name, detail="removed")
+    """With sessions, tokens and requests. The last administrator stays: without people the pages would be open again."""
+    with transaction.atomic():
+        person = named(name)
+        administrators = Person.objects.filter(role=Role.ADMINISTRATOR)
+        if person.role == Role.ADMINISTRATOR and administrators.count() == 1:
+            raise PeopleError(f"{person.name} is the last administrator; add another one first")
+        person.delete()
+        note(Deed.CHANGED, now, name=person.name, detail="removed")
 
 
 def change_password(person: Person, password: str, now: int) -> None:
@@ -152,6 +159,8 @@ def change_password(person: Person, password: str, now: int) -> None:
 
 def set_password(person: Person, password: str) -> None:
     """Where it is strong enough."""
+    if not password.isprintable():
+        raise PeopleError("the password will not do: it has control characters, or is not UTF-8")
     try:
         validate_password(password, person)
     except ValidationError as error:

@@ -24,7 +24,7 @@ from threading import Lock, Thread
 from django.db import connection
 from django.db.models import QuerySet
 
-from smtp_auth_report.errors import ReportError
+from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 KEPT = 10 * DAY
 """How long a request stays, with its file."""
+
+AT_ONCE = 20
+"""Requests of one person that wait."""
 
 OPEN = (Progress.WAITING, Progress.RUNNING)
 
@@ -62,6 +65,8 @@ class _CancelledError(Exception):
 def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
     """Note the request and start on it."""
     sweep(site.settings, site.clock())
+    if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
+        raise SelectionError(f"{AT_ONCE} requested reports are waiting; wait for some of them, or cancel them")
     request = RequestedReport.objects.create(
         person=Person.objects.filter(name=site.reader.name).first(),
         asked=site.clock(),

@@ -121,7 +121,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
                 note(Deed.SIGNED_IN, site.clock(), name=person.name, address=address_of(request))
                 return HttpResponseRedirect(there)
             said, status = gettext("Name and password do not belong together."), HTTPStatus.FORBIDDEN
-    context = {"title": gettext("Sign in"), "next": there, "said": said, "name": request.POST.get("name", ""), "bare": True}
+    context = {"title": gettext("Sign in"), "next": there, "said": said, "name": request.POST.get("name", "")}
     return render(request, "sign_in.html", context, status=status)
 
 
