@@ -52,7 +52,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         selection = query.selection(site.settings.display_timezone, site.clock())
         site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
         ask_for(site, selection, name)
-        exported(request, f"submissions, {spans.in_words(selection)}, as {EXPORTS[name].title}")
+        exported(request, f"submissions, {spans.in_english(selection)}, as {EXPORTS[name].title}")
         return HttpResponseRedirect("/requests")
     sweep(site)
     query = read(request.GET)
@@ -64,7 +64,9 @@ def requests(request: HttpRequest) -> HttpResponse:
         "dates": spans.dates(selection),
         "formats": [Box(export.name, export.title, checked=index == 0) for index, export in enumerate(EXPORTS.values())],
         "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
-        "domain_boxes": [Box(value, wording.visible(value), checked=True) for value in query.filters.get("domain", ())],
+        "domain_boxes": [
+            Box(value, wording.visible(vocabulary.filter_words("domain", value)), checked=True) for value in query.filters.get("domain", ())
+        ],
     }
     return render(request, "requests.html", context | _asked(site))
 
@@ -119,7 +121,8 @@ def _asked(site: Site) -> dict[str, Any]:
             asked,
             spans.in_words(asked.selection),
             [
-                f"{vocabulary.FILTER_NAMES[name]}: {wording.visible(vocabulary.filter_words(name, value))}"
+                gettext("%(name)s: %(value)s")
+                % {"name": vocabulary.FILTER_NAMES[name], "value": wording.visible(vocabulary.filter_words(name, value))}
                 for name, values in asked.selection.filters.items()
                 for value in values
             ],

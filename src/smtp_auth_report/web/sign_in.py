@@ -34,6 +34,7 @@ from smtp_auth_report.web.reader import EVERYONE, NOBODY, Part, Reader
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
+OPEN = (FORM, "/language")
 PROGRAMS = (API, "/metrics")
 BEARER = "Bearer "
 
@@ -47,7 +48,7 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 
     def middleware(request: HttpRequest) -> HttpResponse:
         reader = _reader(request)
-        if reader is None and request.path != FORM:
+        if reader is None and request.path not in OPEN:
             return _asked_to_sign_in(request)
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)
