@@ -22,7 +22,7 @@ from django.utils.translation import get_language, override
 
 from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
-from smtp_auth_report.web import wording
+from smtp_auth_report.web import configuration, wording
 from smtp_auth_report.web.models import Event, RequestedReport
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
@@ -78,7 +78,7 @@ def french(client: Client, address: str, **options: Any) -> HttpResponse:
 
 def test_there_are_strings_and_catalogs() -> None:
     assert len(STRINGS) > 300
-    assert [path.parent.parent.name for path in CATALOGS] == ["fr"]
+    assert "fr" in [path.parent.parent.name for path in CATALOGS]
 
 
 @pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parent.parent.name)
@@ -141,6 +141,15 @@ def test_words_in_templates_are_marked() -> None:
         texts = [*re.sub(r"(?s)<[^>]*>", "\n", shown).split("\n"), *re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*)"', shown)]
         unmarked += [f"{path.name}: {text.strip()}" for text in texts if re.search(r"[A-Za-z]{2}", text)]
     assert unmarked == []
+
+
+def test_a_language_is_one_file(tmp_path: Path) -> None:
+    for name in ("de", "pt_BR"):
+        folder = tmp_path / name / "LC_MESSAGES"
+        folder.mkdir(parents=True)
+        (folder / "django.mo").touch()
+    (tmp_path / "it" / "LC_MESSAGES").mkdir(parents=True)
+    assert configuration._translated(tmp_path) == [("de", "Deutsch"), ("pt-br", "Portugu\u00eas brasileiro")]
 
 
 # The pages
@@ -216,7 +225,7 @@ ENGLISH = _english()
         (lambda: wording.Moment.of(NOON, PARIS).exact, "Wed 18 Nov 2026 13:00:00 CET", "mer. 18 nov. 2026 13:00:00 CET"),
         (lambda: wording.Moment.of(NOON, PARIS).short(NOW), "18 Nov 13:00", "18 nov. 13:00"),
         (lambda: wording.Moment.of(NOON, PARIS).ago(NOON + DAY), "1 day ago", "il y a 1 jour"),
-        (lambda: wording.Moment.of(NOON, PARIS).ago(NOON), "0 seconds ago", "il y a 0 seconde"),
+        (lambda: wording.Moment.of(NOON, PARIS).ago(NOON), "0 seconds ago", f"il y a 0{SPACE}s"),
     ],
 )
 def test_figures_and_dates_follow_the_language(say: Callable[[], str], english: str, french: str) -> None:
@@ -267,10 +276,10 @@ def test_what_is_recorded_is_in_english(client: Client) -> None:
     [
         ("fr", "fr"),
         ("FR-ca", "fr"),
-        ("de, fr;q=0.5, en;q=0.4", "fr"),
+        ("eo, fr;q=0.5, en;q=0.4", "fr"),
         ("en-GB, fr;q=0.9", "en"),
         ("fr;q=0, en", "en"),
-        ("de", "en"),
+        ("eo", "en"),
         ("*", "en"),
         ("", "en"),
         ("fr;q=many", "en"),
@@ -297,7 +306,8 @@ def test_the_foot_offers_the_other_language(client: Client) -> None:
     for language, other in (("en", "fr"), ("fr", "en")):
         page = Page(client.get("/", headers={"Accept-Language": language}))
         offered = [tag for tag in page.named("button") if tag.get("name") == "language"]
-        assert [(tag["value"], tag["lang"]) for tag in offered] == [(other, other)]
+        assert other in [tag["value"] for tag in offered if tag["value"] == tag["lang"]]
+        assert language not in [tag["value"] for tag in offered]
         assert {"en": "English", "fr": "Fran\u00e7ais"}[other] in page.words
 
 
@@ -331,7 +341,7 @@ def test_a_language_that_is_not_there_is_not_chosen(client: Client, language: st
     assert "language" not in choose(client, language).cookies
 
 
-@pytest.mark.parametrize("language", ["", "de", "../fr", "x" * 3000])
+@pytest.mark.parametrize("language", ["", "eo", "../fr", "x" * 3000])
 def test_a_cookie_of_another_language_says_nothing(client: Client, language: str) -> None:
     client.cookies["language"] = language
     assert [tag["lang"] for tag in Page(french(client, "/nowhere")).named("html")] == ["fr"]
