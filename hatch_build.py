@@ -1,5 +1,5 @@
 """
-What building the package does besides copying it: front-end files are collected, the inner loops are compiled.
+What building the package does besides copying it: front-end files are collected, catalogs and inner loops are compiled.
 
     pip install .                       builds with it; also pip wheel ., pip install --editable .
     python hatch_build.py               compile in place, unless what is there is current; what `make` calls
@@ -7,6 +7,9 @@ What building the package does besides copying it: front-end files are collected
 The compiled modules are src/smtp_auth_report/sources/*.pyx. They are put beside their sources, so that an editable
 installation has them too, and a wheel carries them. Each is optional: what it does is done line by line in Python where
 it is not there, with the same results, and more slowly.
+
+The catalogs are src/smtp_auth_report/web/locale/*/LC_MESSAGES/django.po. Each becomes a django.mo beside it, which is
+what the pages read.
 
 What goes wrong
     No C compiler, or no header files of Python: one line that says what is slower and how to mend it, and the package is
@@ -38,6 +41,9 @@ SOURCES = ROOT / "src" / "smtp_auth_report" / "sources"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 MARK = SOURCES / f"compiled-from{SUFFIX}.txt"
 FOR_COMPILING = ("cython>=3.1", "setuptools>=77")
+LOCALE = ROOT / "src" / "smtp_auth_report" / "web" / "locale"
+LOCALE_MARK = LOCALE / "compiled-from.txt"
+FOR_CATALOGS = ("babel>=2.16",)
 
 
 class BuildHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is there only while building
@@ -47,10 +53,11 @@ class BuildHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is there
 
     def dependencies(self) -> list[str]:
         """What building needs besides."""
-        return [*frontend.needed(), *FOR_COMPILING]
+        return [*frontend.needed(), *FOR_COMPILING, *(() if catalogs_are_current() else FOR_CATALOGS)]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         frontend.bring_up_to_date()
+        compile_catalogs()
         if self.target_name == "wheel" and compiled():
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
@@ -73,9 +80,36 @@ def is_current() -> bool:
     return MARK.is_file() and MARK.read_text(encoding="ascii") == _digest()
 
 
+def compile_catalogs() -> None:
+    """Translations in the form that Django reads, where one has changed."""
+    if catalogs_are_current():
+        return
+    from babel.messages.mofile import write_mo  # noqa: PLC0415 - only where something is to be compiled
+    from babel.messages.pofile import read_po  # noqa: PLC0415 - as above
+
+    for source in _catalogs():
+        with source.open("rb") as opened, source.with_suffix(".mo").open("wb") as written:
+            write_mo(written, read_po(opened, locale=source.parent.parent.name))
+    LOCALE_MARK.write_text(_digest_of(_catalogs()), encoding="ascii")
+
+
+def catalogs_are_current() -> bool:
+    """Whether every catalog was compiled from what is there now."""
+    compiled_all = LOCALE_MARK.is_file() and all(path.with_suffix(".mo").is_file() for path in _catalogs())
+    return compiled_all and LOCALE_MARK.read_text(encoding="ascii") == _digest_of(_catalogs())
+
+
+def _catalogs() -> list[Path]:
+    return sorted(LOCALE.glob("*/LC_MESSAGES/django.po"))
+
+
 def _digest() -> str:
+    return _digest_of([Path(__file__), *sorted(SOURCES.glob("*.p[xy][dx]"))])
+
+
+def _digest_of(paths: list[Path]) -> str:
     digest = hashlib.sha256()
-    for path in (Path(__file__), *sorted(SOURCES.glob("*.p[xy][dx]"))):
+    for path in paths:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -104,3 +138,4 @@ def _compile() -> bool:
 
 if __name__ == "__main__":
     compiled()
+    compile_catalogs()

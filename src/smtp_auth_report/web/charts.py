@@ -17,8 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.utils.formats import date_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from smtp_auth_report.moments import EPOCH
 from smtp_auth_report.reports.asking import slot_text
@@ -94,7 +93,7 @@ class Chart:
             "slots": [slot._asdict() for slot in self.slots],
             "series": [series._asdict() for series in self.series],
             "zoom": self.zoom,
-            "words": {"total": gettext("Total"), "partial": gettext("Not over yet")},
+            "words": {"total": gettext("Total"), "partial": gettext("Not over yet"), "per_cent": wording.per_cent_of("#")},
         }
         return json.dumps(content)
 
@@ -113,7 +112,8 @@ def volume(table: Table, ranked: Sequence[str], now: int, zoom: str) -> Chart:
     rest = order[len(shown) :]
     if rest:
         together = [sum(figures[name].get(start, 0) for name in rest) for start in starts]
-        series.append(Series(OTHER, gettext("%(n)s other domains") % {"n": wording.count(len(rest))}, "other", "upright", together))
+        words = ngettext("%(n)s other domain", "%(n)s other domains", len(rest)) % {"n": wording.count(len(rest))}
+        series.append(Series(OTHER, words, "other", "upright", together))
     return Chart("volume", _slots(table, starts, now), series, zoom)
 
 
@@ -212,11 +212,11 @@ def _slot(start: datetime, interval: Interval, here: datetime) -> Slot:
     first, last = start.date(), (end - timedelta(minutes=1)).date()
     hourly = interval == "hour"
     if hourly:
-        title = date_format(start, "D j M Y H:i")
+        title = wording.dated(start, wording.WEEKDAY_AND_TIME)
     else:
-        title = date_format(start, "D j M Y") if interval == "day" else wording.day_range(first, last)
+        title = wording.dated(start, wording.WEEKDAY) if interval == "day" else wording.day_range(first, last)
     return Slot(
-        label=date_format(start, "H:i") if hourly and start.hour else date_format(start, "j M"),
+        label=wording.dated(start, wording.TIME if hourly and start.hour else wording.SHORT_DATE),
         title=title,
         first=start.isoformat(timespec="minutes") if hourly else first.isoformat(),
         last=end.isoformat(timespec="minutes") if hourly else last.isoformat(),

@@ -13,7 +13,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.conf import locale
+from django.utils.translation import to_language
+
 HERE = Path(__file__).parent
+
+
+def _translated(folder: Path) -> list[tuple[str, str]]:
+    """Languages that have a catalog, by their own names."""
+    codes = sorted(to_language(path.parent.parent.name) for path in folder.glob("*/LC_MESSAGES/django.mo"))
+    return [(code, locale.LANG_INFO[code]["name_local"].capitalize()) for code in codes]
+
 
 DEBUG = False
 SECRET_KEY = "replaced by the site's own key"  # noqa: S105 - application() replaces it
@@ -38,6 +48,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "smtp_auth_report.web.language.spoken",
     "django.middleware.csrf.CsrfViewMiddleware",
     "smtp_auth_report.web.sign_in.known",
     "smtp_auth_report.web.errors.answer_errors",
@@ -71,8 +82,12 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [HERE / "locale"]
+LANGUAGES = [("en", "English"), *_translated(LOCALE_PATHS[0])]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # seconds
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = HERE / "assets"

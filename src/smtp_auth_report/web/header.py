@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
@@ -67,4 +69,5 @@ def header(request: HttpRequest) -> dict[str, Any]:
         "freshness": freshness(site),
         "zone": site.settings.display_timezone,
         "notice": site.settings.notice,
+        "languages": [(code, name) for code, name in settings.LANGUAGES if code != get_language()],
     }

@@ -104,7 +104,7 @@ def report_csv(request: HttpRequest) -> HttpResponse:
     selection, _moved = settled(site_of(request), query)
     table = ask(REPORTS[query.report], site_of(request).seen, selection, View(query.column, query.descending, query.search))
     name = "-".join([query.report, *spans.dates(selection).values()]).replace(":", "")
-    exported(request, f"{query.report}, {spans.in_words(selection)}, as CSV")
+    exported(request, f"{query.report}, {spans.in_english(selection)}, as CSV")
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return HttpResponse(as_csv(table), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -164,7 +164,7 @@ def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, An
             Link(PERIOD_NAMES[days], query.address(days=days, first="", last=""), not query.first and query.days == days)
             for days in periods.PRESETS
         ],
-        "domains": [Box(name, wording.visible(name), name in query.filters.get("domain", ())) for name in domain_choices(ranked, query)],
+        "domains": [Box(name, _words("domain", name), name in query.filters.get("domain", ())) for name in domain_choices(ranked, query)],
         "domain_words": domain_words(query),
         "all_domains": query.with_filter("domain", ()).address(),
         "chips": chips(query),
@@ -223,8 +223,13 @@ def domain_words(query: Query) -> str:
     if not chosen:
         return gettext("All sender domains")
     if len(chosen) == 1:
-        return wording.visible(chosen[0])
+        return _words("domain", chosen[0])
     return gettext("%(n)s sender domains") % {"n": wording.count(len(chosen))}
+
+
+def _words(name: str, value: str) -> str:
+    """A filter's value as people read it."""
+    return wording.visible(vocabulary.filter_words(name, value))
 
 
 def chips(query: Query) -> list[Chip]:
@@ -232,7 +237,7 @@ def chips(query: Query) -> list[Chip]:
     return [
         Chip(
             vocabulary.FILTER_NAMES[name],
-            wording.visible(vocabulary.filter_words(name, value)),
+            _words(name, value),
             query.without_value(name, value).address(page=1),
         )
         for name, value in query.filter_pairs()
@@ -254,7 +259,8 @@ def said(query: Query, table: Table) -> str:
     sentence = gettext("%(messages)s from %(accounts)s, %(period)s, %(domains)s")
     sentence %= {"messages": messages, "accounts": accounts, "period": period, "domains": domains}
     if unknown := table.unknown.get("tls_version"):
-        sentence += "; " + gettext("TLS unknown for %(share)s") % {"share": wording.share(unknown / (totals["messages"] or 1))}
+        share = wording.share(unknown / (totals["messages"] or 1))
+        return gettext("%(sentence)s; TLS unknown for %(share)s") % {"sentence": sentence, "share": share}
     return sentence
 
 
@@ -276,7 +282,7 @@ def filter_form(query: Query, selection: Selection) -> dict[str, Any]:
             Field(
                 name,
                 vocabulary.FILTER_NAMES[name],
-                [Box(value, wording.visible(value), checked=True) for value in chosen[name]],
+                [Box(value, _words(name, value), checked=True) for value in chosen[name]],
                 HINTS.get(name, ""),
             )
             for name in COLLECTED

@@ -63,7 +63,9 @@ def requests(request: HttpRequest) -> HttpResponse:
         "dates": spans.dates(selection),
         "formats": [Box(export.name, export.title, checked=index == 0) for index, export in enumerate(EXPORTS.values())],
         "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
-        "domain_boxes": [Box(value, wording.visible(value), checked=True) for value in query.filters.get("domain", ())],
+        "domain_boxes": [
+            Box(value, wording.visible(vocabulary.filter_words("domain", value)), checked=True) for value in query.filters.get("domain", ())
+        ],
     }
     return render(request, "requests.html", context | _asked(site))
 
@@ -82,7 +84,7 @@ def file(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
     path = file_of(site_of(request).settings, asked)
     if not path.is_file():
         raise Http404
-    exported(request, f"submissions, {spans.in_words(asked.selection)}, as {export.title}")
+    exported(request, f"submissions, {spans.in_english(asked.selection)}, as {export.title}")
     days = "-".join(spans.dates(asked.selection).values()).replace(":", "")
     return FileResponse(
         path.open("rb"), as_attachment=True, filename=f"submissions-{days}.{export.extension}", content_type=export.content_type
@@ -119,7 +121,8 @@ def _asked(site: Site) -> dict[str, Any]:
             asked,
             spans.in_words(asked.selection),
             [
-                f"{vocabulary.FILTER_NAMES[name]}: {wording.visible(vocabulary.filter_words(name, value))}"
+                gettext("%(name)s: %(value)s")
+                % {"name": vocabulary.FILTER_NAMES[name], "value": wording.visible(vocabulary.filter_words(name, value))}
                 for name, values in asked.selection.filters.items()
                 for value in values
             ],

@@ -25,7 +25,7 @@ from django.contrib.auth import get_user, login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from smtp_auth_report.web.errors import answer, is_for_programs, problem
@@ -35,9 +35,10 @@ from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
+OPEN = (FORM, "/language")
 BEARER = "bearer"
 
-NOBODY_YET = gettext_noop(
+NOBODY_YET = gettext_lazy(
     "Nobody may sign in yet. On the server, add an administrator: smtp-auth-report user add NAME --role administrator"
 )
 
@@ -51,8 +52,8 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 
     def middleware(request: HttpRequest) -> HttpResponse:
         reader = _reader(request)
-        if reader is None and (request.path != FORM or not Person.objects.exists()):
-            return _asked_to_sign_in(request) if Person.objects.exists() else answer(request, HTTPStatus.FORBIDDEN, gettext(NOBODY_YET))
+        if reader is None and (request.path not in OPEN or not Person.objects.exists()):
+            return _asked_to_sign_in(request) if Person.objects.exists() else answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)
         try:

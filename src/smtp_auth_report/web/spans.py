@@ -2,6 +2,7 @@
 A selection's period, in words and as the dates of an address.
 
     in_words(selection)      16 to 22 Nov 2026, with a dash
+    in_english(selection)    the same for what is recorded
     dates(selection)         {"first": "2026-11-16", "last": "2026-11-22"}
 """
 
@@ -11,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from django.utils.formats import date_format
+from django.utils.translation import override
 
 from smtp_auth_report.moments import EPOCH
 from smtp_auth_report.store.interface import Selection
@@ -24,8 +25,14 @@ def in_words(selection: Selection) -> str:
     start, end = _walls(selection)
     if start.time() == end.time() == time():
         return wording.day_range(start.date(), (end - timedelta(microseconds=1)).date())
-    pattern = "H:i" if start.date() == end.date() else "j M Y H:i"
-    return f"{date_format(start, 'j M Y H:i')}{wording.EN_DASH}{date_format(end, pattern)}"
+    pattern = wording.TIME if start.date() == end.date() else wording.DATE_AND_TIME
+    return f"{wording.dated(start, wording.DATE_AND_TIME)}{wording.EN_DASH}{wording.dated(end, pattern)}"
+
+
+def in_english(selection: Selection) -> str:
+    """For records, which have one language whoever reads them."""
+    with override("en"):
+        return in_words(selection)
 
 
 def dates(selection: Selection) -> dict[str, str]:

@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from smtp_auth_report.reports.interface import Table
+from smtp_auth_report.store.filters import UNKNOWN
 from smtp_auth_report.store.interface import Value
 from smtp_auth_report.web import cells, vocabulary, wording
 from smtp_auth_report.web.query import PAGE_ROWS, Query
@@ -186,8 +187,8 @@ def _account_link(row: Row, frame: Frame) -> SafeString:
 
 
 def _client(row: Row, frame: Frame) -> SafeString:
-    client = _text(row, "client_ip") or "unknown"
-    return cells.row_link(frame.adds("client", client), cells.name(client))
+    client = _text(row, "client_ip")
+    return cells.row_link(frame.adds("client", client or UNKNOWN), cells.name(client) if client else cells.unknown())
 
 
 def _sender(row: Row, frame: Frame) -> SafeString:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.urls import path
+from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
 
 from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, people_page, report_page, request_pages, sign_in
 from smtp_auth_report.web.api import api
@@ -27,6 +29,7 @@ urlpatterns = [
     path("sign-in", sign_in.sign_in),
     path("sign-out", sign_in.sign_out),
     path("people", people_page.people),
+    path("language", require_POST(set_language)),
     path("api/", api.urls),
 ]
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from smtp_auth_report.store.filters import UNKNOWN
 from smtp_auth_report.submission import AuthClass, Outcome, Service, Tls, auth_class
 
 Words = str | Promise
@@ -107,7 +108,7 @@ def filter_words(name: str, value: str) -> str:
     if name == "tls":
         return str(_("Below 1.2")) if value.lower() in (LEGACY, "below-1.2") else tls_words(value)
     words = {"service": SERVICES, "auth-class": SHORT_CLASSES, "outcome": OUTCOMES}.get(name, {})
-    return str(words.get(value, value))
+    return str(words.get(value, _("unknown") if value == UNKNOWN else value))
 
 
 def mechanism_colour(mechanism: str) -> tuple[str, str]:

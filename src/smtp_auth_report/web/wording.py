@@ -18,21 +18,38 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format, number_format
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext as translated
 
-NARROW_SPACE = "\N{NO-BREAK SPACE}"
-UNITS = ("B", "kB", "MB", "GB", "TB")
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
+UNITS = (gettext_noop("B"), gettext_noop("kB"), gettext_noop("MB"), gettext_noop("GB"), gettext_noop("TB"))
 EN_DASH = "\N{EN DASH}"
 MICROSECONDS = 1_000_000
 MINUTE, HOUR, DAY = 60, 3600, 86400
+
+DATE = gettext_noop("j M Y")
+DATE_AND_TIME = gettext_noop("j M Y H:i")
+SHORT_DATE = gettext_noop("j M")
+SHORT_DATE_AND_TIME = gettext_noop("j M H:i")
+WEEKDAY = gettext_noop("D j M Y")
+WEEKDAY_AND_TIME = gettext_noop("D j M Y H:i")
+EXACT = gettext_noop("D j M Y H:i:s")
+TIME = gettext_noop("H:i")
+"""Patterns of dates, after Django's `date` filter; a catalog says them as its language does."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 def count(number: float) -> str:
-    """With the language's thousands separators."""
-    return number_format(number, decimal_pos=0, use_l10n=True, force_grouping=True)
+    """With the language's thousands separators; a space among them is narrow, as in charts."""
+    return number_format(number, decimal_pos=0, use_l10n=True, force_grouping=True).replace(NO_BREAK_SPACE, NARROW_SPACE)
+
+
+def dated(value: date, pattern: str) -> str:
+    """By one of the patterns above, as the language has it."""
+    return date_format(value, translated(pattern))
 
 
 def share(part: float) -> str:
@@ -43,10 +60,15 @@ def share(part: float) -> str:
     elif per_cent >= 99.5:
         text = number_format(min(99.9, round(per_cent, 1)), decimal_pos=1)
     elif per_cent < 0.1:
-        text = "<" + number_format(0.1, decimal_pos=1)
+        text = gettext("<%(share)s") % {"share": number_format(0.1, decimal_pos=1)}
     else:
         text = number_format(per_cent, decimal_pos=1)
-    return f"{text}{NARROW_SPACE}%"
+    return per_cent_of(text)
+
+
+def per_cent_of(figure: str) -> str:
+    """The figure with the sign, and the space between them that the language wants."""
+    return gettext("%(n)s\N{NO-BREAK SPACE}%%") % {"n": figure}
 
 
 def ratio(number: float) -> str:
@@ -60,7 +82,7 @@ def size(number: float) -> str:
     while number >= 1000 and power < len(UNITS) - 1:
         number, power = number / 1000, power + 1
     digits = 0 if power == 0 or number >= 99.5 else 1
-    return f"{number_format(number, decimal_pos=digits)}{NARROW_SPACE}{UNITS[power]}"
+    return f"{number_format(number, decimal_pos=digits)}{NO_BREAK_SPACE}{translated(UNITS[power])}"
 
 
 def visible(text: str) -> str:
@@ -82,12 +104,12 @@ def _picture(found: re.Match[str]) -> str:
 def day_range(first: date, last: date) -> str:
     """Both days included, saying month and year once where they are the same."""
     if first == last:
-        return date_format(first, "j M Y")
-    end = date_format(last, "j M Y")
+        return dated(first, DATE)
+    end = dated(last, DATE)
     if first.year != last.year:
-        return f"{date_format(first, 'j M Y')}{EN_DASH}{end}"
+        return f"{dated(first, DATE)}{EN_DASH}{end}"
     if first.month != last.month:
-        return f"{date_format(first, 'j M')}{EN_DASH}{end}"
+        return f"{dated(first, SHORT_DATE)}{EN_DASH}{end}"
     return f"{first.day}{EN_DASH}{end}"
 
 
@@ -107,12 +129,12 @@ class Moment(NamedTuple):
 
     @property
     def exact(self) -> str:
-        return f"{date_format(self.local, 'D j M Y H:i:s')} {self.local.tzname()}"
+        return f"{dated(self.local, EXACT)} {self.local.tzname()}"
 
     def short(self, now: int) -> str:
         """22 Nov 14:03, with the year where it is another one."""
         this_year = Moment.of(now, ZoneInfo("UTC")).local.year
-        return date_format(self.local, "j M H:i" if self.local.year == this_year else "j M Y H:i")
+        return dated(self.local, SHORT_DATE_AND_TIME if self.local.year == this_year else DATE_AND_TIME)
 
     def ago(self, now: int) -> str:
         """How long before `now`, in the largest unit that fits."""

@@ -3,7 +3,7 @@
   const charts = new Map();
   const numbers = new Intl.NumberFormat(document.documentElement.lang);
   const short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
-  const perCent = (part) => `${new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: part > 0 && part < 0.0995 ? 1 : 0 }).format(part * 100)}\u00a0%`;
+  const perCent = (data, part) => data.words.per_cent.replace("#", new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: part > 0 && part < 0.0995 ? 1 : 0 }).format(part * 100));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const element = (tag, name, ...children) => {
     const made = document.createElement(tag);
@@ -53,7 +53,7 @@
       const swatch = element("span", "swatch");
       swatch.style.backgroundColor = colour(row.series.colour);
       const name = element("td", "", swatch, element("bdi", "", row.series.label));
-      return element("tr", "", name, element("td", "n", numbers.format(row.value)), element("td", "n share", perCent(row.value / total)));
+      return element("tr", "", name, element("td", "n", numbers.format(row.value)), element("td", "n share", perCent(data, row.value / total)));
     });
     const foot = element("tr", "total", element("td", "", data.words.total), element("td", "n", numbers.format(total)), element("td", ""));
     const note = slot.partial ? [element("p", "muted", data.words.partial)] : [];
@@ -84,7 +84,7 @@
       yAxis: [
         {
           type: "value", min: 0, max: shared ? 1 : undefined, minInterval: shared ? undefined : 1, interval: shared ? 0.25 : undefined, splitNumber: 4,
-          axisLabel: { ...text, formatter: shared ? perCent : (value) => (value < 10000 ? numbers.format(value) : short.format(value)) },
+          axisLabel: { ...text, formatter: shared ? (part) => perCent(data, part) : (value) => (value < 10000 ? numbers.format(value) : short.format(value)) },
           splitLine: { lineStyle: { color: colour("chart-grid") } },
         },
         { type: "value", min: 0, max: 1, ...hidden, axisPointer: { show: false } },

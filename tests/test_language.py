@@ -1,0 +1,359 @@
+"""
+The pages in each language that has a catalog: nothing is left in English, figures and dates are as the language has them,
+the reader's choice counts, and what programs read stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.pofile import read_po
+from django.http import HttpResponse
+from django.test import Client
+from django.utils.translation import get_language, override
+
+from rows import NOON
+from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
+from smtp_auth_report.web import configuration, wording
+from smtp_auth_report.web.models import Event, RequestedReport
+from smtp_auth_report.web.people import add
+from smtp_auth_report.web.reader import Role
+from strings import WEB, Marked, marked, of_python
+
+CATALOGS = sorted((WEB / "locale").glob("*/LC_MESSAGES/django.po"))
+STRINGS = marked()
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
+TAG = re.compile(r"</?\w+[^>]*>")
+PASSWORD = "correct horse battery"
+PARIS = ZoneInfo(ZONE)
+SPACE, NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
+
+PAGES = (
+    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/nowhere", "/status",
+    "/report", "/report?by=tls-usage", "/report?by=auth-methods", "/report?by=failures", "/report?view=table&tls=legacy&q=scan",
+    "/report?by=tls-usage&view=table", "/report?by=auth-methods&view=table", "/report?by=clients", "/report?by=failures&view=table",
+    "/report?days=30&domain=contoso.example&domain=fabrikam.example", "/report?account=nobody", "/report?from=2020-01-01&to=2020-01-02",
+    "/report?from=2026-11-20T10:00:00&to=2026-11-20T12:00:00", "/account?name=printer%40contoso.example",
+)  # fmt: skip
+
+SAME = {
+    "Messages", "messages", "Total", "Clients", "Client", "Service", "Format", "HELO", "OAuth", "Exchange Online", "Pages", "Domain",
+    "SSL 3", "TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3", "SMTP (25)", "Submission (587)", "Submissions (465)",
+}  # fmt: skip
+"""Strings that French may have as English does, or that are part of such a word."""
+
+
+def catalog(path: Path) -> Catalog:
+    with path.open("rb") as opened:
+        return read_po(opened, locale=path.parent.parent.name)
+
+
+def entries(path: Path) -> dict[tuple[str | None, str], Message]:
+    return {(entry.context, entry.id if isinstance(entry.id, str) else entry.id[0]): entry for entry in catalog(path) if entry.id}
+
+
+def forms(text: Any) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    return client_of(make_site(tmp_path, *week(), changes=unread()))
+
+
+def french(client: Client, address: str, **options: Any) -> HttpResponse:
+    return cast("HttpResponse", client.get(address, headers={"Accept-Language": "fr"}, **options))
+
+
+# The catalog
+
+
+def test_there_are_strings_and_catalogs() -> None:
+    assert len(STRINGS) > 300
+    assert "fr" in [path.parent.parent.name for path in CATALOGS]
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parent.parent.name)
+def test_every_string_is_translated(path: Path) -> None:
+    known = entries(path)
+    missing = [f"{text.place}: {text.single}" for text in STRINGS if text.key not in known]
+    assert missing == []
+    assert [text.single for text in STRINGS if text.plural and forms(known[text.key].id) != (text.single, text.plural)] == []
+    assert [entry.id for entry in known.values() if not all(forms(entry.string)) or entry.fuzzy] == []
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parent.parent.name)
+def test_no_entry_is_stale(path: Path) -> None:
+    assert sorted(set(entries(path)) - {text.key for text in STRINGS}, key=str) == []
+    assert list(catalog(path).obsolete) == []
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parent.parent.name)
+def test_a_translation_keeps_placeholders_and_tags(path: Path) -> None:
+    for entry in entries(path).values():
+        for number, translated in enumerate(forms(entry.string)):
+            original = forms(entry.id)[min(number, len(forms(entry.id)) - 1)]
+            for pattern in (PLACEHOLDER, TAG):
+                assert sorted(pattern.findall(translated)) == sorted(pattern.findall(original)), translated
+
+
+@pytest.mark.parametrize("text", ["a: b", "a : b", "a ; b", "really ?", "« a »"])
+def test_a_french_space_that_can_break_is_found(text: str) -> None:
+    assert breakable(text)
+
+
+def breakable(text: str) -> bool:
+    """Whether a French text has a mark without the space that belongs before it, or with one at which a line may end."""
+    without_codes = re.sub(r"\d+:\d+|H:i(:s)?|graph:", "", text)
+    return bool(re.search(rf"[^{SPACE}{NARROW}][;:?!»]|«[^{SPACE}{NARROW}]", without_codes)) or "'" in text
+
+
+def test_french_has_its_spaces_and_apostrophes() -> None:
+    path = WEB / "locale" / "fr" / "LC_MESSAGES" / "django.po"
+    assert [text for entry in entries(path).values() for text in forms(entry.string) if breakable(text)] == []
+
+
+def test_a_string_that_no_catalog_could_have_is_refused(tmp_path: Path) -> None:
+    module = tmp_path / "page.py"
+    module.write_text('gettext("one")\nngettext("one", "many", 2)\ngettext(name)\n', encoding="utf-8")
+    found = of_python(module)
+    assert next(found) == Marked("one", None, None, "page.py:1")
+    assert next(found) == Marked("one", "many", None, "page.py:2")
+    with pytest.raises(AssertionError, match=r"page\.py:3"):
+        next(found)
+
+
+def test_words_in_templates_are_marked() -> None:
+    """Between tags and in attributes that are read out stands nothing but tags of Django."""
+    unmarked = []
+    for path in sorted((WEB / "templates").glob("*.html")):
+        source = path.read_text(encoding="utf-8")
+        source = re.sub(r"(?s)\{% blocktranslate.*?endblocktranslate %\}|<(script|code|svg|defs)\b.*?</\1>", "", source)
+        shown = re.sub(r"(?s)\{%.*?%\}|\{\{.*?\}\}", "", source)
+        texts = [*re.sub(r"(?s)<[^>]*>", "\n", shown).split("\n"), *re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*)"', shown)]
+        unmarked += [f"{path.name}: {text.strip()}" for text in texts if re.search(r"[A-Za-z]{2}", text)]
+    assert unmarked == []
+
+
+def test_a_language_is_one_file(tmp_path: Path) -> None:
+    for name in ("de", "pt_BR"):
+        folder = tmp_path / name / "LC_MESSAGES"
+        folder.mkdir(parents=True)
+        (folder / "django.mo").touch()
+    (tmp_path / "it" / "LC_MESSAGES").mkdir(parents=True)
+    assert configuration._translated(tmp_path) == [("de", "Deutsch"), ("pt-br", "Portugu\u00eas brasileiro")]
+
+
+# The pages
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_has_english_left(client: Client, address: str) -> None:
+    check_french(french(client, address))
+
+
+def test_pages_of_an_empty_site_have_no_english_left(tmp_path: Path) -> None:
+    empty = client_of(make_site(tmp_path))
+    for address in ("/", "/flyout", "/report", "/ingest", "/exchange-online", "/requests"):
+        check_french(french(empty, address))
+
+
+def test_pages_of_people_have_no_english_left(client: Client) -> None:
+    add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
+    check_french(french(client, "/sign-in"))
+    sent = {"name": "anna", "password": "wrong"}
+    check_french(client.post("/sign-in", sent, headers={"Accept-Language": "fr"}))
+    client.post("/sign-in", {"name": "anna", "password": PASSWORD}, headers={"Accept-Language": "fr"})
+    check_french(french(client, "/people"))
+
+
+def check_french(answer: HttpResponse) -> None:
+    """Neither the text nor what is read out has a string of the catalog in English."""
+    page = Page(answer)
+    attributes = ("title", "aria-label", "placeholder", "data-label", "data-auto", "data-light", "data-dark")
+    spoken = [*page.words, *(tag[1][name] for tag in page.tags for name in attributes if name in tag[1])]
+    shown = {" ".join(text.split()) for text in spoken} - {""}
+    left = [text for text in shown for english in ENGLISH if english.fullmatch(text)]
+    assert left == []
+    if "html" in (name for name, _ in page.tags):
+        assert [tag["lang"] for tag in page.named("html")] == ["fr"]
+        assert answer.headers["Content-Language"] == "fr"
+
+
+def _expression(text: str) -> re.Pattern[str]:
+    """A string with anything in place of its placeholders."""
+    pieces = [re.escape(" ".join(piece.split())) for piece in re.split(r"%\(\w+\)[sd]", text.strip().replace("%%", "%"))]
+    return re.compile(".+".join(pieces).replace(r"\ ", " "))
+
+
+def _english() -> list[re.Pattern[str]]:
+    """What French says otherwise, and has words of its own beside the placeholders."""
+    known = entries(WEB / "locale" / "fr" / "LC_MESSAGES" / "django.po")
+    pairs = [
+        pair
+        for entry in known.values()
+        for pair in zip(forms(entry.id), forms(entry.string), strict=True)
+        if pair[0] != pair[1] and re.search(r"[A-Za-z]{2}", PLACEHOLDER.sub("", pair[0]))
+    ]
+    return [_expression(single) for single, _ in pairs if single not in SAME]
+
+
+ENGLISH = _english()
+
+
+# Figures and dates
+
+
+@pytest.mark.parametrize(
+    ("say", "english", "french"),
+    [
+        (lambda: wording.count(1234567), "1,234,567", f"1{NARROW}234{NARROW}567"),
+        (lambda: wording.share(0.0123), f"1.2{SPACE}%", f"1,2{NARROW}%"),
+        (lambda: wording.share(0.0001), f"<0.1{SPACE}%", f"<{SPACE}0,1{NARROW}%"),
+        (lambda: wording.ratio(3.25), "\N{MULTIPLICATION SIGN}3.2", "\N{MULTIPLICATION SIGN}3,2"),
+        (lambda: wording.size(1_500_000), f"1.5{SPACE}MB", f"1,5{SPACE}Mo"),
+        (lambda: wording.day_range(date(2026, 11, 16), date(2026, 11, 23)), "16\N{EN DASH}23 Nov 2026", "16\N{EN DASH}23 nov. 2026"),
+        (lambda: wording.day_range(date(2026, 7, 30), date(2026, 8, 2)), "30 Jul\N{EN DASH}2 Aug 2026", "30 juil.\N{EN DASH}2 août 2026"),
+        (lambda: wording.Moment.of(NOON, PARIS).exact, "Wed 18 Nov 2026 13:00:00 CET", "mer. 18 nov. 2026 13:00:00 CET"),
+        (lambda: wording.Moment.of(NOON, PARIS).short(NOW), "18 Nov 13:00", "18 nov. 13:00"),
+        (lambda: wording.Moment.of(NOON, PARIS).ago(NOON + DAY), "1 day ago", "il y a 1 jour"),
+        (lambda: wording.Moment.of(NOON, PARIS).ago(NOON), "0 seconds ago", f"il y a 0{SPACE}s"),
+    ],
+)
+def test_figures_and_dates_follow_the_language(say: Callable[[], str], english: str, french: str) -> None:
+    said = []
+    for language in ("en", "fr"):
+        with override(language):
+            said.append(say())
+    assert said == [english, french]
+
+
+def test_the_chart_has_dates_words_and_the_sign_of_the_language(client: Client) -> None:
+    figures = [json.loads(tag["data-figures"]) for tag in Page(french(client, "/report")).named("div") if "data-figures" in tag]
+    (chart,) = figures
+    assert [chart["slots"][0][name] for name in ("label", "title", "first")] == ["16 nov.", "lun. 16 nov. 2026", "2026-11-16"]
+    assert chart["words"]["per_cent"] == f"#{NARROW}%"
+
+
+def machine_values(answer: HttpResponse) -> list[str]:
+    """Without the token against forged forms, which is another one each time."""
+    tags = [tag for kind in ("input", "option", "a", "time") for tag in Page(answer).named(kind)]
+    return [tag[name] for tag in tags if tag.get("name") != "csrfmiddlewaretoken" for name in ("value", "href", "datetime") if name in tag]
+
+
+def test_what_machines_read_is_the_same(client: Client) -> None:
+    """Values of fields, addresses, CSV, JSON, problems."""
+    for address in PAGES:
+        assert machine_values(client.get(address)) == machine_values(french(client, address)), address
+    api = ("/api/reports/tls-usage", "/api/ingest", "/api/nowhere", "/api/reports/tls-usage?days=x")
+    for address in ("/report.csv?by=tls-usage", "/metrics", *api):
+        assert client.get(address).content == french(client, address).content, address
+
+
+def test_a_bar_of_progress_is_a_number_of_html(client: Client) -> None:
+    RequestedReport.objects.create(format="csv", progress="running", done=1, total=8, asked=NOW, start=NOON, end=NOW, zone=ZONE)
+    assert [bar["value"] for bar in Page(french(client, "/requests/progress")).named("progress")] == ["0.1250"]
+
+
+def test_what_is_recorded_is_in_english(client: Client) -> None:
+    french(client, "/report.csv?days=30")
+    assert "24 Oct\N{EN DASH}22 Nov 2026" in Event.objects.get(deed="exported").detail
+
+
+# The choice
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ("fr", "fr"),
+        ("FR-ca", "fr"),
+        ("eo, fr;q=0.5, en;q=0.4", "fr"),
+        ("en-GB, fr;q=0.9", "en"),
+        ("fr;q=0, en", "en"),
+        ("eo", "en"),
+        ("*", "en"),
+        ("", "en"),
+        ("fr;q=many", "en"),
+        ("../../fr", "en"),
+        ("fr\x00", "en"),
+        ("\u00e9\u202e", "en"),
+        (",;=" * 400, "en"),
+        ("xx-" * 400 + ",fr", "en"),
+    ],
+)
+def test_the_browser_says_the_language(client: Client, asked: str, language: str) -> None:
+    answer = client.get("/nowhere", headers={"Accept-Language": asked})
+    assert [tag["lang"] for tag in Page(answer).named("html")] == [language]
+    assert {"Accept-Language", "Cookie"} <= set(answer.headers["Vary"].split(", "))
+
+
+def test_a_page_leaves_the_language_of_the_thread_alone(client: Client) -> None:
+    with override("en"):
+        french(client, "/")
+        assert get_language() == "en"
+
+
+def test_the_foot_offers_the_other_language(client: Client) -> None:
+    for language, other in (("en", "fr"), ("fr", "en")):
+        page = Page(client.get("/", headers={"Accept-Language": language}))
+        offered = [tag for tag in page.named("button") if tag.get("name") == "language"]
+        assert other in [tag["value"] for tag in offered if tag["value"] == tag["lang"]]
+        assert language not in [tag["value"] for tag in offered]
+        assert {"en": "English", "fr": "Fran\u00e7ais"}[other] in page.words
+
+
+def choose(client: Client, language: str, page: str | None = None) -> HttpResponse:
+    headers = {"Accept-Language": "en"} | ({"Referer": page} if page else {})
+    return cast("HttpResponse", client.post("/language", {"language": language}, headers=headers))
+
+
+def test_the_choice_is_kept_and_leads_back(client: Client) -> None:
+    answer = choose(client, "fr", "http://localhost/report?by=tls-usage")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "http://localhost/report?by=tls-usage")
+    cookie = answer.cookies["language"]
+    assert (cookie.value, cookie["samesite"], cookie["httponly"], cookie["path"]) == ("fr", "Lax", True, "/")
+    assert "Tableau de bord" in Page(client.get("/", headers={"Accept-Language": "en"})).text
+    choose(client, "en")
+    assert "Tableau de bord" not in Page(french(client, "/")).text
+
+
+ELSEWHERE = ["http://evil.example/", "//evil.example/", "javascript:alert(1)", "http://localhost.evil.example/", None]
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+def test_the_choice_leads_nowhere_else(client: Client, elsewhere: str | None) -> None:
+    assert choose(client, "fr", elsewhere).headers["Location"] == "/"
+    sent = {"language": "fr", "next": elsewhere or "\\\\evil.example"}
+    assert client.post("/language", sent).headers["Location"] == "/"
+
+
+@pytest.mark.parametrize("language", ["", "../fr", "fr\r\nX: y", "x" * 5000])
+def test_a_language_that_is_not_there_is_not_chosen(client: Client, language: str) -> None:
+    assert "language" not in choose(client, language).cookies
+
+
+@pytest.mark.parametrize("language", ["", "eo", "../fr", "x" * 3000])
+def test_a_cookie_of_another_language_says_nothing(client: Client, language: str) -> None:
+    client.cookies["language"] = language
+    assert [tag["lang"] for tag in Page(french(client, "/nowhere")).named("html")] == ["fr"]
+
+
+def test_only_a_form_of_ours_chooses(tmp_path: Path) -> None:
+    strict = client_of(make_site(tmp_path), enforce_csrf_checks=True)
+    assert strict.get("/language?language=fr").status_code == 405
+    assert choose(strict, "fr").status_code == 403
+
+
+def test_whoever_has_to_sign_in_may_choose_before(client: Client) -> None:
+    add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
+    assert choose(client, "fr", "http://localhost/sign-in").cookies["language"].value == "fr"
+    assert "Mot de passe" in Page(client.get("/sign-in")).text
