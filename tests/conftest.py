@@ -8,6 +8,7 @@ test is one that nobody would miss. The modules in examples/ and bench/ are on t
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from collections import Counter
@@ -25,6 +26,12 @@ sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "bench")]
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if ALL_MUST_RUN and session.exitstatus == pytest.ExitCode.OK and _skipped(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """A thread that a test left behind would keep this process for ever; then tell where each is, and fail."""
+    faulthandler.dump_traceback_later(30, exit=True, file=sys.__stderr__)
 
 
 @pytest.hookimpl(trylast=True)

@@ -92,9 +92,9 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         server.prepare()
     except OSError as error:
         raise ReportError(f"{site.settings.listen}: cannot listen there: {error.strerror}; choose another address with --listen") from None
-    host, port = server.bind_addr[:2]
-    on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     try:
+        host, port = server.bind_addr[:2]
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
         with service_told(alive):
             server.serve()
     finally:
