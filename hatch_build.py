@@ -84,8 +84,8 @@ def compile_catalogs() -> None:
     """Translations in the form that Django reads, where one has changed."""
     if catalogs_are_current():
         return
-    from babel.messages.mofile import write_mo  # noqa: PLC0415 - only where something is to be compiled
-    from babel.messages.pofile import read_po  # noqa: PLC0415 - as above
+    from babel.messages.mofile import write_mo  # noqa: PLC0415 - installed only where a catalog has changed
+    from babel.messages.pofile import read_po  # noqa: PLC0415 - installed only where a catalog has changed
 
     for source in _catalogs():
         with source.open("rb") as opened, source.with_suffix(".mo").open("wb") as written:
@@ -116,8 +116,8 @@ def _digest_of(paths: list[Path]) -> str:
 
 def _compile() -> bool:
     from Cython.Build import cythonize  # noqa: PLC0415 - only where something is to be compiled
-    from setuptools import Distribution, Extension  # noqa: PLC0415 - as above
-    from setuptools.errors import CCompilerError, ExecError, PlatformError  # noqa: PLC0415 - as above
+    from setuptools import Distribution, Extension  # noqa: PLC0415 - only where something is to be compiled
+    from setuptools.errors import CCompilerError, ExecError, PlatformError  # noqa: PLC0415 - only where something is to be compiled
 
     extensions = [Extension(f"{PACKAGE}.{path.stem}", [str(path)]) for path in sorted(SOURCES.glob("*.pyx"))]
     with tempfile.TemporaryDirectory() as folder:

@@ -33,9 +33,9 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests")]
 
-import demo  # noqa: E402 - stands in the paths above
-from ingesting import Row, Site  # noqa: E402 - stands in the paths above
-from truth import GOLDEN, Golden, accepted, faults, read  # noqa: E402 - stands in the paths above
+import demo  # noqa: E402 - found by the paths that were just added
+from ingesting import Row, Site  # noqa: E402 - found by the paths that were just added
+from truth import GOLDEN, Golden, accepted, faults, read  # noqa: E402 - found by the paths that were just added
 
 LOGS = ROOT / "tests" / "logs"
 NOTE = ROOT / "docs" / "proof.md"

@@ -7,11 +7,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from rows import at, commit, row
+from smtp_auth_report import reports
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import rfc3339
@@ -415,3 +418,12 @@ def test_small_parts() -> None:
     assert rfc3339(at("2026-11-22T10:00:05Z") + 250_000) == "2026-11-22T10:00:05.250000Z"
     assert formula_safe("anna@contoso.example") == "anna@contoso.example"
     assert visible("jürgen\x85\u2028") == "jürgen\\x85\\u2028"
+
+
+@pytest.mark.parametrize("path", sorted(Path(reports.__file__).parent.glob("*.sql")), ids=lambda path: path.name)
+def test_texts_are_looked_up_by_an_id_of_the_selection_alone(path: Path) -> None:
+    """The tables that have them are not cut to what the reader may see."""
+    sql = " ".join(path.read_text(encoding="utf-8").split())
+    named = re.findall(r"\b(?:subjects|clients|manners)\b(?!\.id = )", sql)
+    looked_up = re.findall(r"\bJOIN (subjects|clients|manners) ON \1\.id = sums\.\w+", sql)
+    assert named == looked_up

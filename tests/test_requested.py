@@ -124,3 +124,19 @@ def test_files_are_kept_for_ten_days_and_not_longer_than_their_people(site: Site
     resume(replace(site, clock=lambda: NOW + KEPT + 1))
     assert list(folder(site.settings).iterdir()) == []
     assert not RequestedReport.objects.exists()
+
+
+def test_a_file_that_is_just_begun_is_never_swept_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are looked up after the files are listed; here one comes between."""
+    begun: list[Path] = []
+
+    def begin(path: Path) -> Iterator[Path]:
+        request = RequestedReport.objects.create(asked=NOW, start=0, end=1, zone="UTC", format="csv", progress=Progress.RUNNING)
+        begun.append(file_of(site.settings, request).with_suffix(".part"))
+        begun[0].write_text("half of it")
+        return listed(path)
+
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", begin)
+    sweep(site.settings, NOW)
+    assert begun[0].exists()

@@ -451,7 +451,7 @@ def test_views_sort_search_and_page(store: DuckStore) -> None:
 @pytest.mark.parametrize("made_in", ["own", "UTC"])
 def test_slots_are_local_and_sums_give_what_rows_give(zone: str, interval: Interval, made_in: str) -> None:
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 (only this test reckons days by itself)
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 (as above)
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 (only this test reckons days by itself)
 
     store = memory_store(zone if made_in == "own" else "UTC")
     start, end = (round(datetime(2026, month, 20, tzinfo=ZoneInfo(zone)).timestamp()) * SECOND for month in (3, 11))

@@ -65,6 +65,12 @@ def _costly(name: str) -> frozenset[str]:
     return frozenset(column for words in map(str.split, _lines(name)) if _opens(words) for column in _named(words))
 
 
+@cache
+def _reads_more(name: str) -> bool:
+    """Whether the SQL of that name reads other relations besides the facts."""
+    return not {"earlier", "events"}.isdisjoint(re.findall(r"\w+", _sql(name)))
+
+
 def _lines(name: str) -> list[str]:
     return (files(__package__) / f"{name.replace('-', '_')}.sql").read_text(encoding="utf-8").splitlines()
 
@@ -104,7 +110,7 @@ class Wanted(NamedTuple):
     @property
     def needs_more(self) -> bool:
         """Whether its rows need more than the facts of the period."""
-        return not {"earlier", "events"}.isdisjoint(re.findall(r"\w+", _sql(self.report.name)))
+        return _reads_more(self.report.name)
 
     @property
     def needless(self) -> frozenset[str]:

@@ -134,8 +134,8 @@ def as_text(table: Table, *, width: int = 100, colour: bool = False, series: boo
 
 
 def _grid(names: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int]) -> Any:
-    from rich.table import Table as Grid  # noqa: PLC0415 (as above)
-    from rich.text import Text  # noqa: PLC0415 (as above)
+    from rich.table import Table as Grid  # noqa: PLC0415 (a tenth of a second that JSON and CSV need not wait for)
+    from rich.text import Text  # noqa: PLC0415 (a tenth of a second that JSON and CSV need not wait for)
 
     grid = Grid(box=None, show_header=any(names), pad_edge=False, padding=(0, 2, 0, 0))
     for place, name in enumerate(names):

@@ -30,7 +30,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError
-from smtp_auth_report.moments import HOUR, SECOND
+from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
 from smtp_auth_report.web.models import Deed, Event, Person, Token
 from smtp_auth_report.web.reader import Reader, Role
@@ -40,7 +40,7 @@ WINDOW = 15 * 60 * SECOND
 OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME = 5, 20, 100
 """Refusals within the window after which nothing is looked at."""
 
-KEPT = 400 * 24 * HOUR
+KEPT = 400 * DAY
 """How long the page of people tells of something."""
 
 DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*")
@@ -58,14 +58,6 @@ class HeldUpError(PeopleError):
 class Passwords:
     """What Django asks for who a session is of."""
 
-    def of(self, name: str, password: str) -> Person | None:
-        """Takes as long for a name that nobody has."""
-        person = Person.objects.filter(name=name).first()
-        if person is None:
-            make_password(password)
-            return None
-        return person if person.check_password(password) else None
-
     def get_user(self, number: int) -> Person | None:
         return Person.objects.filter(pk=number).first()
 
@@ -81,10 +73,19 @@ def recognised(site: Site, name: str, password: str, address: str) -> Person | N
             guess = note(Deed.HELD_UP if held_up else Deed.REFUSED, now, name=known, key=key, address=address)
     if held_up:
         raise HeldUpError("there were too many refusals; wait a quarter of an hour")
-    person = Passwords().of(name, password)
+    person = _whose(name, password)
     if person is not None:
         guess.delete()
     return person
+
+
+def _whose(name: str, password: str) -> Person | None:
+    """Takes as long for a name that nobody has."""
+    person = Person.objects.filter(name=name).first()
+    if person is None:
+        make_password(password)
+        return None
+    return person if person.check_password(password) else None
 
 
 def _since(now: int) -> QuerySet[Event]:

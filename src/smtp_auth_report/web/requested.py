@@ -118,10 +118,10 @@ def sweep(settings: Settings, now: int) -> None:
     nobodys = RequestedReport.objects.filter(person=None) if Person.objects.exists() else RequestedReport.objects.none()
     for request in gone | nobodys:
         remove(settings, request)
+    there = list(folder(settings).iterdir())  # before requests are looked up: each is noted before its file is begun
     wanted = {str(identifier) for identifier in RequestedReport.objects.values_list("pk", flat=True)}
-    for path in folder(settings).iterdir():
-        if path.stem not in wanted:
-            path.unlink(missing_ok=True)
+    for path in (path for path in there if path.stem not in wanted):
+        path.unlink(missing_ok=True)
 
 
 def _partial(settings: Settings, request: RequestedReport) -> Path:

@@ -52,8 +52,10 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 
     def middleware(request: HttpRequest) -> HttpResponse:
         reader = _reader(request)
-        if reader is None and (request.path not in OPEN or not Person.objects.exists()):
-            return _asked_to_sign_in(request) if Person.objects.exists() else answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
+        if reader is None and not Person.objects.exists():
+            return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
+        if reader is None and request.path not in OPEN:
+            return _asked_to_sign_in(request)
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)
         try:

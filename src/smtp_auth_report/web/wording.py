@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext, gettext_noop, ngettext
-from django.utils.translation import gettext as translated
+from django.utils.translation import gettext as translated  # of what is marked where it is written, and looked up elsewhere
 
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
