@@ -23,7 +23,7 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -189,7 +189,7 @@ def missing_from(store: Store, settings: Settings) -> list[Finding]:
 
 def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], parent: int | None) -> None:
     """Read what is written, until a signal or the end of the process that started this one."""
-    from contextlib import ExitStack
+    from contextlib import closing, contextmanager
     from threading import Event
 
     from smtp_auth_report.graph import GraphStream
@@ -207,20 +207,20 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
         signal.signal(number, lambda *_: stop.set())
     if parent is not None:
         end_with(parent, stop)
-    with ExitStack() as held:
 
-        def opened() -> Store:
-            held.close()
-            store = open_for(settings, memory_limit=ENGINE_MEMORY)
-            if not isinstance(store, shared.SharedStore):
-                held.enter_context(shared.sharing(store, shared.socket_of(settings.database)))
-                held.enter_context(tidying(store, int(settings.retention_days), now))
-            return store
+    @contextmanager
+    def opened() -> Iterator[Store]:
+        with closing(open_for(settings, memory_limit=ENGINE_MEMORY)) as store:
+            if isinstance(store, shared.SharedStore):
+                yield store
+                return
+            with shared.sharing(store, shared.socket_of(settings.database)), tidying(store, int(settings.retention_days), now):
+                yield store
 
-        def graph(positions: list[Position]) -> GraphStream:
-            return GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)
+    def graph(positions: list[Position]) -> GraphStream:
+        return GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)
 
-        Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
+    Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
     os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
 
 
