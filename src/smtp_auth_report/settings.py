@@ -45,6 +45,7 @@ class Settings:
     listen: str
     host_names: str
     trusted_proxies: str
+    api_requests: str
     timezone: str
     display_timezone: str
     default_domain: str
@@ -184,6 +185,12 @@ def _days(value: str) -> str:
     return value
 
 
+def _requests(value: str) -> str:
+    if not value.isdecimal() or int(value) > 1_000_000:
+        raise ValueError("is not a number of requests in a minute, from 0 to 1000000")
+    return value
+
+
 def _pairs(value: str) -> list[tuple[str, str]]:
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
     return [(name.strip(), mechanism.strip().upper()) for name, _, mechanism in pairs]
@@ -234,6 +241,7 @@ SETTINGS = (
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
+    Setting("api_requests", _requests, "600", "Requests to the API that a token, person or address may make in a minute. 0 is no limit."),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),
