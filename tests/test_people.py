@@ -94,8 +94,11 @@ def filled(path: str, request: str) -> list[str]:
     """Addresses of a route, with all that its parts may be."""
     if path.startswith("/api/reports/{"):
         return [f"/api/reports/{name}?{PERIOD}{form}" for name in REPORTS for form in ("", "&format=csv", "&format=csv&series=1")]
-    if path == "/choices/{name}":
-        return [f"/choices/{name}?{PERIOD}" for name in ("domain", "account", "sender", "client", "mechanism", "server", "outcome")]
+    if path.endswith("/choices/{name}"):
+        return [
+            f"{path.partition('{')[0]}{name}?{PERIOD}"
+            for name in ("domain", "account", "sender", "client", "mechanism", "server", "outcome")
+        ]
     if path in ("/report", "/report.csv"):
         return [f"{path}?by={name}&view={view}&{PERIOD}" for name in REPORTS[1:] for view in ("chart", "table")]
     if path in ("/account", "/api/accounts"):
@@ -140,6 +143,7 @@ def test_each_role_has_its_pages(site: Site, name: str, people: int, ingest: int
     client = someone(site, name)
     assert (client.get("/people").status_code, client.get("/ingest").status_code) == (people, ingest)
     assert (client.get("/api/ingest").status_code, client.get("/metrics").status_code) == (ingest, ingest)
+    assert (client.get("/api/people").status_code, client.get("/api/events").status_code) == (people, people)
     places = {tag["href"] for tag in Page(client.get("/")).named("a")}
     assert ("/people" in places, "/ingest" in places) == (people == 200, ingest == 200)
 
@@ -237,6 +241,40 @@ def test_guesses_at_once_are_counted_too(site: Site) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert sorted(threads.map(guess, range(16))) == [403] * OF_BOTH + [429] * (16 - OF_BOTH)
+
+
+def test_programs_of_administrators_are_told_what_the_page_of_people_tells(site: Site) -> None:
+    admin = someone(site, "admin@contoso.example")
+    new_token(named("owner@fabrikam.example"), "script", NOW)
+    admin.post("/sign-in", {"name": "nobody at all", "password": "wrong"})
+    people = {person["name"]: person for person in admin.get("/api/people").json()}
+    assert people["owner@fabrikam.example"] == {
+        "name": "owner@fabrikam.example",
+        "role": "domains",
+        "domains": [OWN],
+        "signed_in": None,
+        "tokens": [{"label": "script", "made": "2026-11-22T15:00:00Z", "used": None}],
+    }
+    assert people["admin@contoso.example"]["signed_in"]
+    events = admin.get("/api/events?limit=2").json()
+    assert (events["total_rows"], [event["deed"] for event in events["rows"]]) == (5, ["refused", "changed"])
+    assert events["rows"][0]["name"] is None
+    assert admin.get("/api/events?limit=2&offset=4").json()["rows"][0]["detail"] == "added as administrator"
+    assert "nobody at all" not in str(events)
+
+
+def test_requests_of_others_are_in_no_answer(site: Site) -> None:
+    admin, owner = someone(site, "admin@contoso.example"), someone(site, "owner@fabrikam.example")
+    admin.post("/requests", {"from": "2026-11-16", "to": "2026-11-22", "format": "csv", "domain": "contoso.example"})
+    assert owner.get("/api/requests").json() == []
+    [asked] = admin.get("/api/requests").json()
+    until = time.monotonic() + 30
+    while asked["address"] is None and time.monotonic() < until:
+        time.sleep(0.05)
+        [asked] = admin.get("/api/requests").json()
+    assert (asked["filters"], asked["format"], asked["progress"], asked["rows"]) == ({"domain": ["contoso.example"]}, "csv", "done", 57)
+    assert asked["period"]["from"] == "2026-11-16T00:00:00+01:00"
+    assert len(b"".join(admin.get(asked["address"])).splitlines()) == 58
 
 
 @on_both
