@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 
 from smtp_auth_report import __version__
-from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError
+from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError, one_line
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.user_commands import user
@@ -135,7 +135,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     print_summary(run.summary)
     for finding in (finding for finding in found if finding.remedy.lacks in {"sessions", "tls_version"}):
         remedy = finding.remedy
-        click.echo(f"Note: {finding.title} on {finding.server}: {finding.missing}; set {remedy.setting} in {remedy.where}.", err=True)
+        tell(f"Note: {finding.title} on {finding.server}: {finding.missing}; set {remedy.setting} in {remedy.where}.")
 
 
 @commands.command()
@@ -163,7 +163,7 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
     print_summary(run.summary)
     for finding in found:
         remedy = finding.remedy
-        click.echo(f"{finding.title} on {finding.server}: {finding.missing}.")
+        click.echo(one_line(f"{finding.title} on {finding.server}: {finding.missing}."))
         click.echo(f"    {remedy.setting}\n  in {remedy.where}.\n  Gain: {remedy.gain}.")
     if not found:
         click.echo("Nothing is missing that a setting would bring.")
@@ -466,12 +466,17 @@ def print_summary(summary: Summary) -> None:
     if summary.future:
         click.echo(f"Note: {summary.future:,} rows lie in the future: check the server's clock, or give --year and --timezone.", err=True)
     for note in summary.notes:
-        click.echo(f"Note: {note}.", err=True)
+        tell(f"Note: {note}.")
+
+
+def tell(text: str) -> None:
+    """One line on stderr, whatever a log or an argument has put into it."""
+    click.echo(one_line(text), err=True)
 
 
 def say(text: str) -> None:
     """One line on stderr."""
-    click.echo(f"smtp-auth-report: {text}", err=True)
+    tell(f"smtp-auth-report: {text}")
 
 
 def fail(message: str, status: int) -> NoReturn:
