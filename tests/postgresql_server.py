@@ -25,6 +25,7 @@ from itertools import count
 from pathlib import Path
 
 PATIENCE = 30.0
+USER = "postgres"
 PASSWORD = "correct-horse"  # of a server that exists for seconds
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "autovacuum=off")
 
@@ -39,6 +40,8 @@ def lacking() -> str | None:
     """Why this machine cannot run it, None if it can."""
     if program("initdb") is None:
         return "PostgreSQL is not installed (Debian and Ubuntu: apt-get install postgresql)"
+    if os.geteuid() == 0 and USER not in (entry.pw_name for entry in pwd.getpwall()):
+        return f"root may not start PostgreSQL, and there is no user {USER}"
     return None
 
 
@@ -90,7 +93,7 @@ def free_port() -> int:
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
     """Started, and stopped at the end."""
-    user = "postgres" if os.geteuid() == 0 else None
+    user = USER if os.geteuid() == 0 else None
     if user:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
     data, secret, log = folder / "data", folder / "password", folder / "log"

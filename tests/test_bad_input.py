@@ -209,7 +209,7 @@ def test_wrong_usage(site: Site, tmp_path: Path, arguments: tuple[str, ...]) -> 
 def test_a_settings_file_with_an_unknown_name(site: Site, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('databse = "x"\n')
-    assert "unknown setting 'databse'; known are database" in refused(site, "report", "summary", "--config", config)
+    assert "unknown setting 'databse'; known are api_requests, database" in refused(site, "report", "summary", "--config", config)
 
 
 def test_a_database_that_is_none(site: Site, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from zoneinfo import ZoneInfo
@@ -68,7 +68,7 @@ def following(store: Callable[[], Store], graph: Graph, said: list[str]) -> Iter
         streams.append(GraphStream(client, TENANT, positions, lambda: NOW, every=0.05, first_pause=0.02))
         return streams[-1]
 
-    run = Following(store, KEY, Reading(ZoneInfo("UTC")), lambda: NOW, ["graph:"], said.append, stream)
+    run = Following(lambda: closing(store()), KEY, Reading(ZoneInfo("UTC")), lambda: NOW, ["graph:"], said.append, stream)
     stop = Event()
     thread = Thread(target=run.run, args=(stop,))
     thread.start()

@@ -109,9 +109,10 @@ def test_the_end_of_the_server_is_one_line(tmp_path: Path) -> None:
     store = open_store(database)
     with shared.sharing(store, shared.socket_of(database)):
         other = shared.connect(database)
-    assert other is not None
-    other._connection.close()
+        assert other is not None
+        assert other.count(WEEK) == 0
+    store.close()
     with pytest.raises(StoreError, match="has ended; run the same command again"):
         other.count(WEEK)
-    store.close()
+    other.close()
     assert not shared.socket_of(database).exists()

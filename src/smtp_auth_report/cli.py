@@ -23,14 +23,14 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
 from smtp_auth_report import __version__
-from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError
+from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError, one_line
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.user_commands import user
@@ -135,7 +135,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     print_summary(run.summary)
     for finding in (finding for finding in found if finding.remedy.lacks in {"sessions", "tls_version"}):
         remedy = finding.remedy
-        click.echo(f"Note: {finding.title} on {finding.server}: {finding.missing}; set {remedy.setting} in {remedy.where}.", err=True)
+        tell(f"Note: {finding.title} on {finding.server}: {finding.missing}; set {remedy.setting} in {remedy.where}.")
 
 
 @commands.command()
@@ -163,7 +163,7 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
     print_summary(run.summary)
     for finding in found:
         remedy = finding.remedy
-        click.echo(f"{finding.title} on {finding.server}: {finding.missing}.")
+        click.echo(one_line(f"{finding.title} on {finding.server}: {finding.missing}."))
         click.echo(f"    {remedy.setting}\n  in {remedy.where}.\n  Gain: {remedy.gain}.")
     if not found:
         click.echo("Nothing is missing that a setting would bring.")
@@ -189,7 +189,7 @@ def missing_from(store: Store, settings: Settings) -> list[Finding]:
 
 def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], parent: int | None) -> None:
     """Read what is written, until a signal or the end of the process that started this one."""
-    from contextlib import ExitStack
+    from contextlib import closing, contextmanager
     from threading import Event
 
     from smtp_auth_report.graph import GraphStream
@@ -207,20 +207,20 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
         signal.signal(number, lambda *_: stop.set())
     if parent is not None:
         end_with(parent, stop)
-    with ExitStack() as held:
 
-        def opened() -> Store:
-            held.close()
-            store = open_for(settings, memory_limit=ENGINE_MEMORY)
-            if not isinstance(store, shared.SharedStore):
-                held.enter_context(shared.sharing(store, shared.socket_of(settings.database)))
-                held.enter_context(tidying(store, int(settings.retention_days), now))
-            return store
+    @contextmanager
+    def opened() -> Iterator[Store]:
+        with closing(open_for(settings, memory_limit=ENGINE_MEMORY)) as store:
+            if isinstance(store, shared.SharedStore):
+                yield store
+                return
+            with shared.sharing(store, shared.socket_of(settings.database)), tidying(store, int(settings.retention_days), now):
+                yield store
 
-        def graph(positions: list[Position]) -> GraphStream:
-            return GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)
+    def graph(positions: list[Position]) -> GraphStream:
+        return GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)
 
-        Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
+    Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
     os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
 
 
@@ -466,12 +466,17 @@ def print_summary(summary: Summary) -> None:
     if summary.future:
         click.echo(f"Note: {summary.future:,} rows lie in the future: check the server's clock, or give --year and --timezone.", err=True)
     for note in summary.notes:
-        click.echo(f"Note: {note}.", err=True)
+        tell(f"Note: {note}.")
+
+
+def tell(text: str) -> None:
+    """One line on stderr, whatever a log or an argument has put into it."""
+    click.echo(one_line(text), err=True)
 
 
 def say(text: str) -> None:
     """One line on stderr."""
-    click.echo(f"smtp-auth-report: {text}", err=True)
+    tell(f"smtp-auth-report: {text}")
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -9,6 +9,8 @@ What can go wrong, drawn first.
 
 Every message is one line for the administrator: what is wrong, where, and how to mend it.
 The command line prints it after its own name; the web answers with it; neither shows a traceback.
+
+    one_line(text)              for a log or a terminal: what others wrote forges no second line and steers nothing
 """
 
 from __future__ import annotations
@@ -36,3 +38,13 @@ class SelectionError(ReportError):
 
 class InUseError(StoreError):
     """Another process holds the database."""
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with control characters and invisible marks written out, as \\x1b or \\u202e."""
+    words = " ".join(text.split())
+    return words if words.isprintable() else "".join(map(_written_out, words))
+
+
+def _written_out(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

@@ -19,7 +19,7 @@ from __future__ import annotations
 import time as clocks
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from threading import Event
 
@@ -63,7 +63,7 @@ class Following:
 
     def __init__(
         self,
-        open_store: Callable[[], Store],
+        open_store: Callable[[], AbstractContextManager[Store]],
         key: bytes,
         reading: Reading,
         clock: Clock,
@@ -77,7 +77,8 @@ class Following:
         self._paths = list(paths)
         self._say = say
         self._graph = graph
-        self.store = open_store()
+        self._held = ExitStack()
+        self.store = self._held.enter_context(open_store())
         self.names = Names(self.store, key)
         self.known = Known(self.store.positions())
         self._before = {state.stream for state in self.store.streams() if state.lines}
@@ -96,7 +97,7 @@ class Following:
         finally:
             for tail in self._tails.values():
                 tail.close()
-            self.store.close()
+            self._held.close()
 
     def commit(self, commit: Commit) -> Applied | None:
         """Apply it, however long that takes; None if told to stop before it could be done. What hinders it is said once."""
@@ -127,8 +128,8 @@ class Following:
     def _again(self, commit: Commit) -> bool:
         """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
         with suppress(StoreError):
-            self.store.close()
-        self.store = self._open_store()
+            self._held.close()
+        self.store = self._held.enter_context(self._open_store())
         return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
 
     def _round(self) -> bool:

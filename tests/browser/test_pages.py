@@ -1,34 +1,24 @@
 """
-The pages in a real browser: nothing that the policy refuses, nothing that axe-core objects to, keyboard, no script.
+The pages in a real browser: nothing that the policy refuses, keyboard, no script. See also test_accessible.py.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cheroot.wsgi import Server
+from browsing import IN_A_BROWSER, NARROW, WIDE, served
 
-from sites import ROOT, hostile, make_site, unread, week
+from sites import hostile, make_site, unread, week
 from smtp_auth_report.reports import REPORTS, ask
-from smtp_auth_report.web.application import Site, application
+from smtp_auth_report.web.application import Site
 from smtp_auth_report.web.query import PIVOTS, Query
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright's own pipes, and cheroot's open connections
-]
+pytestmark = IN_A_BROWSER
 
-AXE = ROOT / "build" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PAGES = (
     "/",
     "/flyout",
@@ -45,15 +35,6 @@ PAGES = (
 )
 
 
-def served(site: Site) -> tuple[Server, str]:
-    with ThreadPoolExecutor(1) as thread:  # Playwright's loop runs in this one, where Django refuses to open a database
-        pages = thread.submit(application, site).result()
-    server = Server(("127.0.0.1", 0), pages, numthreads=4)
-    server.prepare()
-    threading.Thread(target=server.serve, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.bind_addr[1]}"
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = make_site(tmp_path_factory.mktemp("site"), *week(), *hostile(), changes=unread())
@@ -66,14 +47,6 @@ def address(site: Site) -> Iterator[str]:
     server, base = served(site)
     yield base
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield chromium
-        chromium.close()
 
 
 Opened = Callable[..., "playwright.Page"]
@@ -107,18 +80,6 @@ def rows_of(page: playwright.Page) -> list[list[str]]:
     cell = "cell => (cell.classList.contains('n') ? cell.firstChild.textContent : cell.textContent).trim()"
     table: list[list[str]] = page.eval_on_selector_all("table.details tbody tr", f"rows => rows.map(row => [...row.cells].map({cell}))")
     return table
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious(opened: Opened, path: str) -> None:
-    page = opened(path, bypass_csp=True)
-    page.add_script_tag(path=AXE)
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_selector(f"html[data-bs-theme={theme}]", state="attached")
-        found = page.evaluate("axe.run({resultTypes: ['violations']})")
-        serious = [violation for violation in found["violations"] if violation["impact"] in ("serious", "critical")]
-        assert [(violation["id"], violation["nodes"][0]["html"], violation["nodes"][0]["failureSummary"]) for violation in serious] == []
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -75,7 +75,7 @@ def test_what_ended_without_a_message(played: Played, site: Site) -> None:
 
 def test_typed_password_is_nowhere(played: Played, site: Site) -> None:
     assert b"Hunter2" in played.log.read_bytes(), "Postfix logs it"
-    assert not any(b"Hunter2" in path.read_bytes() for path in site.folder.iterdir())
+    assert not any(b"Hunter2" in path.read_bytes() for path in site.folder.rglob("*") if path.is_file())
     assert b"Hunter2" not in site.done("export", "--format", "csv").stdout
 
 

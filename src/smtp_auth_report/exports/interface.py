@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import BinaryIO, ClassVar, Literal, NamedTuple, Protocol
 
+from smtp_auth_report.reports.render import FORMULA_STARTS
 from smtp_auth_report.store.interface import Readable, Selection
 from smtp_auth_report.submission import Submission, auth_class, domain_of
 
@@ -66,7 +67,6 @@ NULL_SENDER = "<>"
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone, so that the stamp ends where "Z" follows
 _MICROSECOND = timedelta(microseconds=1)
-_FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # spreadsheets take the full-width forms as well
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -134,7 +134,7 @@ def stamp(time: int) -> str:
 def plain(text: str) -> str:
     """Text for a spreadsheet's cell: never a formula, nothing unseen."""
     cell = _UNSEEN.sub(_picture, text)
-    return "'" + cell if text[:1] in _FORMULA else cell
+    return "'" + cell if text.startswith(FORMULA_STARTS) else cell
 
 
 def _picture(found: re.Match[str]) -> str:

@@ -23,7 +23,9 @@ from smtp_auth_report.moments import EPOCH, rfc3339
 from smtp_auth_report.reports.interface import Column, Table
 from smtp_auth_report.store.interface import Selection, Value
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula; the last are full-width forms of the first."""
+
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories that a terminal obeys or hides: controls, formats, line and paragraph separators."""
 

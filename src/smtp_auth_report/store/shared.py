@@ -234,11 +234,11 @@ def _listen(listener: Listener, store: Store, over: Event) -> None:
         if over.is_set():
             connection.close()
             return
-        Thread(target=_answer, args=(connection, store), daemon=True).start()
+        Thread(target=_answer, args=(connection, store, over), daemon=True).start()
 
 
-def _answer(connection: Connection[Any, Any], store: Store) -> None:
-    """Serve one connection until it ends."""
+def _answer(connection: Connection[Any, Any], store: Store, over: Event) -> None:
+    """Serve one connection until it ends, or the store is no longer shared."""
     with connection, suppress(OSError, EOFError):
         while True:
             name, arguments = json.loads(connection.recv_bytes())
@@ -250,6 +250,8 @@ def _answer(connection: Connection[Any, Any], store: Store) -> None:
                 else:
                     _reply(connection, result=CALLS[name](store, *arguments))
             except ReportError as error:
+                if over.is_set():
+                    return
                 _reply(connection, error=str(error), kind="selection" if isinstance(error, SelectionError) else "store")
             except (KeyError, TypeError, ValueError) as error:
                 _reply(

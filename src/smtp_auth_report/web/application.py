@@ -29,7 +29,7 @@ from smtp_auth_report.errors import ReportError
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.supervisor import service_told
-from smtp_auth_report.web import configuration
+from smtp_auth_report.web import configuration, own_log
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
 from smtp_auth_report.web.state_database import database_of, migrate, unusable
@@ -80,11 +80,13 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
     """Answer requests until interrupted; `on_ready` gets the address once it is open, `alive` tries the store for the watchdog."""
     from cheroot.wsgi import Server  # noqa: PLC0415 - only `serve` needs it
 
+    own_log.begin()
     host, port = site.settings.listen_address
     pages = application(site)
     _refuse_network(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
+    server.error_log = own_log.told  # type: ignore[method-assign,assignment]  # as cheroot says to
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         server.prepare()

@@ -22,7 +22,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
 
-from smtp_auth_report.errors import ReportError, SelectionError
+from smtp_auth_report.errors import ReportError, SelectionError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ def failed(request: HttpRequest, error: Exception) -> HttpResponse:
     """The answer in place of one that could not be given."""
     status, detail = _meaning(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("%s %s", request.method, request.path, exc_info=error)
+        logger.error("%s %s", request.method, one_line(request.path), exc_info=error)
     if isinstance(error, DatabaseError) and status == HTTPStatus.SERVICE_UNAVAILABLE:
-        logger.error("the state database cannot be used: %s", " ".join(str(error).split()))
+        logger.error("the state database cannot be used: %s", one_line(str(error)))
     return answer(request, status, detail)
 
 

@@ -24,7 +24,7 @@ from threading import Lock, Thread
 from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 
-from smtp_auth_report.errors import ReportError, SelectionError
+from smtp_auth_report.errors import ReportError, SelectionError, one_line
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
@@ -140,7 +140,7 @@ def _work(site: Site) -> None:
             while request := RequestedReport.objects.filter(progress=Progress.WAITING).order_by("asked").first():
                 _make(site.as_seen_by(request.person.reader if request.person else EVERYONE), request)
     except DatabaseError as error:
-        logger.error("requested reports wait for the next start: %s", " ".join(str(error).split()))  # noqa: TRY400 - the line says it all
+        logger.error("requested reports wait for the next start: %s", one_line(str(error)))  # noqa: TRY400 - the line says it all
     finally:
         connection.close()
 

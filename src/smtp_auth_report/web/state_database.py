@@ -27,7 +27,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 
-from smtp_auth_report.errors import ReportError
+from smtp_auth_report.errors import ReportError, one_line
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.web import configuration
 
@@ -70,7 +70,7 @@ def migrate(settings: Settings) -> None:
 
 def unusable(settings: Settings, error: Exception) -> ReportError:
     """One line for what the database's own words say."""
-    words = " ".join(str(error).split()).rstrip(".")
+    words = one_line(str(error)).rstrip(".")
     remedy = "see that the server runs and lets this user in, or choose" if settings.state_url else "choose"
     return ReportError(f"{settings.state_place}: the state database cannot be used: {words}; {remedy} another place with --state")
 
