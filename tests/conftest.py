@@ -29,8 +29,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """A thread that a test left behind would keep this process for ever; then tell where each is, and fail."""
+    if hasattr(config, "workerinput"):
+        return  # a process of pytest-xdist, which is ended whatever its threads do
     faulthandler.dump_traceback_later(30, exit=True, file=sys.__stderr__)
 
 
