@@ -6,6 +6,7 @@ The commands about people: who may sign in to the pages.
     smtp-auth-report user password anna@contoso.example
     smtp-auth-report user token anna@contoso.example "backup script"
     smtp-auth-report user revoke anna@contoso.example "backup script"
+    smtp-auth-report user second-factor-off anna@contoso.example
     smtp-auth-report user remove anna@contoso.example
 
 They write to the state database, also while `serve` runs. A password is asked for on a terminal, and read from standard
@@ -60,7 +61,7 @@ def add(name: str, role: str, domains: tuple[str, ...], **flags: str | None) -> 
 @user.command(name="list")
 @with_state
 def listed(**flags: str | None) -> None:
-    """Say who may sign in, with their role, their domains and the labels of their tokens."""
+    """Say who may sign in, with their role, their domains, the labels of their tokens, and a second factor."""
     _people(load(flags))
 
     import json
@@ -70,7 +71,11 @@ def listed(**flags: str | None) -> None:
     for person in Person.objects.prefetch_related("token_set"):
         domains, tokens = json.loads(person.domains), [token.label for token in person.token_set.all()]
         of = f" {', '.join(domains)}" if domains else ""
-        click.echo(f"{person.name}\t{person.role}{of}" + (f"\ttokens: {', '.join(tokens)}" if tokens else ""))
+        click.echo(
+            f"{person.name}\t{person.role}{of}"
+            + (f"\ttokens: {', '.join(tokens)}" if tokens else "")
+            + ("\tsecond factor" if person.factor_salt else "")
+        )
 
 
 @user.command()
@@ -82,6 +87,19 @@ def password(name: str, **flags: str | None) -> None:
     person = people.named(name)
     people.change_password(person, _password(), now())
     click.echo(f"the password of {person.name} was changed", err=True)
+
+
+@user.command(name="second-factor-off")
+@click.argument("name")
+@with_state
+def second_factor_off(name: str, **flags: str | None) -> None:
+    """Ask NAME, who has lost their app and its recovery codes, for a password alone. Their sessions end."""
+    person = _people(load(flags)).named(name)
+
+    from smtp_auth_report.web.second_factor import switch_off
+
+    switch_off(person, now())
+    click.echo(f"{person.name} is asked for the password alone", err=True)
 
 
 @user.command()
