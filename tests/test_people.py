@@ -31,12 +31,12 @@ from smtp_auth_report.web.application import Site, serve
 from smtp_auth_report.web.models import Event, Person, RequestedReport
 from smtp_auth_report.web.people import OF_BOTH, PeopleError, add, change_password, named, new_token, remove, revoke_token
 from smtp_auth_report.web.reader import Role
-from smtp_auth_report.web.sign_in import CODE, FORM
+from smtp_auth_report.web.sign_in import CODE, FORM, OPENID, OPENID_BACK
 from smtp_auth_report.web.site import ENVIRON_KEY
 
 PASSWORD = "correct horse battery"
 OWN = "fabrikam.example"
-OPEN = (FORM, CODE, "/sign-out", "/language")
+OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/sign-out", "/language")
 FOREIGN_WORDS = re.compile(r"contoso|anna@|printer@|192\.0\.2\.|203\.0\.113\.")
 
 

@@ -50,11 +50,12 @@ def user() -> None:
     "--role", type=click.Choice([role.value for role in Role]), default=Role.READER.value, show_default=True, help="What they may see."
 )
 @click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="With --role domains: account domain they see. Repeatable.")
+@click.option("--no-password", is_flag=True, help="They sign in another way alone, as through OpenID Connect.")
 @with_state
-def add(name: str, role: str, domains: tuple[str, ...], **flags: str | None) -> None:
+def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **flags: str | None) -> None:
     """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
     settings = load(flags)
-    person = _people(settings, new=True).add(name, Role(role), _password, now(), domains)
+    person = _people(settings, new=True).add(name, Role(role), None if no_password else _password, now(), domains)
     click.echo(f"{person.name} may sign in; people are in {settings.state_path}", err=True)
 
 

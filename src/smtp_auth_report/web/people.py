@@ -101,7 +101,7 @@ def _since(now: int) -> QuerySet[Event]:
 
 
 def _held_up(key: str, address: str, now: int) -> bool:
-    recent = _since(now).filter(deed__in=(Deed.REFUSED, Deed.CODE_REFUSED))
+    recent = _since(now).filter(deed__in=(Deed.REFUSED, Deed.CODE_REFUSED)).exclude(name_key="")
     of_name, of_address = recent.filter(name_key=key), recent.filter(address=address)
     return (
         of_name.filter(address=address).count() >= OF_BOTH
@@ -120,8 +120,8 @@ def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = 
 # Changes, as the command line makes them
 
 
-def add(name: str, role: Role, password: str | Callable[[], str], now: int, domains: Sequence[str] = ()) -> Person:
-    """Somebody more who may sign in. A password may be asked for once the rest is right."""
+def add(name: str, role: Role, password: str | Callable[[], str] | None, now: int, domains: Sequence[str] = ()) -> Person:
+    """Somebody more who may sign in. A password may be asked for once the rest is right; None is none, for other ways to sign in."""
     name = name.strip().casefold()
     if not name or len(name) > 254 or not name.isprintable():
         raise PeopleError("a person needs a name of printable characters; an e-mail address is best")
@@ -136,7 +136,10 @@ def add(name: str, role: Role, password: str | Callable[[], str], now: int, doma
     if Person.objects.filter(name=name).exists():
         raise PeopleError(f"{name} is there already; remove it first, or choose another name")
     person = Person(name=name, role=role, domains=json.dumps(folded))
-    set_password(person, password if isinstance(password, str) else password())
+    if password is None:
+        person.set_unusable_password()
+    else:
+        set_password(person, password if isinstance(password, str) else password())
     try:
         person.save(force_insert=True)
     except IntegrityError:

@@ -3,6 +3,8 @@ Signing in and out, and who a request is from.
 
     known             middleware: the site as whoever asks may see it; a page asks for sign-in, a program gets 401
     /sign-in          the form; afterwards the page that was asked for
+    form              that form, for another way to sign in that failed
+    begun             a session, for another way to sign in that did not
     /sign-in/code     before that, for whoever has a second factor: its code
     /sign-out         ends the session
     needs(area)       a view for those only who may see a part of the site
@@ -40,7 +42,8 @@ from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
 CODE = "/sign-in/code"
-OPEN = (FORM, CODE, "/language")
+OPENID, OPENID_BACK = "/sign-in/openid", "/sign-in/openid/back"
+OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/language")
 BEARER = "bearer"
 
 HALF = "half"
@@ -129,7 +132,7 @@ def by_hand(view: View[Parameters, Answered]) -> View[Parameters, Answered | Htt
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The form; sent, it begins a session."""
-    site, there = site_of(request), _wanted(request)
+    site, there = site_of(request), wanted(request)
     if not Person.objects.exists():
         return HttpResponseRedirect("/")
     said, status = "", HTTPStatus.OK
@@ -143,22 +146,34 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             if person is not None:
                 return begun(request, person, there)
             said, status = gettext("Name and password do not belong together."), HTTPStatus.FORBIDDEN
-    context = {"title": gettext("Sign in"), "next": there, "said": said, "name": request.POST.get("name", "")}
+    return form(request, there, said, status)
+
+
+def form(request: HttpRequest, there: str, said: str, status: HTTPStatus) -> HttpResponse:
+    """The page, with what is said of the last attempt."""
+    context = {
+        "title": gettext("Sign in"),
+        "next": there,
+        "said": said,
+        "name": request.POST.get("name", ""),
+        "provider": site_of(request).settings.provider,
+        "provider_address": f"{OPENID}?next={quote(there, safe='')}",
+    }
     return render(request, "sign_in.html", context, status=status)
 
 
-def _wanted(request: HttpRequest) -> str:
+def wanted(request: HttpRequest) -> str:
     """Where to go after sign-in: a page of this site."""
     there = request.POST.get("next") or request.GET.get("next") or "/"
     return there if url_has_allowed_host_and_scheme(there, allowed_hosts=None) else "/"
 
 
-def begun(request: HttpRequest, person: Person, there: str) -> HttpResponse:
+def begun(request: HttpRequest, person: Person, there: str, how: str = "") -> HttpResponse:
     """A session of theirs, or first the question for a code. What the session before had is gone."""
     request.session.flush()
     if not person.factor_salt:
-        return _signed_in(request, person, there, "")
-    request.session[HALF] = [person.pk, person.get_session_auth_hash(), site_of(request).clock(), there]
+        return _signed_in(request, person, there, how)
+    request.session[HALF] = [person.pk, person.get_session_auth_hash(), site_of(request).clock(), there, how]
     return HttpResponseRedirect(CODE)
 
 
@@ -168,27 +183,27 @@ def code(request: HttpRequest) -> HttpResponse:
     half = _half(request)
     if half is None:
         return HttpResponseRedirect(FORM)
-    person, there = half
+    person, there, first = half
     said, status = "", HTTPStatus.OK
     if request.method == "POST":
         try:
-            how = accepted(site_of(request), person, request.POST.get("code", ""), address_of(request))
+            second = accepted(site_of(request), person, request.POST.get("code", ""), address_of(request))
         except HeldUpError:
             said, status = str(HELD_UP), HTTPStatus.TOO_MANY_REQUESTS
         else:
-            if how:
-                return _signed_in(request, person, there, how)
+            if second:
+                return _signed_in(request, person, there, f"{first}, {second}".removeprefix(", "))
             said, status = str(CODE_REFUSED), HTTPStatus.FORBIDDEN
     return render(request, "sign_in_code.html", {"title": gettext("Sign in"), "said": said}, status=status)
 
 
-def _half(request: HttpRequest) -> tuple[Person, str] | None:
-    """Who has shown the password a short while ago, and where they want to go."""
-    number, proof, since, there = request.session.get(HALF, (0, "", 0, ""))
+def _half(request: HttpRequest) -> tuple[Person, str, str] | None:
+    """Who has shown the password a short while ago, where they want to go, and how it was shown."""
+    number, proof, since, there, how = request.session.get(HALF, (0, "", 0, "", ""))
     person = Person.objects.filter(pk=number).first()
     if person is None or site_of(request).clock() - since > HALF_LASTS or person.get_session_auth_hash() != proof:
         return None
-    return person, there
+    return person, there, how
 
 
 def _signed_in(request: HttpRequest, person: Person, there: str, how: str) -> HttpResponse:
