@@ -23,7 +23,7 @@ from django.utils.translation import get_language, override
 from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
 from smtp_auth_report.web import configuration, wording
-from smtp_auth_report.web.models import Event, RequestedReport
+from smtp_auth_report.web.models import Event, Person, RequestedReport
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
 from strings import WEB, Marked, marked, of_python
@@ -173,6 +173,21 @@ def test_pages_of_people_have_no_english_left(client: Client) -> None:
     check_french(client.post("/sign-in", sent, headers={"Accept-Language": "fr"}))
     client.post("/sign-in", {"name": "anna", "password": PASSWORD}, headers={"Accept-Language": "fr"})
     check_french(french(client, "/people"))
+    check_french(french(client, "/me"))
+    client.post("/me/second-factor/new")
+    check_french(french(client, "/me/second-factor"))
+    check_french(client.post("/me/second-factor", {"code": "1"}, headers={"Accept-Language": "fr"}))
+    Person.objects.update(factor_salt="ab" * 16)
+    client.post("/sign-in", sent | {"password": PASSWORD})
+    check_french(french(client, "/sign-in/code"))
+    check_french(client.post("/sign-in/code", {"code": "1"}, headers={"Accept-Language": "fr"}))
+
+
+def test_pages_of_a_provider_have_no_english_left(tmp_path: Path) -> None:
+    client = client_of(make_site(tmp_path, oidc_issuer="https://login.contoso.example", oidc_client_id="report"))
+    add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
+    check_french(french(client, "/sign-in"))
+    check_french(french(client, "/sign-in/openid/back"))
 
 
 def check_french(answer: HttpResponse) -> None:

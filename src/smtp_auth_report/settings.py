@@ -54,6 +54,11 @@ class Settings:
     graph_secret_file: str
     graph_url: str
     graph_authority: str
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret_file: str
+    oidc_scope: str
+    oidc_claim: str
 
     @property
     def listen_address(self) -> tuple[str, int]:
@@ -70,6 +75,11 @@ class Settings:
     def proxies(self) -> list[IPv4Network | IPv6Network]:
         """Who may say where a request comes from."""
         return [ip_network(entry) for entry in _listed(self.trusted_proxies)]
+
+    @property
+    def provider(self) -> str:
+        """What people know the OpenID Connect provider by; "" where there is none."""
+        return urlsplit(self.oidc_issuer).hostname or ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -189,14 +199,49 @@ def _path(value: str) -> str:
     return str(Path(value).expanduser()) if value else ""
 
 
+def is_private(address: str) -> bool:
+    """Whether secrets may go there: over TLS, or within this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"})
+
+
+def secret_in(what: str, path: str) -> str:
+    """The secret that a file holds and nothing else; `what` is said before the path where it cannot be read."""
+    try:
+        if Path(path).stat().st_mode & 0o007:
+            raise SettingError(f"{what} {path} is open to everybody; chmod 600 it")
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise SettingError(f"{what} {path} cannot be read: {reason}") from None
+    if not secret:
+        raise SettingError(f"{what} {path} is empty")
+    return secret
+
+
 def _service(value: str) -> str:
     """An address that secrets may go to."""
+    return _issuer(value).rstrip("/")
+
+
+def _issuer(value: str) -> str:
+    """As `_service`, kept to the last slash."""
     parts = urlsplit(value)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}):
+    if not is_private(value):
         raise ValueError("is not an address that begins with https://")
     if not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("is not an address of a service, such as https://graph.microsoft.com/v1.0")
-    return value.rstrip("/")
+    return value
+
+
+def _issuer_if_any(value: str) -> str:
+    return _issuer(value) if value else ""
+
+
+def _scope(value: str) -> str:
+    if "openid" not in value.split():
+        raise ValueError("lacks openid; give it as openid email")
+    return value
 
 
 DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
@@ -219,6 +264,11 @@ SETTINGS = (
     Setting("graph_secret_file", _path, "", "File that holds its secret; the environment variable is used when empty."),
     Setting("graph_url", _service, "https://graph.microsoft.com/v1.0", "Microsoft Graph, with its version."),
     Setting("graph_authority", _service, "https://login.microsoftonline.com", "Where the app registration signs in."),
+    Setting("oidc_issuer", _issuer_if_any, "", "OpenID Connect provider that people may sign in through; none when empty."),
+    Setting("oidc_client_id", _text, "", "What the provider calls this program."),
+    Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
+    Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
+    Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
 )
 """What can be set. `default` is read like any other value."""
 

@@ -84,7 +84,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
 
     host, port = site.settings.listen_address
     pages = application(site)
-    _refuse_network(site.settings)
+    _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
     try:
@@ -118,9 +118,12 @@ def _connection_class() -> type:
     return Connection
 
 
-def _refuse_network(settings: Settings) -> None:
+def _refuse_unready(settings: Settings) -> None:
     """Until somebody can sign in, the pages are for this machine alone."""
     from smtp_auth_report.web.models import Person  # noqa: PLC0415 - needs Django configured
+    from smtp_auth_report.web.openid import ready  # noqa: PLC0415 - needs Django configured
+
+    ready(settings)
 
     host = settings.listen_address[0]
     try:

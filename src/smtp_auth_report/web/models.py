@@ -24,6 +24,8 @@ class Person(AbstractBaseUser):
     name = models.CharField(max_length=254, unique=True)
     role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
     domains = models.TextField(default="[]")  # JSON: account domains that a reader of domains sees
+    factor_salt = models.CharField(max_length=32, default="")  # see second_factor.py; none where it is off
+    factor_step = models.BigIntegerField(default=0)  # time step (RFC 6238) of the newest code that was accepted
 
     USERNAME_FIELD = "name"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -38,6 +40,20 @@ class Person(AbstractBaseUser):
     def reader(self) -> Reader:
         role = Role(self.role)
         return Reader(self.name, role, frozenset(json.loads(self.domains)) if role == Role.DOMAINS else None)
+
+    def get_session_auth_hash(self) -> str:
+        """Other sessions end when the password changes, and when a second factor is switched on or off."""
+        return super().get_session_auth_hash() + self.factor_salt
+
+
+class RecoveryCode(models.Model):
+    """What somebody shows, once, in place of a code of their app. The code itself is kept nowhere."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    digest = models.CharField(max_length=64, unique=True)
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.person}"
 
 
 class Token(models.Model):
@@ -63,6 +79,7 @@ class Deed(models.TextChoices):
     SIGNED_IN = "signed in", gettext_lazy("Signed in")
     SIGNED_OUT = "signed out", gettext_lazy("Signed out")
     REFUSED = "refused", gettext_lazy("Sign-in refused")
+    CODE_REFUSED = "code refused", gettext_lazy("Code refused after the right password")
     HELD_UP = "held up", gettext_lazy("Sign-in held up after too many refusals")
     EXPORTED = "exported", gettext_lazy("Rows exported")
     CHANGED = "changed", gettext_lazy("People changed")

@@ -6,7 +6,19 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
-from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, people_page, report_page, request_pages, sign_in
+from smtp_auth_report.web import (
+    account_page,
+    errors,
+    me_page,
+    metrics,
+    online_page,
+    openid,
+    pages,
+    people_page,
+    report_page,
+    request_pages,
+    sign_in,
+)
 from smtp_auth_report.web.api import api
 
 urlpatterns = [
@@ -27,8 +39,17 @@ urlpatterns = [
     path("requests/<uuid:identifier>/cancel", request_pages.stop),
     path("requests/<uuid:identifier>/retry", request_pages.again),
     path("sign-in", sign_in.sign_in),
+    path("sign-in/code", sign_in.code),
+    path("sign-in/openid", openid.leave),
+    path("sign-in/openid/back", openid.returned),
     path("sign-out", sign_in.sign_out),
     path("people", people_page.people),
+    path("people/second-factor-off", people_page.second_factor_off),
+    path("me", me_page.me),
+    path("me/second-factor", me_page.second_factor),
+    path("me/second-factor/new", me_page.begin),
+    path("me/second-factor/off", me_page.off),
+    path("me/recovery-codes", me_page.recovery_codes),
     path("language", require_POST(set_language)),
     path("api/", api.urls),
 ]
