@@ -8,6 +8,7 @@ Sites for tests of the pages: a real store of known rows, and a browser's side o
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -17,12 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.http import HttpResponse
 from django.test import Client
 
 from rows import NOON, at, commit, row
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
-from smtp_auth_report.settings import load
+from smtp_auth_report.settings import PREFIX, load
 from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.web.application import Site, application, prepare
@@ -32,12 +34,14 @@ ROOT = Path(__file__).resolve().parent.parent
 NOW = at("2026-11-22T15:00:00Z")
 DAY = 86_400_000_000
 ZONE = "Europe/Paris"
+STATE = PREFIX + "STATE"
 HOSTILE = (
     "<img src=x onerror=alert(1)>@contoso.example",
     '"><script>alert(2)</script>@contoso.example',
     "eve\x1b[2J\u202egnp.exe@contoso.example",
 )
 
+PBKDF2PasswordHasher.iterations = 10_000  # of a site: a million, half a second for each password
 
 with TemporaryDirectory() as _nowhere:
     prepare(load({"database": f"{_nowhere}/mail.duckdb"}, {}))  # Django has to be set up before its models are imported
@@ -50,10 +54,10 @@ def collected_assets() -> None:
 
 
 def make_site(folder: Path, *rows: Submission, changes: Changes | None = None, now: int = NOW, **settings: str) -> Site:
-    """A site whose store has these rows."""
+    """A site whose store has these rows. Its people are where the fixture `state` says."""
     collected_assets()
     flags = {"database": str(folder / "mail.duckdb"), "display_timezone": ZONE} | settings
-    loaded = load(flags, {})
+    loaded = load(flags, {STATE: os.environ[STATE]} if STATE in os.environ else {})
     store = open_store(loaded.database, display_zone=loaded.display_timezone, clock=lambda: now)
     if rows:
         newest = Changes(newest={"mail": max(each.time for each in rows)})

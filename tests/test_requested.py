@@ -27,6 +27,8 @@ from smtp_auth_report.web.requested import KEPT, ask_for, file_of, folder, resum
 
 WEEK = Selection(NOON - 7 * DAY, NOON + DAY, "UTC")
 
+pytestmark = pytest.mark.usefixtures("state")
+
 
 class Held(Csv):
     """A kind of file that waits in the midst of its rows until it is let go."""

@@ -234,7 +234,7 @@ def open_files_allowed() -> None:
 
 @commands.command()
 @with_database
-@click.option("--state", metavar="S", help="SQLite file of people and report requests; default beside the database.")
+@click.option("--state", metavar="S", help="SQLite file of people and report requests, or postgresql://…; default beside the database.")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; default 127.0.0.1:8025.")
 @click.option("--timezone", metavar="TZ", help="Zone of days and times shown, and of stamps that carry none; default the machine's.")
 @click.option(

@@ -31,6 +31,9 @@ from smtp_auth_report.errors import SettingError
 
 CONFIG = Path("/etc/smtp-auth-report.toml")
 PREFIX = "SMTP_AUTH_REPORT_"
+HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.%-]*)(:\d+)?"
+# postgresql://user:password@host:5432/database?sslmode=verify-full
+POSTGRESQL = re.compile(rf"postgres(ql)?://([^@/]*@)?{HOST}(,{HOST})*/[^/?@]+(\?.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Settings:
     listen: str
     host_names: str
     trusted_proxies: str
+    api_requests: str
     timezone: str
     display_timezone: str
     default_domain: str
@@ -102,10 +106,21 @@ class Settings:
         return dict(_pairs(self.exim_authenticators))
 
     @property
+    def state_url(self) -> str:
+        """`state` where it is a database of PostgreSQL; may hold a password."""
+        return self.state if "://" in self.state else ""
+
+    @property
     def state_path(self) -> Path:
-        """Where users, requests and keys live: `state`, else beside the database."""
+        """The SQLite file of people and requests. The site's key and requested files are beside it, also where there is none."""
         beside = Path(self.database)
-        return Path(self.state) if self.state else beside.with_name(beside.name.removesuffix(".duckdb") + ".state.sqlite3")
+        stated = self.state and not self.state_url
+        return Path(self.state) if stated else beside.with_name(beside.name.removesuffix(".duckdb") + ".state.sqlite3")
+
+    @property
+    def state_place(self) -> str:
+        """Where people and requests are, as it may be told."""
+        return without_password(self.state_url) or str(self.state_path)
 
 
 class Setting(NamedTuple):
@@ -180,6 +195,12 @@ def _days(value: str) -> str:
     return value
 
 
+def _requests(value: str) -> str:
+    if not value.isdecimal() or int(value) > 1_000_000:
+        raise ValueError("is not a number of requests in a minute, from 0 to 1000000")
+    return value
+
+
 def _pairs(value: str) -> list[tuple[str, str]]:
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
     return [(name.strip(), mechanism.strip().upper()) for name, _, mechanism in pairs]
@@ -193,6 +214,19 @@ def _authenticators(value: str) -> str:
 
 def _database(value: str) -> str:
     return str(Path(value).expanduser()) if value and "://" not in value else value
+
+
+def _state(value: str) -> str:
+    if "://" not in value:
+        return _path(value)
+    if not POSTGRESQL.fullmatch(value):
+        raise ValueError("is neither a path nor a database of PostgreSQL; give that as postgresql://user@host/database")
+    return value
+
+
+def without_password(value: str) -> str:
+    """A URL as it may be told."""
+    return re.sub(r"(password=)[^&]*", r"\1…", re.sub(r"(?<=://)([^:@/?]*):.*@", r"\1@", value))
 
 
 def _path(value: str) -> str:
@@ -248,10 +282,11 @@ DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
 
 SETTINGS = (
     Setting("database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions."),
-    Setting("state", _database, "", "Path of the SQLite file of people and report requests; beside the database when empty."),
+    Setting("state", _state, "", "People and report requests: path of an SQLite file, or postgresql://…; beside the database when empty."),
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
+    Setting("api_requests", _requests, "600", "Requests to the API that a token, person or address may make in a minute. 0 is no limit."),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),
@@ -290,7 +325,7 @@ def _read(setting: Setting, value: str, origin: str) -> str:
     try:
         return setting.read(value)
     except ValueError as error:
-        raise SettingError(f"{origin}: {setting.name} {value!r} {error}") from None
+        raise SettingError(f"{origin}: {setting.name} {without_password(value)!r} {error}") from None
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, tuple[str, str]]:

@@ -35,7 +35,9 @@ Command = Callable[..., Any]
 def with_state(command: Command) -> Command:
     """Where people are kept."""
     command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
-    command = click.option("--state", metavar="S", help="SQLite file of people and report requests; default beside the database.")(command)
+    command = click.option(
+        "--state", metavar="S", help="SQLite file of people and report requests, or postgresql://…; default beside the database."
+    )(command)
     return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
 
 
@@ -56,7 +58,7 @@ def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **fla
     """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
     settings = load(flags)
     person = _people(settings, new=True).add(name, Role(role), None if no_password else _password, now(), domains)
-    click.echo(f"{person.name} may sign in; people are in {settings.state_path}", err=True)
+    click.echo(f"{person.name} may sign in; people are in {settings.state_place}", err=True)
 
 
 @user.command(name="list")
@@ -141,7 +143,7 @@ def revoke(name: str, label: str, **flags: str | None) -> None:
 def _people(settings: Settings, *, new: bool = False) -> Any:
     """The module that knows of people, once their database is ready."""
     os.umask(0o077)
-    if not new and not settings.state_path.exists():
+    if not new and not settings.state_url and not settings.state_path.exists():
         raise ReportError(f"{settings.state_path}: nobody was added there yet; name the right one with --database or --state")
 
     from smtp_auth_report.web.application import prepare

@@ -14,13 +14,10 @@ What goes wrong
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterable
-from fcntl import LOCK_EX, flock
 from hashlib import blake2b
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -35,6 +32,7 @@ from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
+from smtp_auth_report.web.state_database import database_of, migrate, unusable
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -75,7 +73,7 @@ def application(site: Site) -> WSGIApplication:
 def prepare(settings: Settings) -> None:
     """Django and the state database, ready for use."""
     _configure(settings)
-    _migrate(settings)
+    migrate(settings)
 
 
 def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], None]) -> None:
@@ -142,7 +140,7 @@ def _configure(settings: Settings) -> None:
     values: dict[str, Any] = {name: getattr(configuration, name) for name in dir(configuration) if name.isupper()}
     values["SECRET_KEY"] = blake2b(site_key(settings.state_path), person=b"django", digest_size=32).hexdigest()
     values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]", *settings.hosts]
-    values["DATABASES"] = {"default": configuration.DATABASES["default"] | {"NAME": str(settings.state_path)}}
+    values["DATABASES"] = {"default": database_of(settings)}
     if not django_settings.configured:
         django_settings.configure(**values)
         django.setup()
@@ -150,8 +148,8 @@ def _configure(settings: Settings) -> None:
     connections.close_all()
     for name in ("SECRET_KEY", "ALLOWED_HOSTS"):
         setattr(django_settings, name, values[name])
-    connections.databases["default"]["NAME"] = str(settings.state_path)
-    connections["default"].settings_dict["NAME"] = str(settings.state_path)
+    connections.databases.update(connections.configure_settings(values["DATABASES"]))
+    connections["default"] = connections.create_connection("default")
 
 
 def _tidy(site: Site) -> None:
@@ -164,20 +162,4 @@ def _tidy(site: Site) -> None:
         SessionStore.clear_expired()
         resume(site)
     except (OSError, DatabaseError) as error:
-        raise _unusable(site.settings.state_path, error) from None
-
-
-def _unusable(path: Path, error: Exception) -> ReportError:
-    return ReportError(f"{path}: the state database cannot be used: {error}; choose another place with --state")
-
-
-def _migrate(settings: Settings) -> None:
-    from django.core.management import call_command  # noqa: PLC0415 - needs Django configured
-
-    path = settings.state_path
-    try:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as alone:
-            flock(alone, LOCK_EX)  # one process at a time; SQLite's own locks are of another kind
-            call_command("migrate", verbosity=0, interactive=False)
-    except (OSError, DatabaseError) as error:
-        raise _unusable(path, error) from None
+        raise unusable(site.settings, error) from None

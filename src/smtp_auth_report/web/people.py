@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError
@@ -37,6 +37,7 @@ from smtp_auth_report.site_key import account_key, site_key
 from smtp_auth_report.web.models import Deed, Event, Person, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
 
 WINDOW = 15 * 60 * SECOND
 OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME, CODES_OF_ONE_NAME = 5, 20, 100, 10
@@ -77,7 +78,7 @@ def recognised(site: Site, name: str, password: str, address: str) -> Person | N
 def attempt(site: Site, name: str, address: str, deed: Deed = Deed.REFUSED) -> Event:
     """A guess, noted as a refusal before it is looked at, so that many at once are counted too. One that was right is deleted."""
     key, now = account_key(site_key(site.settings.state_path), name), site.clock()
-    with transaction.atomic():
+    with alone():
         held_up = _held_up(key, address, now)
         if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
             known = name if Person.objects.filter(name=name).exists() else ""
@@ -158,7 +159,7 @@ def named(name: str) -> Person:
 
 def remove(name: str, now: int) -> None:
     """With sessions, tokens and requests. The last administrator stays: without people the pages would be open again."""
-    with transaction.atomic():
+    with alone():
         person = named(name)
         administrators = Person.objects.filter(role=Role.ADMINISTRATOR)
         if person.role == Role.ADMINISTRATOR and administrators.count() == 1:

@@ -11,7 +11,7 @@ that a download is always whole, and kept for ten days.
 
 What goes wrong
     A failure ends in the row, as one line for the reader. What a stopped server left unfinished is made anew when it starts
-    again.
+    again, and so is what the state database, gone meanwhile, could not be told of.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import logging
 from pathlib import Path
 from threading import Lock, Thread
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError, SelectionError
@@ -139,6 +139,8 @@ def _work(site: Site) -> None:
         with _one_at_a_time:
             while request := RequestedReport.objects.filter(progress=Progress.WAITING).order_by("asked").first():
                 _make(site.as_seen_by(request.person.reader if request.person else EVERYONE), request)
+    except DatabaseError as error:
+        logger.error("requested reports wait for the next start: %s", " ".join(str(error).split()))  # noqa: TRY400 - the line says it all
     finally:
         connection.close()
 

@@ -26,6 +26,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from django.contrib.auth import get_user, login, logout
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -33,7 +34,7 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from smtp_auth_report.moments import SECOND
-from smtp_auth_report.web.errors import answer, is_for_programs, problem
+from smtp_auth_report.web.errors import answer, failed, is_for_programs, problem
 from smtp_auth_report.web.models import Deed, Person
 from smtp_auth_report.web.people import HeldUpError, note, reader_of, recognised
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
@@ -67,8 +68,12 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
     """Middleware: nothing is answered before it is known who asks."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        reader = _reader(request)
-        if reader is None and not Person.objects.exists():
+        try:
+            reader = _reader(request)
+            nobody = reader is None and not Person.objects.exists()
+        except DatabaseError as error:
+            return failed(request, error)
+        if nobody:
             return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
         if reader is None and request.path not in OPEN:
             return _asked_to_sign_in(request)
