@@ -17,13 +17,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all
+from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_each
+from smtp_auth_report.reports.asking import Filters
 from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store.interface import Progress, Question, Selection, StreamState, Value, View
 from smtp_auth_report.submission import LEGACY_TLS, Outcome
-from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
+from smtp_auth_report.web import cards, cells, charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
 from smtp_auth_report.web.header import LATE_AFTER
 from smtp_auth_report.web.online_page import listed
@@ -31,6 +32,7 @@ from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import Query
 from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
+from smtp_auth_report.web.saved import views
 from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, account_address, as_rows, excerpt
@@ -77,17 +79,20 @@ class Followed(NamedTuple):
 @require_safe
 @of_one_state
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """Five cards, the week's volume, and who sends more than usual."""
+    """Five cards and those of saved views, the week's volume, and who sends more than usual."""
     site = site_of(request)
     query = Query()
     selection, moved = settled(site, query)
     query = spans.stated(query, selection) if moved else query
-    summary, failures, tls, volume = ask_all(
-        site.seen,
-        selection,
-        [Wanted(REPORTS["summary"]), *(Wanted(REPORTS[name], rows=False) for name in ("failures", "tls-usage")), UNUSUAL],
-    )
+    own = [Wanted(REPORTS["summary"]), *(Wanted(REPORTS[name], rows=False) for name in ("failures", "tls-usage")), UNUSUAL]
+    saved = views(site)[: cards.MOST]
+    asked: list[tuple[Filters, Wanted]] = [({}, each) for each in own] + [
+        (view.query.filters, cards.wanted(view.query)) for view in saved if view.query
+    ]
+    summary, failures, tls, volume, *figures = ask_each(site.seen, selection, asked)
+    tables = iter(figures)
     context = _cards(site, summary, failures, tls) | {
+        "saved": [cards.card(view, next(tables)) if view.query else cards.Card(view) for view in saved],
         "title": _("Dashboard"),
         "moved": spans.in_words(selection) if moved else "",
         "period": spans.in_words(selection),

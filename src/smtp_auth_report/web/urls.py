@@ -6,7 +6,18 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
-from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, people_page, report_page, request_pages, sign_in
+from smtp_auth_report.web import (
+    account_page,
+    errors,
+    metrics,
+    online_page,
+    pages,
+    people_page,
+    report_page,
+    request_pages,
+    saved_page,
+    sign_in,
+)
 from smtp_auth_report.web.api import api
 
 urlpatterns = [
@@ -20,6 +31,9 @@ urlpatterns = [
     path("report.csv", report_page.report_csv),
     path("choices/<str:name>", report_page.choices),
     path("account", account_page.account),
+    path("views", saved_page.saved),
+    path("views/<int:number>", saved_page.edited),
+    path("views/<int:number>/remove", saved_page.removed),
     path("requests", request_pages.requests),
     path("requests/progress", request_pages.progress),
     path("requests/<uuid:identifier>/file", request_pages.file),
