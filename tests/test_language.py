@@ -37,7 +37,8 @@ PARIS = ZoneInfo(ZONE)
 SPACE, NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 PAGES = (
-    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/views", "/nowhere", "/status",
+    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/views", "/arrange", "/nowhere", "/status",
+    "/arrange?card=old-tls&do=up", "/arrange?do=reset",
     "/report", "/report?by=tls-usage", "/report?by=auth-methods", "/report?by=failures", "/report?view=table&tls=legacy&q=scan",
     "/report?by=tls-usage&view=table", "/report?by=auth-methods&view=table", "/report?by=clients", "/report?by=failures&view=table",
     "/report?days=30&domain=contoso.example&domain=fabrikam.example", "/report?account=nobody", "/report?from=2020-01-01&to=2020-01-02",
@@ -175,6 +176,9 @@ def test_pages_of_people_have_no_english_left(client: Client) -> None:
     check_french(french(client, "/people"))
     for shared in ({}, {"shared": "on"}):
         client.post("/views", {"name": f"Vue {shared}", "by": "failures"} | shared)
+    for do in ("hide", "show"):
+        client.post("/arrange", {"card": "ingest", "do": do})
+        check_french(french(client, f"/arrange?card=ingest&do={do}"))
     for address in ("/views", "/report", "/"):
         check_french(french(client, address))
 

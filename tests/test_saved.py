@@ -18,7 +18,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_each
 from smtp_auth_report.store.interface import Selection, View
 from smtp_auth_report.web.application import Site
-from smtp_auth_report.web.cards import MOST
+from smtp_auth_report.web.arrangement import MOST_VIEWS
 from smtp_auth_report.web.models import Person, SavedView
 from smtp_auth_report.web.people import add, remove
 from smtp_auth_report.web.query import Query, kept
@@ -248,9 +248,9 @@ def test_cards_have_the_figures_of_the_dashboards_period(site: Site) -> None:
 
 
 def test_only_so_many_views_have_a_card(site: Site) -> None:
-    for number in range(MOST + 2):
+    for number in range(MOST_VIEWS + 2):
         save(site, f"view {number}", Query(), shared=False)
-    assert len(tiles(client_of(site))) == MOST
+    assert len(tiles(client_of(site))) == MOST_VIEWS
 
 
 def test_tables_of_several_filters_are_those_of_each(site: Site) -> None:

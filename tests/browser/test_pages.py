@@ -36,6 +36,7 @@ PAGES = (
     "/exchange-online",
     "/requests",
     "/views",
+    "/arrange",
     *(f"/report?by={by}" for by in PIVOTS),
     "/report?by=sending-volume&view=table",
     "/report?by=tls-usage&view=table&tls=legacy",
@@ -311,6 +312,33 @@ def test_filters_and_tables_work_without_script(opened: Opened) -> None:
     assert page.locator(".as-table td >> nth=0").is_visible()
     page.click("text=View details table")
     assert "scan@contoso.example" in page.inner_text("table.details")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_cards_are_arranged_with_the_keyboard(opened: Opened, script: bool) -> None:
+    """The focus stays at the card, so that it can be moved on."""
+    page = opened("/arrange", java_script_enabled=script)
+    first, second = page.locator("li .label").nth(0), page.locator("li .label").nth(1)
+    page.focus("button[aria-label='Down: SMTP AUTH clients, 1 of 5']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/arrange?card=accounts&do=down")
+    assert (first.inner_text(), second.inner_text()) == ("Old TLS", "SMTP AUTH clients")
+    assert page.locator("button[aria-label='Down: SMTP AUTH clients, 2 of 5']").evaluate("it => it === document.activeElement")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.wait_for_url("**/arrange?card=accounts&do=hide")
+    assert page.inner_text("[role=status]") == "SMTP AUTH clients is hidden."
+    page.goto("/")
+    assert page.eval_on_selector_all(".tile h2", "all => all.map(it => it.innerText)") == [
+        "Old TLS",
+        "Passwords",
+        "Failed sign-ins",
+        "Ingest",
+    ]
+    page.click("text=Arrange")
+    page.click("text=Reset")
+    page.goto("/")
+    assert page.locator(".tile").count() == 5
 
 
 def test_a_view_is_saved_and_changed_without_script(opened: Opened) -> None:

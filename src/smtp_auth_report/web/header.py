@@ -59,7 +59,7 @@ def _shown(reader: Reader, address: str) -> bool:
 def header(request: HttpRequest) -> dict[str, Any]:
     """Context of every template."""
     site = site_of(request)
-    here = {"/account": "/report", "/requests": "/report", "/views": "/report", "/exchange-online": "/ingest"}.get(
+    here = {"/arrange": "/", "/account": "/report", "/requests": "/report", "/views": "/report", "/exchange-online": "/ingest"}.get(
         request.path, request.path
     )
     return {

@@ -147,3 +147,14 @@ class SavedView(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Arrangement(models.Model):
+    """How somebody has arranged the cards of the dashboard, by their keys. Without one they are at their usual places."""
+
+    person = models.OneToOneField(Person, on_delete=models.CASCADE, null=True)  # none where nobody signs in
+    order = models.JSONField(default=list)
+    hidden = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"of {self.person}"

@@ -32,7 +32,7 @@ from django.db.models import QuerySet
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
-from smtp_auth_report.web.models import Deed, Event, Person, SavedView, Token
+from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
 
@@ -129,7 +129,8 @@ def add(name: str, role: Role, password: str | Callable[[], str], now: int, doma
     except IntegrityError:
         raise PeopleError(f"{name} was added by somebody else meanwhile") from None
     if role == Role.ADMINISTRATOR:
-        SavedView.objects.filter(person=None).update(person=person)  # what was saved while nobody had to sign in
+        for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
+            kept.objects.filter(person=None).update(person=person)
     note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
     return person
 

@@ -8,6 +8,7 @@ from django.views.i18n import set_language
 
 from smtp_auth_report.web import (
     account_page,
+    arrange_page,
     errors,
     metrics,
     online_page,
@@ -22,6 +23,7 @@ from smtp_auth_report.web.api import api
 
 urlpatterns = [
     path("", pages.dashboard),
+    path("arrange", arrange_page.arrange),
     path("flyout", pages.flyout),
     path("status", pages.status),
     path("ingest", pages.ingest),
