@@ -23,10 +23,11 @@ from ninja.errors import ValidationError
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SelectionError
+from smtp_auth_report.exports.interface import read_columns
 from smtp_auth_report.moments import rfc3339
-from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all, periods
+from smtp_auth_report.reports import REPORTS, Wanted, ask_all, periods
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.reports.render import as_csv, as_json
+from smtp_auth_report.reports.render import as_csv, as_json, only
 from smtp_auth_report.store.interface import FILTERS, Selection, View
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
 from smtp_auth_report.web.errors import problem
@@ -76,6 +77,7 @@ class Part(Schema):
     sort: str = Field("", description="Column to sort by, with a hyphen before it for descending")
     limit: int = Field(1000, ge=0, le=MOST_ROWS)
     offset: int = Field(0, ge=0, le=FARTHEST)
+    columns: list[str] = Field([], description="Columns of the rows, in this order, with commas between or one by one; default all")
     interval: Literal["auto", "hour", "day", "week"] = "auto"
     format: Literal["json", "csv"] = "json"
     series: bool = Field(default=False, description="With format=csv, the series instead of the rows")
@@ -164,7 +166,9 @@ def one_report(
         part.offset,
         part.limit,
     )
-    table = ask(report, site.seen, _selection(site, period, _values(filters)), view, interval=part.interval)
+    columns = read_columns(part.columns, [column.name for column in report.columns])
+    wanted = Wanted(report, view, columns=frozenset(columns))
+    table = only(ask_all(site.seen, _selection(site, period, _values(filters)), [wanted], interval=part.interval)[0], columns)
     if part.format == "csv":
         exported(request, f"{name}, {part.limit} rows at most, as CSV")
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}

@@ -107,6 +107,7 @@ class RequestedReport(models.Model):
     zone = models.CharField(max_length=64)
     filters = models.TextField(default="{}")  # JSON: name -> values
     format = models.CharField(max_length=16)
+    columns = models.JSONField(default=list)  # names in their order; none is all
     progress = models.CharField(max_length=16, choices=Progress.choices, default=Progress.WAITING)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)

@@ -2,7 +2,7 @@
 The report page: one report as a chart or as a table, with its toolbar, filters and the line in words.
 
     /report?by=tls-usage&view=table&days=30&domain=contoso.example&tls=legacy&sort=-messages&page=2
-    /report.csv?...                 the table shown, all its rows, as CSV at once
+    /report.csv?...                 the table shown, all its rows, as CSV at once; with columns=account,messages these columns
     /choices/account?account=an     values to choose from while typing
 
 Everything works as links and forms; htmx only spares the reader the reload.
@@ -21,9 +21,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all, periods
+from smtp_auth_report.exports.interface import read_columns
+from smtp_auth_report.reports import REPORTS, Wanted, ask_all, periods
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.reports.render import as_csv
+from smtp_auth_report.reports.render import as_csv, only
 from smtp_auth_report.store.interface import FILTERS, Selection, View
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.web import charts, spans, vocabulary, wording
@@ -96,7 +97,10 @@ def report_csv(request: HttpRequest) -> HttpResponse:
     """All rows of the table shown."""
     query = read(request.GET)
     selection, _moved = settled(site_of(request), query)
-    table = ask(REPORTS[query.report], site_of(request).seen, selection, View(query.column, query.descending, query.search))
+    report = REPORTS[query.report]
+    columns = read_columns(request.GET.getlist("columns"), [column.name for column in report.columns])
+    wanted = Wanted(report, View(query.column, query.descending, query.search), series=False, columns=frozenset(columns))
+    table = only(ask_all(site_of(request).seen, selection, [wanted])[0], columns)
     name = "-".join([query.report, *spans.dates(selection).values()]).replace(":", "")
     exported(request, f"{query.report}, {spans.in_english(selection)}, as CSV")
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
