@@ -37,7 +37,8 @@ PARIS = ZoneInfo(ZONE)
 SPACE, NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 PAGES = (
-    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/nowhere", "/status",
+    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/views", "/arrange", "/nowhere", "/status",
+    "/arrange?card=old-tls&do=up", "/arrange?do=reset",
     "/report", "/report?by=tls-usage", "/report?by=auth-methods", "/report?by=failures", "/report?view=table&tls=legacy&q=scan",
     "/report?by=tls-usage&view=table", "/report?by=auth-methods&view=table", "/report?by=clients", "/report?by=failures&view=table",
     "/report?days=30&domain=contoso.example&domain=fabrikam.example", "/report?account=nobody", "/report?from=2020-01-01&to=2020-01-02",
@@ -173,6 +174,13 @@ def test_pages_of_people_have_no_english_left(client: Client) -> None:
     check_french(client.post("/sign-in", sent, headers={"Accept-Language": "fr"}))
     client.post("/sign-in", {"name": "anna", "password": PASSWORD}, headers={"Accept-Language": "fr"})
     check_french(french(client, "/people"))
+    for shared in ({}, {"shared": "on"}):
+        client.post("/views", {"name": f"Vue {shared}", "by": "failures"} | shared)
+    for do in ("hide", "show"):
+        client.post("/arrange", {"card": "ingest", "do": do})
+        check_french(french(client, f"/arrange?card=ingest&do={do}"))
+    for address in ("/views", "/report", "/"):
+        check_french(french(client, address))
     check_french(french(client, "/me"))
     client.post("/me/second-factor/new")
     check_french(french(client, "/me/second-factor"))
@@ -194,7 +202,10 @@ def check_french(answer: HttpResponse) -> None:
     """Neither the text nor what is read out has a string of the catalog in English."""
     page = Page(answer)
     attributes = ("title", "aria-label", "placeholder", "data-label", "data-auto", "data-light", "data-dark")
-    spoken = [*page.words, *(tag[1][name] for tag in page.tags for name in attributes if name in tag[1])]
+    spoken = [
+        *(word for word in page.words if word not in page.typed),
+        *(tag[1][name] for tag in page.tags for name in attributes if name in tag[1]),
+    ]
     shown = {" ".join(text.split()) for text in spoken} - {""}
     left = [text for text in shown for english in ENGLISH if english.fullmatch(text)]
     assert left == []

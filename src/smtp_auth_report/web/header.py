@@ -59,7 +59,9 @@ def _shown(reader: Reader, address: str) -> bool:
 def header(request: HttpRequest) -> dict[str, Any]:
     """Context of every template."""
     site = site_of(request)
-    here = {"/account": "/report", "/requests": "/report", "/exchange-online": "/ingest"}.get(request.path, request.path)
+    here = {"/arrange": "/", "/account": "/report", "/requests": "/report", "/views": "/report", "/exchange-online": "/ingest"}.get(
+        request.path, request.path
+    )
     return {
         "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site.reader, address)],
         "reader": site.reader,

@@ -1,7 +1,8 @@
 """
-What the state database keeps for the pages: who may sign in, what they did, the files that were asked for.
+What the state database keeps for the pages: who may sign in, what they did, the files that were asked for, the views that
+were saved.
 
-Saved filters and schedules come here when issues ask for them; submissions never do.
+Schedules come here when issues ask for them; submissions never do.
 """
 
 from __future__ import annotations
@@ -123,6 +124,7 @@ class RequestedReport(models.Model):
     zone = models.CharField(max_length=64)
     filters = models.TextField(default="{}")  # JSON: name -> values
     format = models.CharField(max_length=16)
+    columns = models.JSONField(default=list)  # names in their order; none is all
     progress = models.CharField(max_length=16, choices=Progress.choices, default=Progress.WAITING)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
@@ -144,3 +146,33 @@ class RequestedReport(models.Model):
     @property
     def is_open(self) -> bool:
         return self.progress in (Progress.WAITING, Progress.RUNNING)
+
+
+class SavedView(models.Model):
+    """A state of the report page under a name; whose it is, and whether others see it."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, null=True)  # none where nobody signs in
+    name = models.CharField(max_length=80)
+    state = models.TextField()  # the parameters of its address
+    shared = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("name", "id")
+        constraints = (
+            models.UniqueConstraint(fields=("person", "name"), name="one_view_of_a_name"),
+            models.UniqueConstraint(fields=("name",), condition=models.Q(person=None), name="one_view_of_a_name_of_nobody"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Arrangement(models.Model):
+    """How somebody has arranged the cards of the dashboard, by their keys. Without one they are at their usual places."""
+
+    person = models.OneToOneField(Person, on_delete=models.CASCADE, null=True)  # none where nobody signs in
+    order = models.JSONField(default=list)
+    hidden = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"of {self.person}"

@@ -34,7 +34,7 @@ from django.db.models import QuerySet
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
-from smtp_auth_report.web.models import Deed, Event, Person, Token
+from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.state_database import alone
@@ -145,6 +145,9 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
         person.save(force_insert=True)
     except IntegrityError:
         raise PeopleError(f"{name} was added by somebody else meanwhile") from None
+    if role == Role.ADMINISTRATOR:
+        for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
+            kept.objects.filter(person=None).update(person=person)
     note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
     return person
 

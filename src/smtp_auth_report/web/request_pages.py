@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.web import spans, vocabulary, wording
 from smtp_auth_report.web.models import Progress, RequestedReport
 from smtp_auth_report.web.query import read
@@ -37,6 +38,7 @@ class Asked(NamedTuple):
     period: str
     filters: list[str]
     format: str
+    columns: str  # how many, where not all
     share: float
 
 
@@ -49,9 +51,10 @@ def requests(request: HttpRequest) -> HttpResponse:
         name = request.POST.get("format", "")
         if name not in EXPORTS:
             raise SelectionError(f"there is no format {name!r}; formats are {', '.join(EXPORTS)}")
+        columns = read_columns(request.POST.getlist("columns"))
         selection = query.selection(site.settings.display_timezone, site.clock())
         site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
-        ask_for(site, selection, name)
+        ask_for(site, selection, name, columns)
         return HttpResponseRedirect("/requests")
     sweep(site.settings, site.clock())
     query = read(request.GET)
@@ -62,6 +65,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "back": query.address(page=query.page),
         "dates": spans.dates(selection),
         "formats": [Box(export.name, export.title, checked=index == 0) for index, export in enumerate(EXPORTS.values())],
+        "columns": NAMES,
         "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
         "domain_boxes": [
             Box(value, wording.visible(vocabulary.filter_words("domain", value)), checked=True) for value in query.filters.get("domain", ())
@@ -115,6 +119,11 @@ def again(request: HttpRequest, identifier: UUID) -> HttpResponse:
     return HttpResponseRedirect("/requests")
 
 
+def _columns(asked: RequestedReport) -> str:
+    chosen = {"n": wording.count(len(asked.columns)), "all": wording.count(len(NAMES))}
+    return gettext("%(n)s of %(all)s columns") % chosen if asked.columns else ""
+
+
 def _asked(site: Site) -> dict[str, Any]:
     found = [
         Asked(
@@ -127,6 +136,7 @@ def _asked(site: Site) -> dict[str, Any]:
                 for value in values
             ],
             EXPORTS[asked.format].title,
+            _columns(asked),
             asked.done / asked.total if asked.total else 0.0,
         )
         for asked in requests_of(site)

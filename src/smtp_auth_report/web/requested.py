@@ -1,7 +1,7 @@
 """
 Making a requested file while the reader goes on reading.
 
-    request = ask_for(site, selection, "csv")     a row in the state database, and a thread at work
+    request = ask_for(site, selection, "csv", columns)     a row in the state database, and a thread at work
     path = file_of(site.settings, request)        where the file is, once it is done
     cancel(request); retry(site, request)
     resume(site)                                  once, when the server starts
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -26,6 +27,7 @@ from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Selection
@@ -62,7 +64,7 @@ class _CancelledError(Exception):
     """Nobody wants the file any more."""
 
 
-def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
+def ask_for(site: Site, selection: Selection, format_name: str, columns: Sequence[str] = NAMES) -> RequestedReport:
     """Note the request and start on it."""
     sweep(site.settings, site.clock())
     if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
@@ -75,6 +77,7 @@ def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedRepo
         zone=selection.zone,
         filters=json.dumps({name: list(values) for name, values in selection.filters.items()}),
         format=format_name,
+        columns=[] if tuple(columns) == NAMES else list(columns),
     )
     _begin(site)
     return request
@@ -155,8 +158,9 @@ def _make(site: Site, request: RequestedReport) -> None:
 
     try:
         progress(0, 0)
+        columns = read_columns(request.columns)
         with partial.open("wb") as file:
-            rows = EXPORTS[request.format].write(site.store, request.selection, file, progress)
+            rows = EXPORTS[request.format].write(site.store, request.selection, file, progress, columns)
         partial.rename(path)
         if not wanted.update(progress=Progress.DONE, done=rows, total=rows, size=path.stat().st_size):
             path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from django.views.i18n import set_language
 
 from smtp_auth_report.web import (
     account_page,
+    arrange_page,
     errors,
     me_page,
     metrics,
@@ -17,12 +18,14 @@ from smtp_auth_report.web import (
     people_page,
     report_page,
     request_pages,
+    saved_page,
     sign_in,
 )
 from smtp_auth_report.web.api import api
 
 urlpatterns = [
     path("", pages.dashboard),
+    path("arrange", arrange_page.arrange),
     path("flyout", pages.flyout),
     path("status", pages.status),
     path("ingest", pages.ingest),
@@ -32,6 +35,9 @@ urlpatterns = [
     path("report.csv", report_page.report_csv),
     path("choices/<str:name>", report_page.choices),
     path("account", account_page.account),
+    path("views", saved_page.saved),
+    path("views/<int:number>", saved_page.edited),
+    path("views/<int:number>/remove", saved_page.removed),
     path("requests", request_pages.requests),
     path("requests/progress", request_pages.progress),
     path("requests/<uuid:identifier>/file", request_pages.file),

@@ -74,6 +74,15 @@ OUTCOMES: dict[str, Words] = {
     Outcome.TLS_FAILED: _("Failed TLS handshake"),
 }
 
+PIVOT_NAMES: dict[str, Words] = {
+    "sending-volume": _("Sending volume"),
+    "tls-usage": _("TLS usage"),
+    "auth-methods": _("Authentication"),
+    "clients": _("Clients"),
+    "failures": _("Failed sign-ins"),
+}
+"""Reports as *View data by* has them."""
+
 FILTER_NAMES: dict[str, Words] = {
     "domain": _("Sender domain"),
     "account": _("Account"),
