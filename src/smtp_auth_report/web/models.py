@@ -1,7 +1,7 @@
 """
-What the state database keeps for the pages: who may sign in, what they did, the files that were asked for.
+What the state database keeps for the pages: who may sign in, what they did, the files that were asked for, mail.
 
-Saved filters and schedules come here when issues ask for them; submissions never do.
+Saved filters come here when an issue asks for them; submissions never do.
 """
 
 from __future__ import annotations
@@ -127,3 +127,37 @@ class RequestedReport(models.Model):
     @property
     def is_open(self) -> bool:
         return self.progress in (Progress.WAITING, Progress.RUNNING)
+
+
+class Sending(models.TextChoices):
+    """How far a mail has got."""
+
+    WAITING = "waiting", gettext_lazy("To be sent")
+    UNDER_WAY = "under way", gettext_lazy("Being sent")
+    SENT = "sent", gettext_lazy("Sent")
+    FAILED = "failed", gettext_lazy("Not sent")
+
+
+class Mail(models.Model):
+    """One message to one address. Its identifier is that of the message, however often it is tried."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    request = models.ForeignKey(RequestedReport, on_delete=models.CASCADE, related_name="mails")
+    address = models.CharField(max_length=254)
+    language = models.CharField(max_length=16)
+    state = models.CharField(max_length=16, choices=Sending.choices, default=Sending.WAITING)
+    attempts = models.IntegerField(default=0)
+    due = models.BigIntegerField(db_index=True)  # microseconds UTC: not tried before
+    sent = models.BigIntegerField(default=0)  # microseconds UTC
+    failure = models.TextField(default="")
+
+    class Meta:
+        ordering = ("due", "id")
+
+    def __str__(self) -> str:
+        return f"{self.address} {self.state}"
+
+    @property
+    def is_soon(self) -> bool:
+        """Whether it is worth waiting for."""
+        return self.state == Sending.UNDER_WAY or (self.state == Sending.WAITING and not self.attempts)

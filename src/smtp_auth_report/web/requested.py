@@ -2,6 +2,7 @@
 Making a requested file while the reader goes on reading.
 
     request = ask_for(site, selection, "csv")     a row in the state database, and a thread at work
+    ask_for(site, selection, "csv", addresses)    the same, and postbox.py sends it there once it is made
     path = file_of(site.settings, request)        where the file is, once it is done
     cancel(request); retry(site, request)
     resume(site)                                  once, when the server starts
@@ -18,18 +19,21 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock, Thread
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.utils.translation import get_language
 
 from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Selection
-from smtp_auth_report.web.models import Person, Progress, RequestedReport
+from smtp_auth_report.web import spans
+from smtp_auth_report.web.models import Mail, Person, Progress, RequestedReport
 from smtp_auth_report.web.reader import EVERYONE
 from smtp_auth_report.web.site import Site
 
@@ -58,24 +62,33 @@ def file_of(settings: Settings, request: RequestedReport) -> Path:
     return folder(settings) / f"{request.id}.{EXPORTS[request.format].extension}"
 
 
+def name_of(request: RequestedReport) -> str:
+    """What the file is called where somebody keeps it."""
+    days = "-".join(spans.dates(request.selection).values()).replace(":", "")
+    return f"submissions-{days}.{EXPORTS[request.format].extension}"
+
+
 class _CancelledError(Exception):
     """Nobody wants the file any more."""
 
 
-def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
-    """Note the request and start on it."""
+def ask_for(site: Site, selection: Selection, format_name: str, addresses: Sequence[str] = ()) -> RequestedReport:
+    """Note the request, and where it is to be sent, and start on it."""
     sweep(site.settings, site.clock())
     if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
         raise SelectionError(f"{AT_ONCE} requested reports are waiting; wait for some of them, or cancel them")
-    request = RequestedReport.objects.create(
-        person=Person.objects.filter(name=site.reader.name).first(),
-        asked=site.clock(),
-        start=selection.start,
-        end=selection.end,
-        zone=selection.zone,
-        filters=json.dumps({name: list(values) for name, values in selection.filters.items()}),
-        format=format_name,
-    )
+    with transaction.atomic():
+        request = RequestedReport.objects.create(
+            person=Person.objects.filter(name=site.reader.name).first(),
+            asked=site.clock(),
+            start=selection.start,
+            end=selection.end,
+            zone=selection.zone,
+            filters=json.dumps({name: list(values) for name, values in selection.filters.items()}),
+            format=format_name,
+        )
+        for address in addresses:
+            Mail.objects.create(request=request, address=address, language=get_language() or "en", due=request.asked)
     _begin(site)
     return request
 

@@ -26,6 +26,8 @@ urlpatterns = [
     path("requests/<uuid:identifier>/remove", request_pages.forget),
     path("requests/<uuid:identifier>/cancel", request_pages.stop),
     path("requests/<uuid:identifier>/retry", request_pages.again),
+    path("mail/<uuid:identifier>/retry", request_pages.send_again),
+    path("mailed/<str:token>", request_pages.mailed),
     path("sign-in", sign_in.sign_in),
     path("sign-out", sign_in.sign_out),
     path("people", people_page.people),
