@@ -34,6 +34,7 @@ class Taken(NamedTuple):
     message: EmailMessage
     secure: bool
     signed_in: bool
+    raw: bytes
 
 
 class SmtpServer:
@@ -73,5 +74,5 @@ class SmtpServer:
         if "DATA" not in self.replies:
             message = message_from_bytes(envelope.content, policy=default)
             secure = server.transport.get_extra_info("ssl_object") is not None
-            self.taken.append(Taken(envelope.mail_from, envelope.rcpt_tos, message, secure, bool(session.authenticated)))
+            self.taken.append(Taken(envelope.mail_from, envelope.rcpt_tos, message, secure, bool(session.authenticated), envelope.content))
         return self.replies.get("DATA", "250 2.0.0 taken")

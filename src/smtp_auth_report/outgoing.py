@@ -21,9 +21,9 @@ import smtplib
 import ssl
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from urllib.parse import urlsplit
 
@@ -40,6 +40,18 @@ REFUSED = {
     smtplib.SMTPSenderRefused: "refuses the sender; check mail_from",
     smtplib.SMTPDataError: "refuses the message",
 }
+
+
+class _Whole(UnstructuredHeader, BaseHeader):
+    """A header of addresses that programs read: folded, a long one would become encoded words."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_headers = HeaderRegistry()
+_headers.map_to_type("List-Unsubscribe", _Whole)
+POLICY = SMTP.clone(header_factory=_headers)
 
 
 class DeliveryError(ReportError):
@@ -80,7 +92,7 @@ def _password(settings: Settings, environment: Mapping[str, str]) -> str:
 
 def letter(settings: Settings, identifier: str, now: int, name: str, address: str, subject: str, text: str) -> EmailMessage:
     """A message of the report, from its `name`. The same identifier is the same message; no robot answers it (RFC 3834)."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=POLICY)
     message["From"] = Address(name, addr_spec=settings.mail_from)
     message["To"] = Address(addr_spec=address)
     message["Subject"] = subject

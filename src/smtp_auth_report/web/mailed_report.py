@@ -2,7 +2,7 @@
 A requested report by mail: to whom it may go, what the mail says, and the link in place of a large file.
 
     addresses(site, "anna@contoso.example, …")     whom the reader may send to; own_address and sends_to for the form
-    message_of(site, mail)                         the message; the file is attached up to `mail_attachment_mb`
+    message_of(site, mail, request)                the message; the file is attached up to `mail_attachment_mb`
     linked(site, token)                            the request that a link leads to
 
 An administrator sends to any address, everybody else to their own, which is their name. Where nobody signs in nothing is
@@ -75,15 +75,15 @@ def _sees_less(address: str, reader: Reader) -> bool:
     return name != reader.name and Person.objects.filter(name=name, role=Role.DOMAINS).exists()
 
 
-def message_of(site: Site, mail: Mail) -> EmailMessage:
+def message_of(site: Site, mail: Mail, request: RequestedReport) -> EmailMessage:
     """What is sent, in the language in which the report was asked for."""
-    request, settings = mail.request, site.settings
+    settings = site.settings
     attached = _is_attached(site, request)
     with override(mail.language):
         title = gettext("SMTP AUTH clients report")
         subject = gettext("Requested report, %(period)s") % {"period": spans.in_words(request.selection)}
-        where = gettext("It is attached.") if attached else _link(site, mail)
-        text = "\n".join([_intro(mail), "", *_facts(request), "", where, "", "-- ", title, settings.public_url, ""])
+        where = gettext("It is attached.") if attached else _link(site, mail, request)
+        text = "\n".join([_intro(mail, request), "", *_facts(request), "", where, "", "-- ", title, settings.public_url, ""])
         message = letter(settings, str(mail.pk), site.clock(), title, mail.address, subject, text)
     if attached:
         main, _, sub = EXPORTS[request.format].content_type.partition(";")[0].partition("/")
@@ -91,9 +91,8 @@ def message_of(site: Site, mail: Mail) -> EmailMessage:
     return message
 
 
-def handed_out(site: Site, mail: Mail) -> None:
+def handed_out(site: Site, mail: Mail, request: RequestedReport) -> None:
     """Rows left the site, for the page of people. What is behind a link leaves it when it is downloaded."""
-    request = mail.request
     if request.person and _is_attached(site, request):
         kind = EXPORTS[request.format].title
         detail = f"submissions, {spans.in_english(request.selection)}, as {kind}, mailed to {mail.address}"
@@ -107,7 +106,7 @@ def linked(site: Site, token: str) -> RequestedReport | None:
     except BadSignature:
         return None
     mail = Mail.objects.select_related("request").filter(pk=identifier, request__progress=Progress.DONE).first()
-    if mail is None or site.clock() > until:
+    if mail is None or mail.request is None or site.clock() > until:
         return None
     for_them = site.reader.scope is None and site.reader.name == mail.address.casefold()
     return mail.request if for_them or requests_of(site).filter(pk=mail.request.pk).exists() else None
@@ -121,8 +120,7 @@ def _is_attached(site: Site, request: RequestedReport) -> bool:
     return request.size <= int(site.settings.mail_attachment_mb) * MEGABYTE
 
 
-def _intro(mail: Mail) -> str:
-    request = mail.request
+def _intro(mail: Mail, request: RequestedReport) -> str:
     time = wording.Moment.of(request.asked, ZoneInfo(request.zone)).exact
     if request.person is None or request.person.name == mail.address.casefold():
         return gettext("The report that you requested on %(time)s is ready.") % {"time": time}
@@ -140,8 +138,8 @@ def _facts(request: RequestedReport) -> list[str]:
     return [*lines, *vocabulary.filters_in_words(request.selection.filters)]
 
 
-def _link(site: Site, mail: Mail) -> str:
-    until = mail.request.asked + KEPT
-    time = wording.Moment.of(until, ZoneInfo(mail.request.zone)).exact
+def _link(site: Site, mail: Mail, request: RequestedReport) -> str:
+    until = request.asked + KEPT
+    time = wording.Moment.of(until, ZoneInfo(request.zone)).exact
     words = gettext("It is too large to be attached. Until %(time)s it is here, for those who may sign in:") % {"time": time}
     return f"{words}\n{site.settings.public_url}/mailed/{_signer().sign_object([str(mail.pk), until])}"

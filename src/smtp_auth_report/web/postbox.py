@@ -1,5 +1,5 @@
 """
-Sending mail that waits, and trying again what could not be sent.
+Sending mail that waits, requested reports and digests, and trying again what could not be sent.
 
     with posting(site): ...        whatever is due, every few seconds, until the block ends
     post(site)                     once
@@ -19,14 +19,17 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.message import EmailMessage
 from threading import Event, Thread
 
 from django.db import DatabaseError, connection
-from django.db.models import F
+from django.db.models import F, Q
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.outgoing import DeliveryError, hand_over
+from smtp_auth_report.web.digest_letter import digest_of
+from smtp_auth_report.web.digests import claim
 from smtp_auth_report.web.mailed_report import handed_out, message_of
 from smtp_auth_report.web.models import Mail, Progress, Sending
 from smtp_auth_report.web.site import Site
@@ -71,8 +74,10 @@ def _keep_posting(site: Site, stop: Event) -> None:
 
 def post(site: Site, stop: Event | None = None) -> None:
     """Send what is due, what has waited longest first."""
-    due = Mail.objects.filter(state=Sending.WAITING, due__lte=site.clock(), request__progress=Progress.DONE)
-    for mail in due.select_related("request__person"):
+    claim(site)
+    ready = Q(request__progress=Progress.DONE) | Q(request=None)
+    due = Mail.objects.filter(ready, state=Sending.WAITING, due__lte=site.clock())
+    for mail in due.select_related("request__person", "subscription__person"):
         if stop and stop.is_set():
             return
         if Mail.objects.filter(pk=mail.pk, state=Sending.WAITING).update(state=Sending.UNDER_WAY, attempts=F("attempts") + 1):
@@ -87,14 +92,22 @@ def try_again(mail: Mail, now: int) -> None:
 
 def _send(site: Site, mail: Mail) -> None:
     try:
-        hand_over(message_of(site, mail), site.settings, os.environ)
+        hand_over(_message(site, mail), site.settings, os.environ)
     except Exception as error:
         _put_off(site, mail, error)
         if not isinstance(error, (ReportError, OSError)):
             logger.exception("mail %s", mail.pk)
         return
     Mail.objects.filter(pk=mail.pk).update(state=Sending.SENT, sent=site.clock(), failure="")
-    handed_out(site, mail)
+    if mail.request:
+        handed_out(site, mail, mail.request)
+
+
+def _message(site: Site, mail: Mail) -> EmailMessage:
+    if mail.request:
+        return message_of(site, mail, mail.request)
+    assert mail.subscription, "a mail is of either"
+    return digest_of(site, mail, mail.subscription)
 
 
 def _put_off(site: Site, mail: Mail, error: Exception) -> None:

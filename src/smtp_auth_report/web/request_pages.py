@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext
@@ -111,10 +112,12 @@ def _download(request: HttpRequest, asked: RequestedReport) -> HttpResponseBase:
 
 @require_POST
 def send_again(request: HttpRequest, identifier: UUID) -> HttpResponse:
-    """Try a mail now that could not be sent."""
+    """Try a mail of the reader's now that could not be sent."""
     site = site_of(request)
-    try_again(get_object_or_404(Mail, pk=identifier, request__in=requests_of(site)), site.clock())
-    return HttpResponseRedirect("/requests")
+    theirs = Q(request__in=requests_of(site)) | Q(subscription__person__name=site.reader.name)
+    mail = get_object_or_404(Mail.objects.filter(theirs), pk=identifier)
+    try_again(mail, site.clock())
+    return HttpResponseRedirect("/requests" if mail.request else "/digests")
 
 
 @require_POST

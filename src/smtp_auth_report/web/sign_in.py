@@ -36,6 +36,7 @@ from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
 OPEN = (FORM, "/language")
+OPEN_BY_LINK = "/unsubscribe/"  # its token says whom it is of
 BEARER = "bearer"
 
 NOBODY_YET = gettext_lazy(
@@ -54,7 +55,7 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
         reader = _reader(request)
         if reader is None and not Person.objects.exists():
             return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
-        if reader is None and request.path not in OPEN:
+        if reader is None and request.path not in OPEN and not request.path.startswith(OPEN_BY_LINK):
             return _asked_to_sign_in(request)
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)

@@ -6,7 +6,18 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
-from smtp_auth_report.web import account_page, errors, metrics, online_page, pages, people_page, report_page, request_pages, sign_in
+from smtp_auth_report.web import (
+    account_page,
+    digest_pages,
+    errors,
+    metrics,
+    online_page,
+    pages,
+    people_page,
+    report_page,
+    request_pages,
+    sign_in,
+)
 from smtp_auth_report.web.api import api
 
 urlpatterns = [
@@ -26,6 +37,9 @@ urlpatterns = [
     path("requests/<uuid:identifier>/remove", request_pages.forget),
     path("requests/<uuid:identifier>/cancel", request_pages.stop),
     path("requests/<uuid:identifier>/retry", request_pages.again),
+    path("digests", digest_pages.digests),
+    path("digests/stop", digest_pages.stop),
+    path("unsubscribe/<str:token>", digest_pages.by_link),
     path("mail/<uuid:identifier>/retry", request_pages.send_again),
     path("mailed/<str:token>", request_pages.mailed),
     path("sign-in", sign_in.sign_in),
