@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.http import HttpResponse
 from django.test import Client
@@ -111,6 +113,14 @@ def unread() -> Changes:
     """Two lines that no expression knows, and a gap."""
     lines = [Unread("postfix", "mail", "no expression matched", NOON, f"sample {number}: sasl_username=<masked>") for number in range(2)]
     return Changes(unread=lines, gaps=[Gap("mail", NOON, "rate limit", 12)])
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came to that")
 
 
 class Page(HTMLParser):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,8 @@ from django.utils.translation import get_language, override
 from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
 from smtp_auth_report.web import configuration, wording
-from smtp_auth_report.web.models import Event, Person, RequestedReport
+from smtp_auth_report.web.digests import claim, subscribe, token_of
+from smtp_auth_report.web.models import Event, Mail, Person, RequestedReport, Sending, Subscription
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
 from strings import WEB, Marked, marked, of_python
@@ -196,6 +198,24 @@ def test_pages_of_a_provider_have_no_english_left(tmp_path: Path) -> None:
     add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
     check_french(french(client, "/sign-in"))
     check_french(french(client, "/sign-in/openid/back"))
+
+
+def test_pages_of_mail_have_no_english_left(tmp_path: Path) -> None:
+    mail = {"mail_server": "localhost:25", "mail_from": "report@contoso.example", "public_url": "https://report.example.org"}
+    site = make_site(tmp_path, *week(), **mail)
+    client = client_of(site)
+    names = ("anna@contoso.example", "ben@contoso.example")
+    for name in names:
+        person = Person.objects.create(name=name, role=Role.ADMINISTRATOR, password="!")
+        subscribe(replace(site, reader=person.reader), "week", name, "fr", ZONE)
+    client.force_login(Person.objects.get(name=names[0]))
+    token = token_of(Subscription.objects.latest("pk"))
+    for sent in (Sending.WAITING, Sending.SENT, Sending.FAILED):
+        claim(replace(site, clock=lambda: NOW + 7 * DAY))
+        Mail.objects.update(state=sent, sent=NOW, failure="535" if sent == Sending.FAILED else "")
+        for address in ("/requests", "/digests", f"/unsubscribe/{token}"):
+            check_french(french(client, address))
+    check_french(client.post(f"/unsubscribe/{token}", headers={"Accept-Language": "fr"}))
 
 
 def check_french(answer: HttpResponse) -> None:

@@ -158,6 +158,9 @@ def test_nobody_gets_in_without_signing_in(site: Site) -> None:
             if path in OPEN:
                 continue
             answer = client.get(address)
+            if path == "/unsubscribe/{token}":
+                assert (answer.status_code, "Last line read" in Page(answer).text) == (404, False)
+                continue
             program = address.startswith(("/api/", "/metrics"))
             assert answer.status_code == (401 if program else 302), address
             assert FOREIGN_WORDS.search(answer.content.decode()) is None

@@ -4,8 +4,7 @@ Requested files: made one after the other, cancelled, tried again, made anew aft
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
@@ -14,7 +13,7 @@ from typing import BinaryIO
 import pytest
 
 from rows import NOON, row
-from sites import DAY, NOW, Page, client_of, make_site
+from sites import DAY, NOW, Page, client_of, make_site, until
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.csv_file import Csv
 from smtp_auth_report.exports.interface import NAMES
@@ -59,14 +58,6 @@ def site(tmp_path: Path) -> Site:
     site = make_site(tmp_path, *(row(time=NOON + n) for n in range(20)))
     client_of(site)
     return site
-
-
-def until(done: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.05)
-    pytest.fail("it never came to that")
 
 
 def state(request: RequestedReport) -> str:

@@ -21,7 +21,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -34,6 +34,8 @@ PREFIX = "SMTP_AUTH_REPORT_"
 HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.%-]*)(:\d+)?"
 # postgresql://user:password@host:5432/database?sslmode=verify-full
 POSTGRESQL = re.compile(rf"postgres(ql)?://([^@/]*@)?{HOST}(,{HOST})*/[^/?@]+(\?.*)?")
+SUBMISSIONS = 465  # RFC 8314
+MAIL_TLS = ("", "implicit", "starttls", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,29 @@ class Settings:
     oidc_client_secret_file: str
     oidc_scope: str
     oidc_claim: str
+    mail_server: str
+    mail_tls: str
+    mail_user: str
+    mail_password_file: str
+    mail_from: str
+    mail_attachment_mb: str
+    public_url: str
 
     @property
     def listen_address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.listen)
+
+    @property
+    def mail_address(self) -> tuple[str, int]:
+        """Host and port of `mail_server`."""
+        return _host_and_port(self.mail_server)
+
+    @property
+    def mail_security(self) -> str:
+        """How mail goes out: `mail_tls`, else what is usual at that host and port."""
+        host, port = self.mail_address
+        return self.mail_tls or ("implicit" if port == SUBMISSIONS else "none" if is_loopback(host) else "starttls")
 
     @property
     def hosts(self) -> list[str]:
@@ -148,6 +167,19 @@ def machine_zone() -> str:
     return "UTC"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, is this machine's loopback interface."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _text(value: str) -> str:
     return value
 
@@ -164,9 +196,37 @@ def _display_zone(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not _has_port(value):
         raise ValueError("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025")
+    return value
+
+
+def _mail_server(value: str) -> str:
+    if value and not _has_port(value):
+        raise ValueError("is not a host and port; give them as mail.example.org:465")
+    return value
+
+
+def _has_port(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) <= 65535
+
+
+def _mail_tls(value: str) -> str:
+    if value not in MAIL_TLS:
+        raise ValueError(f"is none of {', '.join(filter(None, MAIL_TLS))}")
+    return value
+
+
+def _mailbox(value: str) -> str:
+    if value and not re.fullmatch(r"""[^\s@<>",;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", value):
+        raise ValueError("is not an e-mail address; give it alone, as report@example.org")
+    return value
+
+
+def _megabytes(value: str) -> str:
+    if not value.isdecimal() or len(value) > 3:
+        raise ValueError("is not a number of megabytes below 1000")
     return value
 
 
@@ -236,7 +296,7 @@ def _path(value: str) -> str:
 def is_private(address: str) -> bool:
     """Whether secrets may go there: over TLS, or within this machine."""
     parts = urlsplit(address)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"})
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def secret_in(what: str, path: str) -> str:
@@ -278,6 +338,13 @@ def _scope(value: str) -> str:
     return value
 
 
+def _site(value: str) -> str:
+    """An address at which the pages are opened."""
+    if value and (urlsplit(_service(value)).path or not value.isascii()):
+        raise ValueError("is not the address of a whole host; give it as https://report.example.org")
+    return value.rstrip("/")
+
+
 DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
 
 SETTINGS = (
@@ -304,6 +371,13 @@ SETTINGS = (
     Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
     Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
     Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
+    Setting("mail_server", _mail_server, "", "SMTP server that takes mail of the report, HOST:PORT; no mail is sent when empty."),
+    Setting("mail_tls", _mail_tls, "", "TLS to it: implicit, starttls or none; by host and port when empty."),
+    Setting("mail_user", _text, "", "Account that signs in to it; nobody does when empty."),
+    Setting("mail_password_file", _path, "", "File that holds its password; the environment variable is used when empty."),
+    Setting("mail_from", _mailbox, "", "Address that mail of the report comes from."),
+    Setting("mail_attachment_mb", _megabytes, "10", "Megabytes up to which a requested report is attached to mail; above, it is linked."),
+    Setting("public_url", _site, "", "Where readers open the pages, for links in mail: https://NAME."),
 )
 """What can be set. `default` is read like any other value."""
 

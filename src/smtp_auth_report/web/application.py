@@ -8,16 +8,16 @@ The state database holds people and requested reports; it is made and migrated h
 site's own, which lives in a file that only its owner can read.
 
 What goes wrong
-    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, or the pages
-    would be open to a network while nobody could sign in.
+    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, what sending mail
+    needs is not set, or the pages would be open to a network while nobody could sign in.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -26,7 +26,8 @@ from django.conf import settings as django_settings
 from django.db import DatabaseError, connections
 
 from smtp_auth_report.errors import ReportError
-from smtp_auth_report.settings import Settings
+from smtp_auth_report.outgoing import ready
+from smtp_auth_report.settings import Settings, is_loopback
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration
@@ -81,7 +82,10 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
     from cheroot.wsgi import Server  # noqa: PLC0415 - only `serve` needs it
 
     host, port = site.settings.listen_address
+    ready(site.settings, os.environ)
     pages = application(site)
+    from smtp_auth_report.web.postbox import posting  # noqa: PLC0415 - needs Django configured
+
     _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
@@ -92,9 +96,10 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         raise ReportError(f"{site.settings.listen}: cannot listen there: {error.strerror}; choose another address with --listen") from None
     try:
         host, port = server.bind_addr[:2]
-        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-        with service_told(alive):
-            server.serve()
+        with posting(site):
+            on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+            with service_told(alive):
+                server.serve()
     finally:
         server.stop()
 
@@ -123,12 +128,7 @@ def _refuse_unready(settings: Settings) -> None:
 
     ready(settings)
 
-    host = settings.listen_address[0]
-    try:
-        loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    open_to_network = not loopback or settings.hosts or settings.proxies
+    open_to_network = not is_loopback(settings.listen_address[0]) or settings.hosts or settings.proxies
     if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
         reason = "nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies)"
         raise ReportError(f"{settings.listen}: {reason}; add an administrator first: smtp-auth-report user add NAME --role administrator")

@@ -1,8 +1,8 @@
 """
 What the state database keeps for the pages: who may sign in, what they did, the files that were asked for, the views that
-were saved.
+were saved, mail.
 
-Schedules come here when issues ask for them; submissions never do.
+Submissions never come here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.utils.translation import gettext_lazy
 
+from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web.reader import Reader, Role
 
@@ -176,3 +177,58 @@ class Arrangement(models.Model):
 
     def __str__(self) -> str:
         return f"of {self.person}"
+
+
+class Sending(models.TextChoices):
+    """How far a mail has got."""
+
+    WAITING = "waiting", gettext_lazy("To be sent")
+    UNDER_WAY = "under way", gettext_lazy("Being sent")
+    SENT = "sent", gettext_lazy("Sent")
+    FAILED = "failed", gettext_lazy("Not sent")
+
+
+class Subscription(models.Model):
+    """That somebody gets a digest, and of which period it was last claimed."""
+
+    person = models.OneToOneField(Person, on_delete=models.CASCADE)
+    every = models.CharField(max_length=16, choices=[(every.value, every.value) for every in Every])
+    address = models.CharField(max_length=254)
+    language = models.CharField(max_length=16)
+    zone = models.CharField(max_length=64)
+    told = models.BigIntegerField()  # microseconds UTC: the end of that period
+
+    class Meta:
+        ordering = ("person__name",)
+
+    def __str__(self) -> str:
+        return f"every {self.every} to {self.address}"
+
+
+class Mail(models.Model):
+    """One message to one address: a requested report or a digest. Its identifier is that of the message, however often it is tried."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    request = models.ForeignKey(RequestedReport, on_delete=models.CASCADE, related_name="mails", null=True)
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="mails", null=True)
+    start = models.BigIntegerField(default=0)  # microseconds UTC, of a digest
+    end = models.BigIntegerField(default=0)
+    planned = models.BigIntegerField(default=0)  # microseconds UTC: when it was to be sent
+    address = models.CharField(max_length=254)
+    language = models.CharField(max_length=16)
+    state = models.CharField(max_length=16, choices=Sending.choices, default=Sending.WAITING)
+    attempts = models.IntegerField(default=0)
+    due = models.BigIntegerField(db_index=True)  # microseconds UTC: not tried before
+    sent = models.BigIntegerField(default=0)  # microseconds UTC
+    failure = models.TextField(default="")
+
+    class Meta:
+        ordering = ("due", "id")
+
+    def __str__(self) -> str:
+        return f"{self.address} {self.state}"
+
+    @property
+    def is_soon(self) -> bool:
+        """Whether it is worth waiting for."""
+        return self.state == Sending.UNDER_WAY or (self.state == Sending.WAITING and not self.attempts)

@@ -45,6 +45,7 @@ FORM = "/sign-in"
 CODE = "/sign-in/code"
 OPENID, OPENID_BACK = "/sign-in/openid", "/sign-in/openid/back"
 OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/language")
+OPEN_BY_LINK = "/unsubscribe/"  # its token says whom it is of
 BEARER = "bearer"
 
 HALF = "half"
@@ -75,7 +76,7 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
             return failed(request, error)
         if nobody:
             return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
-        if reader is None and request.path not in OPEN:
+        if reader is None and request.path not in OPEN and not request.path.startswith(OPEN_BY_LINK):
             return _asked_to_sign_in(request)
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)

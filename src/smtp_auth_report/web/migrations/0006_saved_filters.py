@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('web', '0003_second_factor'),
+        ('web', '0005_digests'),
     ]
 
     operations = [
