@@ -300,6 +300,20 @@ def test_the_page_keeps_what_was_chosen_and_ends_it(site: Site) -> None:
     ]
 
 
+def test_the_newest_is_sent_at_once_when_asked_for(site: Site, server: SmtpServer) -> None:
+    subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
+    client = someone(site, READER)
+    for _ in range(3):
+        assert client.post("/digests/now").headers["Location"] == "/digests"
+    assert f"To be sent to {READER}" in Page(client.get("/digests")).text
+    [message] = sent_at(site, server, NOW)
+    assert message["Subject"] == "SMTP AUTH clients, week: 9\N{EN DASH}15 Nov 2026"
+    assert "late" not in body(message)
+    assert len(sent_at(site, server, MONDAY)) == 1
+    assert someone(site, OWNER).post("/digests/now").status_code == 302
+    assert sent_at(site, server, MONDAY) == []
+
+
 def test_what_cannot_be_chosen(site: Site) -> None:
     good = {"every": "week", "address": READER, "language": "en", "zone": ZONE}
     for name, changed, words in (
