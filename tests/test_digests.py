@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
+from threading import Barrier
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -240,15 +242,19 @@ def test_two_that_claim_at_once_make_one_mail(site: Site) -> None:
     subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
     later = replace(site, clock=lambda: MONDAY)
 
-    def work(_: int) -> None:
+    together = Barrier(8)
+
+    def work(_: int) -> set[UUID]:
         try:
+            together.wait()
             claim(later)
+            return set(Mail.objects.values_list("pk", flat=True))
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(work, range(8)))
-    assert Mail.objects.count() == 1
+    with ThreadPoolExecutor(8) as threads:
+        seen = set[UUID]().union(*threads.map(work, range(8)))
+    assert len(seen) == 1
 
 
 def test_what_was_missed_is_sent_late_and_the_newest_alone(site: Site, server: SmtpServer) -> None:
@@ -292,6 +298,20 @@ def test_the_page_keeps_what_was_chosen_and_ends_it(site: Site) -> None:
         f"no digest to {READER} any more",
         f"digest of every month to {READER}",
     ]
+
+
+def test_the_newest_is_sent_at_once_when_asked_for(site: Site, server: SmtpServer) -> None:
+    subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
+    client = someone(site, READER)
+    for _ in range(3):
+        assert client.post("/digests/now").headers["Location"] == "/digests"
+    assert f"To be sent to {READER}" in Page(client.get("/digests")).text
+    [message] = sent_at(site, server, NOW)
+    assert message["Subject"] == "SMTP AUTH clients, week: 9\N{EN DASH}15 Nov 2026"
+    assert "late" not in body(message)
+    assert len(sent_at(site, server, MONDAY)) == 1
+    assert someone(site, OWNER).post("/digests/now").status_code == 302
+    assert sent_at(site, server, MONDAY) == []
 
 
 def test_what_cannot_be_chosen(site: Site) -> None:

@@ -28,7 +28,7 @@ from smtp_auth_report.web.models import Event, Mail, Person, Progress, Requested
 from smtp_auth_report.web.people import remove
 from smtp_auth_report.web.postbox import INTERRUPTED, PAUSES, post, posting
 from smtp_auth_report.web.reader import Role
-from smtp_auth_report.web.requested import KEPT
+from smtp_auth_report.web.requested import KEPT, file_of
 from smtp_server import PASSWORD, USER, SmtpServer
 
 ADMIN, READER, OWNER = "admin@contoso.example", "reader@contoso.example", "owner@fabrikam.example"
@@ -355,6 +355,22 @@ def test_a_file_that_is_not_ready_is_not_sent(site: Site, server: SmtpServer) ->
     post(site)
     assert server.taken == []
     assert "To be sent" not in Page(someone(site, READER).get("/requests")).text
+
+
+def test_a_file_that_has_gone_is_told(site: Site, server: SmtpServer) -> None:
+    file_of(site.settings, asked(site, READER, mail=READER)).unlink()
+    post(site)
+    assert (server.taken, Mail.objects.get().state) == ([], Sending.FAILED)
+    assert "The file could not be read: No such file or directory." in Page(someone(site, READER).get("/requests")).text
+
+
+def test_one_mail_that_cannot_be_made_stops_no_other(site: Site, server: SmtpServer) -> None:
+    asked(site, READER, mail=READER)
+    asked(at(site, NOW + SECOND), ADMIN, mail=ADMIN)
+    Mail.objects.filter(address=READER).update(address="no address")
+    post(at(site, NOW + SECOND))
+    assert [taken.recipients for taken in server.taken] == [[ADMIN]]
+    assert "the server's log says why" in Page(someone(site, READER).get("/requests")).text
 
 
 # Settings

@@ -2,6 +2,7 @@
 The digest that somebody gets by mail, chosen and ended.
 
     /digests                  the reader's own; for administrators, those of others besides
+    /digests/now              the one of the newest period, at once
     /digests/stop             no digest any more
     /unsubscribe/<token>      the same by the link of a mail, without sign-in; mail programs send it at one click (RFC 8058)
 """
@@ -22,7 +23,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from smtp_auth_report.reports.rhythms import Every
-from smtp_auth_report.web.digests import named_by, subscribe, unsubscribe
+from smtp_auth_report.web.digests import named_by, send_now, subscribe, unsubscribe
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
 from smtp_auth_report.web.models import Mail, Subscription
 from smtp_auth_report.web.reader import Area
@@ -49,7 +50,7 @@ class Listed(NamedTuple):
 def digests(request: HttpRequest) -> HttpResponse:
     """The form; sent, it holds from the next period on."""
     site = site_of(request)
-    own = Subscription.objects.filter(person__name=site.reader.name).first() if site.reader.name else None
+    own = _own(site).first()
     if request.method == "POST":
         fields = [request.POST.get(name, "").strip() for name in ("every", "address", "language", "zone")]
         subscribe(site, *fields)
@@ -65,10 +66,19 @@ def digests(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+def now(request: HttpRequest) -> HttpResponse:
+    """Send the reader's own at once."""
+    site = site_of(request)
+    for subscription in _own(site):
+        send_now(site, subscription)
+    return HttpResponseRedirect("/digests")
+
+
+@require_POST
 def stop(request: HttpRequest) -> HttpResponse:
     """End the reader's own."""
     site = site_of(request)
-    for subscription in Subscription.objects.select_related("person").filter(person__name=site.reader.name):
+    for subscription in _own(site):
         unsubscribe(site, subscription)
     return HttpResponseRedirect("/digests")
 
@@ -96,6 +106,11 @@ def _form(site: Site, own: Subscription | None) -> dict[str, Any]:
         "chosen_zone": own.zone if own else site.settings.display_timezone,
         "address": own.address if own else own_address(site),
     }
+
+
+def _own(site: Site) -> QuerySet[Subscription]:
+    """One or none."""
+    return Subscription.objects.filter(person__name=site.reader.name).select_related("person")
 
 
 def _others(site: Site) -> QuerySet[Subscription]:

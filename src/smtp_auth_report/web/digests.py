@@ -2,6 +2,7 @@
 Who gets a digest, and when the next is due.
 
     subscribe(site, Every.WEEK, address, "fr", "Europe/Paris")      the reader's own, in place of what they had
+    send_now(site, subscription)    the one of the newest period, besides
     unsubscribe(site, subscription)
     claim(site)                     a mail for each that is due; postbox.py sends it
     token_of(subscription)          for links that unsubscribe without sign-in; named_by(token)
@@ -22,7 +23,7 @@ from django.core.signing import BadSignature, Signer
 from django.db import transaction
 
 from smtp_auth_report.errors import SelectionError
-from smtp_auth_report.reports.rhythms import Every, latest
+from smtp_auth_report.reports.rhythms import Every, Over, latest
 from smtp_auth_report.web.mailed_report import addresses
 from smtp_auth_report.web.models import Deed, Mail, Person, Subscription
 from smtp_auth_report.web.people import note
@@ -59,7 +60,7 @@ def unsubscribe(site: Site, subscription: Subscription) -> None:
 
 
 def claim(site: Site) -> None:
-    """Make a mail of what is due and was not yet claimed; it replaces the last one."""
+    """Make a mail of what is due and was not yet claimed."""
     now = site.clock()
     for subscription in Subscription.objects.all():
         over = latest(Every(subscription.every), subscription.zone, now)
@@ -67,16 +68,30 @@ def claim(site: Site) -> None:
             continue
         with transaction.atomic():
             if Subscription.objects.filter(pk=subscription.pk, told__lt=over.end).update(told=over.end):
-                subscription.mails.all().delete()
-                Mail.objects.create(
-                    subscription=subscription,
-                    start=over.start,
-                    end=over.end,
-                    planned=over.told,
-                    address=subscription.address,
-                    language=subscription.language,
-                    due=now,
-                )
+                _put_in(subscription, over, now)
+
+
+def send_now(site: Site, subscription: Subscription) -> None:
+    """So that somebody sees what comes, and that it comes. One that is being sent is waited for."""
+    now = site.clock()
+    over = latest(Every(subscription.every), subscription.zone, now)
+    with transaction.atomic():
+        if not any(mail.is_soon for mail in subscription.mails.all()):
+            _put_in(subscription, over._replace(told=now), now)
+
+
+def _put_in(subscription: Subscription, over: Over, now: int) -> None:
+    """It replaces the last one."""
+    subscription.mails.all().delete()
+    Mail.objects.create(
+        subscription=subscription,
+        start=over.start,
+        end=over.end,
+        planned=over.told,
+        address=subscription.address,
+        language=subscription.language,
+        due=now,
+    )
 
 
 def token_of(subscription: Subscription) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from email.message import EmailMessage
 from threading import Event, Thread
 
@@ -65,8 +65,12 @@ def posting(site: Site) -> Iterator[None]:
 def _keep_posting(site: Site, stop: Event) -> None:
     try:
         while not stop.is_set():
-            with suppress(DatabaseError):  # locked for long, or its disk is full: pages tell of it
+            try:
                 post(site, stop)
+            except DatabaseError:  # locked for long, or its disk is full: pages tell of it
+                pass
+            except Exception:
+                logger.exception("mail")
             stop.wait(EVERY)
     finally:
         connection.close()

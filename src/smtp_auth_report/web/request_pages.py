@@ -166,5 +166,6 @@ def _asked(site: Site) -> dict[str, Any]:
         )
         for asked in requests_of(site).prefetch_related("mails")
     ]
-    soon = any(entry.request.is_open or any(mail.is_soon for mail in entry.mails) for entry in found)
+    sends = bool(site.settings.mail_server)
+    soon = any(entry.request.is_open or (sends and any(mail.is_soon for mail in entry.mails)) for entry in found)
     return {"asked": found, "open": soon}

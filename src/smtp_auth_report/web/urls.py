@@ -46,6 +46,7 @@ urlpatterns = [
     path("requests/<uuid:identifier>/cancel", request_pages.stop),
     path("requests/<uuid:identifier>/retry", request_pages.again),
     path("digests", digest_pages.digests),
+    path("digests/now", digest_pages.now),
     path("digests/stop", digest_pages.stop),
     path("unsubscribe/<str:token>", digest_pages.by_link),
     path("mail/<uuid:identifier>/retry", request_pages.send_again),
