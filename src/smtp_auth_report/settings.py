@@ -42,6 +42,7 @@ class Settings:
     listen: str
     host_names: str
     trusted_proxies: str
+    user_header: str
     timezone: str
     display_timezone: str
     default_domain: str
@@ -174,6 +175,12 @@ def _networks(value: str) -> str:
     return value
 
 
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]*", value):
+        raise ValueError("is not the name of a header, such as Remote-User; underscores are none of it")
+    return value
+
+
 def _days(value: str) -> str:
     if not value.isdecimal() or len(value) > 5:
         raise ValueError("is not a number of days")
@@ -252,6 +259,7 @@ SETTINGS = (
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
+    Setting("user_header", _header, "", "Header in which these proxies say who has signed in to them; none when empty."),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),

@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from smtp_auth_report.web.guard import PROXY_USER
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.web.wording import HOUR, MICROSECONDS
@@ -63,6 +64,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     return {
         "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site.reader, address)],
         "reader": site.reader,
+        "by_session": bool(site.reader.name) and not request.META.get(PROXY_USER),
         "bare": site.reader == NOBODY,
         "sees_ingest": site.reader.may(Area.INGEST),
         "open_to_all": site.reader == EVERYONE,
