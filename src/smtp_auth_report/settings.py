@@ -60,6 +60,8 @@ class Settings:
     oidc_client_secret_file: str
     oidc_scope: str
     oidc_claim: str
+    oidc_groups_claim: str
+    oidc_roles: str
 
     @property
     def listen_address(self) -> tuple[str, int]:
@@ -81,6 +83,11 @@ class Settings:
     def provider(self) -> str:
         """What people know the OpenID Connect provider by; "" where there is none."""
         return urlsplit(self.oidc_issuer).hostname or ""
+
+    @property
+    def group_roles(self) -> list[tuple[str, str]]:
+        """What groups of the OpenID Connect provider give: administrator, reader, or a domain whose accounts are seen."""
+        return _group_roles(self.oidc_roles)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -245,6 +252,17 @@ def _issuer_if_any(value: str) -> str:
     return _issuer(value) if value else ""
 
 
+def _group_roles(value: str) -> list[tuple[str, str]]:
+    pairs = [entry.rpartition("=") for entry in _listed(value)]
+    return [(group.strip(), role.strip().lower()) for group, _, role in pairs]
+
+
+def _roles(value: str) -> str:
+    if not all(group and re.fullmatch(r"administrator|reader|[\w-]+(\.[\w-]+)+", role) for group, role in _group_roles(value)):
+        raise ValueError("is not a list of groups; give it as mail-team=administrator, helpdesk=reader, contoso=contoso.example")
+    return value
+
+
 def _scope(value: str) -> str:
     if "openid" not in value.split():
         raise ValueError("lacks openid; give it as openid email")
@@ -277,6 +295,13 @@ SETTINGS = (
     Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
     Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
     Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
+    Setting("oidc_groups_claim", _text, "groups", "Claim that says which groups somebody is in."),
+    Setting(
+        "oidc_roles",
+        _roles,
+        "",
+        "Groups whose people need not be added, and what they may see: GROUP=administrator, GROUP=reader, GROUP=DOMAIN, …",
+    ),
 )
 """What can be set. `default` is read like any other value."""
 
