@@ -64,7 +64,7 @@ def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **fla
 @user.command(name="list")
 @with_state
 def listed(**flags: str | None) -> None:
-    """Say who may sign in, with their role, their domains, the labels of their tokens, and a second factor."""
+    """Say who may sign in, with their role, their domains, the labels of their tokens, and the like."""
     _people(load(flags))
 
     import json
@@ -78,6 +78,7 @@ def listed(**flags: str | None) -> None:
             f"{person.name}\t{person.role}{of}"
             + (f"\ttokens: {', '.join(tokens)}" if tokens else "")
             + ("\tsecond factor" if person.factor_salt else "")
+            + ("\tby groups" if person.by_groups else "")
         )
 
 
