@@ -9,11 +9,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import pyotp
 import pytest
 from cheroot.wsgi import Server
+from pypdf import PdfReader
 
 from sites import NOW, ROOT, hostile, make_site, unread, week
 from smtp_auth_report.reports import REPORTS, ask
@@ -379,6 +381,53 @@ def test_a_view_is_saved_with_script_too(opened: Opened) -> None:
     page.click("td summary")
     page.click("text=Remove")
     page.wait_for_selector("text=None yet")
+
+
+PRINTED = {
+    "/": ("Dashboard", "16\u201322Nov2026", "Messages by sender domain", "16Nov", "Against their usual volume"),
+    "/report?by=tls-usage&days=30&tls=legacy": (
+        "24Oct\u201322Nov2026",
+        "TLS version: Below 1.2",
+        "TLS 1.0",
+        "75%",
+        "21Nov",
+        "lower bounds",
+    ),
+    "/report?by=sending-volume&view=table": (
+        "16\u201322Nov2026",
+        "all domains",
+        "scan@contoso.example",
+        "First seen",
+        "Last seen",
+        "1\u20137of7",
+    ),
+    "/report?by=clients&view=table": ("HELO", "alert(2)</script>@contoso.example", "192.0.2.10", "Last seen"),
+}
+"""Addresses, and what is to be read on paper, labels of charts among it."""
+
+NOT_FOR_PAPER = ("Ingest", "Arrange", "Export view", "Saved views", "Filters", "View data by", "As table", "Previous", "Keys:", "Fran")
+
+
+@pytest.mark.parametrize("path", PRINTED)
+def test_a_page_is_printed_whole_and_light(opened: Opened, path: str) -> None:
+    page = opened(path, color_scheme="dark")
+    if "view=table" not in path:
+        page.wait_for_selector("#chart[data-drawn]")
+    printed = PdfReader(BytesIO(page.pdf(prefer_css_page_size=True)))
+    text, right = "", 0.0
+
+    def read(piece: str, outer: list[float], inner: list[float], *_: object) -> None:
+        nonlocal text, right
+        text += "".join(piece.split())
+        right = max(right, outer[0] * inner[4] + outer[2] * inner[5] + outer[4]) if piece.strip() else right
+
+    for sheet in printed.pages:
+        sheet.extract_text(visitor_text=read)
+    assert [words for words in PRINTED[path] if words.replace(" ", "") not in text] == []
+    assert [words for words in NOT_FOR_PAPER if words.replace(" ", "") in text.replace("IngestNonew", "").replace("theingest", "")] == []
+    assert right < printed.pages[0].mediabox.width > printed.pages[0].mediabox.height
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
+    assert page.locator(".paper").count() == 0
 
 
 def test_the_theme_is_kept(opened: Opened) -> None:
