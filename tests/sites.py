@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.http import HttpResponse
 from django.test import Client
@@ -113,6 +115,14 @@ def unread() -> Changes:
     return Changes(unread=lines, gaps=[Gap("mail", NOON, "rate limit", 12)])
 
 
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came to that")
+
+
 class Page(HTMLParser):
     """What an answer's HTML holds: tags with attributes, text, tables as rows of text."""
 
@@ -120,8 +130,10 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
+        self.typed: set[str] = set()  # names of the program itself, as <code> has them
         self.rows: list[list[str]] = []
         self._silent = 0
+        self._in_code = 0
         self._in_cell = False
         self.feed(answer.content.decode())
 
@@ -135,6 +147,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
         self._silent += tag in ("script", "style")
+        self._in_code += tag == "code"
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th") and self.rows:
@@ -143,11 +156,14 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._silent -= tag in ("script", "style")
+        self._in_code -= tag == "code"
         self._in_cell = self._in_cell and tag not in ("td", "th")
 
     def handle_data(self, data: str) -> None:
         if self._silent:
             return
         self.words.append(data)
+        if self._in_code:
+            self.typed.add(data)
         if self._in_cell:
             self.rows[-1][-1] += data

@@ -117,6 +117,19 @@ def test_who_entra_let_in_is_told(tmp_path: Path) -> None:
     site.store.close()
 
 
+@pytest.mark.parametrize("name", REPORTS)
+def test_some_columns_of_a_report(client: Client, name: str) -> None:
+    """What is left out changes nothing in what is there."""
+    whole = client.get(f"/api/reports/{name}?days=30").json()
+    names = [column["name"] for column in whole["columns"]][::-2]
+    some = client.get(f"/api/reports/{name}?days=30&columns={names[0]}&columns={','.join(names[1:])}").json()
+    assert [column["name"] for column in some["columns"]] == names
+    assert some["rows"] == [{name: row[name] for name in names} for row in whole["rows"]]
+    assert {key: some[key] for key in ("series", "totals", "total_rows")} == {key: whole[key] for key in ("series", "totals", "total_rows")}
+    lines = client.get(f"/api/reports/{name}?days=30&format=csv&columns={','.join(names)}").content.decode().splitlines()
+    assert (lines[0], len(lines)) == (",".join(names), 1 + len(whole["rows"]))
+
+
 @pytest.mark.parametrize(
     ("address", "status", "words"),
     [
@@ -124,6 +137,7 @@ def test_who_entra_let_in_is_told(tmp_path: Path) -> None:
         ("/api/reports/clients?from=yesterday", 400, "is not a date"),
         ("/api/reports/clients?tls=TLSv9", 400, "is not known"),
         ("/api/reports/clients?limit=-1", 400, "limit"),
+        ("/api/reports/clients?columns=account,colour", 400, "there is no column 'colour'; columns are account, client_ip"),
         ("/api/reports/clients?limit=many", 400, "limit"),
         ("/api/reports/clients?offset=99999999999999999999", 400, "offset"),
         ("/api/reports/clients?interval=year", 400, "interval"),

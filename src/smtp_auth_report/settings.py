@@ -21,7 +21,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -34,6 +34,8 @@ PREFIX = "SMTP_AUTH_REPORT_"
 HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.%-]*)(:\d+)?"
 # postgresql://user:password@host:5432/database?sslmode=verify-full
 POSTGRESQL = re.compile(rf"postgres(ql)?://([^@/]*@)?{HOST}(,{HOST})*/[^/?@]+(\?.*)?")
+SUBMISSIONS = 465  # RFC 8314
+MAIL_TLS = ("", "implicit", "starttls", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Settings:
     listen: str
     host_names: str
     trusted_proxies: str
+    user_header: str
     api_requests: str
     timezone: str
     display_timezone: str
@@ -58,12 +61,36 @@ class Settings:
     graph_secret_file: str
     graph_url: str
     graph_authority: str
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret_file: str
+    oidc_scope: str
+    oidc_claim: str
+    oidc_groups_claim: str
+    oidc_roles: str
+    mail_server: str
+    mail_tls: str
+    mail_user: str
+    mail_password_file: str
+    mail_from: str
+    mail_attachment_mb: str
+    public_url: str
 
     @property
     def listen_address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.listen)
+
+    @property
+    def mail_address(self) -> tuple[str, int]:
+        """Host and port of `mail_server`."""
+        return _host_and_port(self.mail_server)
+
+    @property
+    def mail_security(self) -> str:
+        """How mail goes out: `mail_tls`, else what is usual at that host and port."""
+        host, port = self.mail_address
+        return self.mail_tls or ("implicit" if port == SUBMISSIONS else "none" if is_loopback(host) else "starttls")
 
     @property
     def hosts(self) -> list[str]:
@@ -74,6 +101,16 @@ class Settings:
     def proxies(self) -> list[IPv4Network | IPv6Network]:
         """Who may say where a request comes from."""
         return [ip_network(entry) for entry in _listed(self.trusted_proxies)]
+
+    @property
+    def provider(self) -> str:
+        """What people know the OpenID Connect provider by; "" where there is none."""
+        return urlsplit(self.oidc_issuer).hostname or ""
+
+    @property
+    def group_roles(self) -> list[tuple[str, str]]:
+        """What groups of the OpenID Connect provider give: administrator, reader, or a domain whose accounts are seen."""
+        return _group_roles(self.oidc_roles)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -138,6 +175,19 @@ def machine_zone() -> str:
     return "UTC"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, is this machine's loopback interface."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _text(value: str) -> str:
     return value
 
@@ -154,9 +204,37 @@ def _display_zone(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not _has_port(value):
         raise ValueError("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025")
+    return value
+
+
+def _mail_server(value: str) -> str:
+    if value and not _has_port(value):
+        raise ValueError("is not a host and port; give them as mail.example.org:465")
+    return value
+
+
+def _has_port(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) <= 65535
+
+
+def _mail_tls(value: str) -> str:
+    if value not in MAIL_TLS:
+        raise ValueError(f"is none of {', '.join(filter(None, MAIL_TLS))}")
+    return value
+
+
+def _mailbox(value: str) -> str:
+    if value and not re.fullmatch(r"""[^\s@<>",;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", value):
+        raise ValueError("is not an e-mail address; give it alone, as report@example.org")
+    return value
+
+
+def _megabytes(value: str) -> str:
+    if not value.isdecimal() or len(value) > 3:
+        raise ValueError("is not a number of megabytes below 1000")
     return value
 
 
@@ -176,6 +254,12 @@ def _networks(value: str) -> str:
             ip_network(entry)
     except ValueError:
         raise ValueError("is not a list of addresses or networks; give it as 127.0.0.1, 2001:db8::/64") from None
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]*", value):
+        raise ValueError("is not the name of a header, such as Remote-User; underscores are none of it")
     return value
 
 
@@ -223,13 +307,66 @@ def _path(value: str) -> str:
     return str(Path(value).expanduser()) if value else ""
 
 
+def is_private(address: str) -> bool:
+    """Whether secrets may go there: over TLS, or within this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
+def secret_in(what: str, path: str) -> str:
+    """The secret that a file holds and nothing else; `what` is said before the path where it cannot be read."""
+    try:
+        if Path(path).stat().st_mode & 0o007:
+            raise SettingError(f"{what} {path} is open to everybody; chmod 600 it")
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise SettingError(f"{what} {path} cannot be read: {reason}") from None
+    if not secret:
+        raise SettingError(f"{what} {path} is empty")
+    return secret
+
+
 def _service(value: str) -> str:
     """An address that secrets may go to."""
+    return _issuer(value).rstrip("/")
+
+
+def _issuer(value: str) -> str:
+    """As `_service`, kept to the last slash."""
     parts = urlsplit(value)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}):
+    if not is_private(value):
         raise ValueError("is not an address that begins with https://")
     if not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("is not an address of a service, such as https://graph.microsoft.com/v1.0")
+    return value
+
+
+def _issuer_if_any(value: str) -> str:
+    return _issuer(value) if value else ""
+
+
+def _group_roles(value: str) -> list[tuple[str, str]]:
+    pairs = [entry.rpartition("=") for entry in _listed(value)]
+    return [(group.strip(), role.strip().lower()) for group, _, role in pairs]
+
+
+def _roles(value: str) -> str:
+    if not all(group and re.fullmatch(r"administrator|reader|[\w-]+(\.[\w-]+)+", role) for group, role in _group_roles(value)):
+        raise ValueError("is not a list of groups; give it as mail-team=administrator, helpdesk=reader, contoso=contoso.example")
+    return value
+
+
+def _scope(value: str) -> str:
+    if "openid" not in value.split():
+        raise ValueError("lacks openid; give it as openid email")
+    return value
+
+
+def _site(value: str) -> str:
+    """An address at which the pages are opened."""
+    if value and (urlsplit(_service(value)).path or not value.isascii()):
+        raise ValueError("is not the address of a whole host; give it as https://report.example.org")
     return value.rstrip("/")
 
 
@@ -241,6 +378,7 @@ SETTINGS = (
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
+    Setting("user_header", _header, "", "Header in which these proxies say who has signed in to them; none when empty."),
     Setting("api_requests", _requests, "600", "Requests to the API that a token, person or address may make in a minute. 0 is no limit."),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
@@ -254,6 +392,25 @@ SETTINGS = (
     Setting("graph_secret_file", _path, "", "File that holds its secret; the environment variable is used when empty."),
     Setting("graph_url", _service, "https://graph.microsoft.com/v1.0", "Microsoft Graph, with its version."),
     Setting("graph_authority", _service, "https://login.microsoftonline.com", "Where the app registration signs in."),
+    Setting("oidc_issuer", _issuer_if_any, "", "OpenID Connect provider that people may sign in through; none when empty."),
+    Setting("oidc_client_id", _text, "", "What the provider calls this program."),
+    Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
+    Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
+    Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
+    Setting("oidc_groups_claim", _text, "groups", "Claim that says which groups somebody is in."),
+    Setting(
+        "oidc_roles",
+        _roles,
+        "",
+        "Groups whose people need not be added, and what they may see: GROUP=administrator, GROUP=reader, GROUP=DOMAIN, …",
+    ),
+    Setting("mail_server", _mail_server, "", "SMTP server that takes mail of the report, HOST:PORT; no mail is sent when empty."),
+    Setting("mail_tls", _mail_tls, "", "TLS to it: implicit, starttls or none; by host and port when empty."),
+    Setting("mail_user", _text, "", "Account that signs in to it; nobody does when empty."),
+    Setting("mail_password_file", _path, "", "File that holds its password; the environment variable is used when empty."),
+    Setting("mail_from", _mailbox, "", "Address that mail of the report comes from."),
+    Setting("mail_attachment_mb", _megabytes, "10", "Megabytes up to which a requested report is attached to mail; above, it is linked."),
+    Setting("public_url", _site, "", "Where readers open the pages, for links in mail: https://NAME."),
 )
 """What can be set. `default` is read like any other value."""
 

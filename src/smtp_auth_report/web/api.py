@@ -28,10 +28,11 @@ from ninja.openapi.schema import OpenAPISchema
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SelectionError
+from smtp_auth_report.exports.interface import read_columns
 from smtp_auth_report.moments import rfc3339
-from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all
+from smtp_auth_report.reports import REPORTS, Wanted, ask_all
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.reports.render import as_csv, as_json
+from smtp_auth_report.reports.render import as_csv, as_json, only
 from smtp_auth_report.store.interface import FILTERS, View
 from smtp_auth_report.web import api_site
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
@@ -155,7 +156,9 @@ def one_report(
         part.offset,
         part.limit,
     )
-    table = ask(report, site.seen, selection_of(site, period, _values(filters)), view, interval=part.interval)
+    columns = read_columns(part.columns, [column.name for column in report.columns])
+    wanted = Wanted(report, view, columns=frozenset(columns))
+    table = only(ask_all(site.seen, selection_of(site, period, _values(filters)), [wanted], interval=part.interval)[0], columns)
     if part.format == "csv":
         exported(request, f"{name}, {part.limit} rows at most, as CSV")
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}

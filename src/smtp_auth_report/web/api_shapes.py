@@ -66,6 +66,7 @@ class Part(Schema):
     sort: str = Field("", description="Column to sort by, with a hyphen before it for descending")
     limit: int = Field(1000, ge=0, le=MOST_ROWS)
     offset: int = Field(0, ge=0, le=FARTHEST)
+    columns: list[str] = Field([], description="Columns of the rows, in this order, with commas between or one by one; default all")
     interval: Literal["auto", "hour", "day", "week"] = "auto"
     format: Literal["json", "csv"] = "json"
     series: bool = Field(default=False, description="With format=csv, the series instead of the rows")

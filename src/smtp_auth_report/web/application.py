@@ -8,16 +8,16 @@ The state database holds people and requested reports; it is made and migrated h
 site's own, which lives in a file that only its owner can read.
 
 What goes wrong
-    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, or the pages
-    would be open to a network while nobody could sign in.
+    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, what sending mail
+    needs is not set, or the pages would be open to a network while nobody could sign in.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -26,7 +26,8 @@ from django.conf import settings as django_settings
 from django.db import DatabaseError, connections
 
 from smtp_auth_report.errors import ReportError
-from smtp_auth_report.settings import Settings
+from smtp_auth_report.outgoing import ready
+from smtp_auth_report.settings import Settings, is_loopback
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration, own_log
@@ -82,8 +83,11 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
 
     own_log.begin()
     host, port = site.settings.listen_address
+    ready(site.settings, os.environ)
     pages = application(site)
-    _refuse_network(site.settings)
+    from smtp_auth_report.web.postbox import posting  # noqa: PLC0415 - needs Django configured
+
+    _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
     server.error_log = own_log.told  # type: ignore[method-assign,assignment]  # as cheroot says to
@@ -94,20 +98,26 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         raise ReportError(f"{site.settings.listen}: cannot listen there: {error.strerror}; choose another address with --listen") from None
     try:
         host, port = server.bind_addr[:2]
-        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-        with service_told(alive):
-            server.serve()
+        with posting(site):
+            on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+            with service_told(alive):
+                server.serve()
     finally:
         server.stop()
 
 
 def _connection_class() -> type:
-    """Connections that leave out X_Forwarded_For, which WSGI could not tell from X-Forwarded-For."""
+    """Connections that take no header for X-Forwarded-For that only looks alike: WSGI could not tell X_Forwarded_For from it."""
     from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest  # noqa: PLC0415 - only `serve` needs it
 
     class Reader(HeaderReader):
         def _allow_header(self, name: bytes) -> bool:
             return b"_" not in name
+
+        def _transform_key(self, name: bytes) -> bytes:
+            if name != name.strip():  # RFC 9112, 5.1: a proxy may have taken it for another header
+                raise ValueError("a space before the colon")
+            return name.title()
 
     class Request(HTTPRequest):
         header_reader = Reader()
@@ -118,16 +128,16 @@ def _connection_class() -> type:
     return Connection
 
 
-def _refuse_network(settings: Settings) -> None:
+def _refuse_unready(settings: Settings) -> None:
     """Until somebody can sign in, the pages are for this machine alone."""
     from smtp_auth_report.web.models import Person  # noqa: PLC0415 - needs Django configured
+    from smtp_auth_report.web.openid import ready  # noqa: PLC0415 - needs Django configured
 
-    host = settings.listen_address[0]
-    try:
-        loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    open_to_network = not loopback or settings.hosts or settings.proxies
+    ready(settings)
+    if settings.user_header and not settings.proxies:
+        raise ReportError("user_header is taken from trusted_proxies alone, and that names none; name the proxy that sets the header")
+
+    open_to_network = not is_loopback(settings.listen_address[0]) or settings.hosts or settings.proxies
     if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
         reason = "nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies)"
         raise ReportError(f"{settings.listen}: {reason}; add an administrator first: smtp-auth-report user add NAME --role administrator")

@@ -3,12 +3,14 @@ People: who may sign in, with what, and what they did. Nothing here knows of pag
 
     add("anna@contoso.example", Role.DOMAINS, password, now, domains=["contoso.example"])
     person = recognised(site, name, password, address)         None where name and password do not belong together
+    guess = attempt(site, name, address)                        counted as a refusal until it is taken back
     token = new_token(person, "backup script", now)            shown once, kept nowhere
     reader_of(token, now)                                       whose token it is
     note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the page of people
 
 Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
-a hundred of one name, even the right password is not looked at until some of them are older.
+a hundred of one name, even the right password is not looked at until some of them are older. Codes of a second factor count
+alike, and after ten of one name nothing is looked at either: whoever is asked for one has shown the password.
 
 What goes wrong
     PeopleError: a name that is there already, or is not; a password that is too weak; domains that are missing.
@@ -32,13 +34,13 @@ from django.db.models import QuerySet
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
-from smtp_auth_report.web.models import Deed, Event, Person, Token
+from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.state_database import alone
 
 WINDOW = 15 * 60 * SECOND
-OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME = 5, 20, 100
+OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME, CODES_OF_ONE_NAME = 5, 20, 100, 10
 """Refusals within the window after which nothing is looked at."""
 
 KEPT = 400 * DAY
@@ -66,18 +68,24 @@ class Passwords:
 def recognised(site: Site, name: str, password: str, address: str) -> Person | None:
     """Whose name and password these are. Every refusal is noted."""
     name = name.strip().casefold()
-    key, now = account_key(site_key(site.settings.state_path), name), site.clock()
-    with alone():  # a guess counts before it is looked at, so that many at once are counted too
-        held_up = _held_up(key, address, now)
-        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
-            known = name if Person.objects.filter(name=name).exists() else ""
-            guess = note(Deed.HELD_UP if held_up else Deed.REFUSED, now, name=known, key=key, address=address)
-    if held_up:
-        raise HeldUpError("there were too many refusals; wait a quarter of an hour")
+    guess = attempt(site, name, address)
     person = _whose(name, password)
     if person is not None:
         guess.delete()
     return person
+
+
+def attempt(site: Site, name: str, address: str, deed: Deed = Deed.REFUSED) -> Event:
+    """A guess, noted as a refusal before it is looked at, so that many at once are counted too. One that was right is deleted."""
+    key, now = account_key(site_key(site.settings.state_path), name), site.clock()
+    with alone():
+        held_up = _held_up(key, address, now)
+        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
+            known = name if Person.objects.filter(name=name).exists() else ""
+            guess = note(Deed.HELD_UP if held_up else deed, now, name=known, key=key, address=address)
+    if held_up:
+        raise HeldUpError("there were too many refusals; wait a quarter of an hour")
+    return guess
 
 
 def _whose(name: str, password: str) -> Person | None:
@@ -94,9 +102,14 @@ def _since(now: int) -> QuerySet[Event]:
 
 
 def _held_up(key: str, address: str, now: int) -> bool:
-    recent = _since(now).filter(deed=Deed.REFUSED)
+    recent = _since(now).filter(deed__in=(Deed.REFUSED, Deed.CODE_REFUSED)).exclude(name_key="")
     of_name, of_address = recent.filter(name_key=key), recent.filter(address=address)
-    return of_name.filter(address=address).count() >= OF_BOTH or of_address.count() >= OF_ONE_ADDRESS or of_name.count() >= OF_ONE_NAME
+    return (
+        of_name.filter(address=address).count() >= OF_BOTH
+        or of_address.count() >= OF_ONE_ADDRESS
+        or of_name.count() >= OF_ONE_NAME
+        or of_name.filter(deed=Deed.CODE_REFUSED).count() >= CODES_OF_ONE_NAME
+    )
 
 
 def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> Event:
@@ -108,8 +121,8 @@ def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = 
 # Changes, as the command line makes them
 
 
-def add(name: str, role: Role, password: str | Callable[[], str], now: int, domains: Sequence[str] = ()) -> Person:
-    """Somebody more who may sign in. A password may be asked for once the rest is right."""
+def add(name: str, role: Role, password: str | Callable[[], str] | None, now: int, domains: Sequence[str] = ()) -> Person:
+    """Somebody more who may sign in. A password may be asked for once the rest is right; None is none, for other ways to sign in."""
     name = name.strip().casefold()
     if not name or len(name) > 254 or not name.isprintable():
         raise PeopleError("a person needs a name of printable characters; an e-mail address is best")
@@ -124,12 +137,33 @@ def add(name: str, role: Role, password: str | Callable[[], str], now: int, doma
     if Person.objects.filter(name=name).exists():
         raise PeopleError(f"{name} is there already; remove it first, or choose another name")
     person = Person(name=name, role=role, domains=json.dumps(folded))
-    set_password(person, password if isinstance(password, str) else password())
+    if password is None:
+        person.set_unusable_password()
+    else:
+        set_password(person, password if isinstance(password, str) else password())
     try:
         person.save(force_insert=True)
     except IntegrityError:
         raise PeopleError(f"{name} was added by somebody else meanwhile") from None
+    if role == Role.ADMINISTRATOR:
+        for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
+            kept.objects.filter(person=None).update(person=person)
     note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
+    return person
+
+
+def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) -> Person:
+    """Somebody whom groups of the provider give a role; who is here already gets the role that they give now."""
+    with alone():
+        person = Person.objects.filter(name=name).first()
+        if person is None:
+            person = add(name, role, None, now, domains)
+            person.by_groups = True
+            person.save(update_fields=["by_groups"])
+        elif (person.role, person.domains) != (role, json.dumps(sorted(domains))):
+            person.role, person.domains = role, json.dumps(sorted(domains))
+            person.save(update_fields=["role", "domains"])
+            note(Deed.CHANGED, now, name=name, detail=f"now {'reader of ' + ', '.join(sorted(domains)) if domains else role}, by groups")
     return person
 
 
