@@ -56,6 +56,10 @@ def client(site: Site) -> Client:
     return client
 
 
+PARTS = {r"<uuid:\w+>": "0b56b7d5-5c0e-4f0b-8a53-6a1d2a3e9d0f", r"<int:\w+>": "1", r"<[^>]+>": "clients"}
+BY_LINK = "/unsubscribe/clients"  # mail programs send it, and its token is what counts (RFC 8058)
+
+
 def routes(resolver: Any = None, before: str = "/") -> Iterator[str]:
     """Every address, with something in place of its parts."""
     for entry in (resolver or get_resolver()).url_patterns:
@@ -63,7 +67,9 @@ def routes(resolver: Any = None, before: str = "/") -> Iterator[str]:
         if isinstance(entry, URLResolver):
             yield from routes(entry, path)
         elif isinstance(entry, URLPattern):
-            yield re.sub(r"<uuid:\w+>", "0b56b7d5-5c0e-4f0b-8a53-6a1d2a3e9d0f", re.sub(r"<(?!uuid)[^>]+>", "clients", path))
+            for part, value in PARTS.items():
+                path = re.sub(part, value, path)
+            yield path
 
 
 # Headers
@@ -136,7 +142,7 @@ def test_no_form_from_elsewhere_is_taken(site: Site) -> None:
     client = Client(SERVER_NAME="localhost", enforce_csrf_checks=True, **{ENVIRON_KEY: site})
     client.force_login(Person.objects.get(name="admin@contoso.example"))
     taken = 0
-    for path in routes():
+    for path in set(routes()) - {BY_LINK}:
         for more in ({}, {"HTTP_ORIGIN": "https://evil.example"}):
             answer = client.post(path, {"name": "admin@contoso.example", "password": PASSWORD, "format": "csv"}, **more)
             assert answer.status_code in ((403,) if not path.startswith("/api/") else (403, 405)), path
