@@ -1,10 +1,11 @@
 """
-Every string of the pages that is marked for translation, as Django itself will look it up.
+Every string that is for translation, as it will be looked up.
 
     for text in marked(): text.single, text.plural, text.context, text.place
 
 Templates are read by Django's own parser, Python by its syntax tree. A string that is not written out where it is marked
-fails, since no catalog could have it.
+fails, since no catalog could have it. Some need no mark, because of what they are: a remedy's place and gain, and why a
+line is unread.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from django.template import Context, engines
 from django.template.base import FilterExpression, Node, Variable
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 
-WEB = Path(__file__).resolve().parent.parent / "src" / "smtp_auth_report" / "web"
-FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2}
+from smtp_auth_report.sources import SOURCES
+
+PACKAGE = Path(__file__).resolve().parent.parent / "src" / "smtp_auth_report"
+WEB = PACKAGE / "web"
+FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
 
 
 class Marked(NamedTuple):
@@ -37,14 +41,40 @@ class Marked(NamedTuple):
 
 def marked() -> list[Marked]:
     """All of them, in the order of their places."""
-    modules = [path for path in sorted(WEB.rglob("*.py")) if "migrations" not in path.parts]
     templates = sorted((WEB / "templates").glob("*.html"))
-    return [text for path in modules for text in of_python(path)] + [text for path in templates for text in of_template(path.name)]
+    in_python = [text for path in modules() for text in (*of_python(path), *of_unread(path))]
+    return in_python + [text for path in templates for text in of_template(path.name)] + list(of_remedies())
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "migrations" not in path.parts]
+
+
+def calls_of(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+
+
+def name_of(call: ast.Call) -> str:
+    """The function's or method's own."""
+    return call.func.id if isinstance(call.func, ast.Name) else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def of_unread(path: Path) -> Iterator[Marked]:
+    """Why lines are unread, as they are stored."""
+    for call in calls_of(path):
+        if name_of(call).strip("_") == "unread":
+            texts = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+            yield from (Marked(text, None, None, f"{path.name}:{call.lineno}") for text in texts if isinstance(text, str))
+
+
+def of_remedies() -> Iterator[Marked]:
+    for kind in SOURCES:
+        for remedy in kind.remedies:
+            yield from (Marked(text, None, None, f"{kind.name}: {remedy.setting}") for text in (remedy.where, remedy.gain))
 
 
 def of_python(path: Path) -> Iterator[Marked]:
-    calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-    for call in calls:
+    for call in calls_of(path):
         number = FUNCTIONS.get(call.func.id, 0) if isinstance(call.func, ast.Name) else 0
         if number:
             place = f"{path.name}:{call.lineno}"

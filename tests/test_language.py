@@ -22,15 +22,16 @@ from django.utils.translation import get_language, override
 
 from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
+from smtp_auth_report import words
 from smtp_auth_report.web import configuration, wording
 from smtp_auth_report.web.models import Event, RequestedReport
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
 from strings import WEB, Marked, marked, of_python
 
-CATALOGS = sorted((WEB / "locale").glob("*/LC_MESSAGES/django.po"))
+CATALOGS = sorted(words.LOCALE.glob("*/LC_MESSAGES/django.po"))
 STRINGS = marked()
-PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w+(?:!r)?\}")
 TAG = re.compile(r"</?\w+[^>]*>")
 PASSWORD = "correct horse battery"
 PARIS = ZoneInfo(ZONE)
@@ -117,7 +118,7 @@ def breakable(text: str) -> bool:
 
 
 def test_french_has_its_spaces_and_apostrophes() -> None:
-    path = WEB / "locale" / "fr" / "LC_MESSAGES" / "django.po"
+    path = words.LOCALE / "fr" / "LC_MESSAGES" / "django.po"
     assert [text for entry in entries(path).values() for text in forms(entry.string) if breakable(text)] == []
 
 
@@ -190,13 +191,13 @@ def check_french(answer: HttpResponse) -> None:
 
 def _expression(text: str) -> re.Pattern[str]:
     """A string with anything in place of its placeholders."""
-    pieces = [re.escape(" ".join(piece.split())) for piece in re.split(r"%\(\w+\)[sd]", text.strip().replace("%%", "%"))]
+    pieces = [re.escape(" ".join(piece.split())) for piece in re.split(r"%\(\w+\)[sd]|\{\w+(?:!r)?\}", text.strip().replace("%%", "%"))]
     return re.compile(".+".join(pieces).replace(r"\ ", " "))
 
 
 def _english() -> list[re.Pattern[str]]:
     """What French says otherwise, and has words of its own beside the placeholders."""
-    known = entries(WEB / "locale" / "fr" / "LC_MESSAGES" / "django.po")
+    known = entries(words.LOCALE / "fr" / "LC_MESSAGES" / "django.po")
     pairs = [
         pair
         for entry in known.values()
@@ -234,6 +235,12 @@ def test_figures_and_dates_follow_the_language(say: Callable[[], str], english: 
         with override(language):
             said.append(say())
     assert said == [english, french]
+
+
+@pytest.mark.parametrize("language", ["en", *words.languages()])
+def test_figures_below_the_pages_are_the_same(language: str) -> None:
+    with words.speaking(language), override(language):
+        assert [words.count(number) for number in (0, 999, 1234567)] == [wording.count(number) for number in (0, 999, 1234567)]
 
 
 def test_the_chart_has_dates_words_and_the_sign_of_the_language(client: Client) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cached_property
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ class DuckSnapshot:
         yield self
 
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        return self._aside.thread.submit(work, self._aside.seen).result if self._aside else at_once(work, self)
+        return self._aside.thread.submit(copy_context().run, work, self._aside.seen).result if self._aside else at_once(work, self)
 
     @cached_property
     def _coverage(self) -> Coverage:

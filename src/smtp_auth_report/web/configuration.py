@@ -16,6 +16,8 @@ from pathlib import Path
 from django.conf import locale
 from django.utils.translation import to_language
 
+from smtp_auth_report.words import LOCALE
+
 HERE = Path(__file__).parent
 
 
@@ -82,8 +84,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
-LOCALE_PATHS = [HERE / "locale"]
-LANGUAGES = [("en", "English"), *_translated(LOCALE_PATHS[0])]
+LOCALE_PATHS = [LOCALE]
+LANGUAGES = [("en", "English"), *_translated(LOCALE)]
 LANGUAGE_COOKIE_NAME = "language"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # seconds
 LANGUAGE_COOKIE_HTTPONLY = True
