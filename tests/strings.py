@@ -11,7 +11,8 @@ line is unread.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,11 @@ from smtp_auth_report.sources import SOURCES
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "smtp_auth_report"
 WEB = PACKAGE / "web"
+MARKS = {"worded", "marked", "translated", "explanation"}
+SHOWN = {"echo", "say", "_say", "give_up", "confirm", "prompt", "bar", "progress_bar", "UsageError", "BadParameter", "ValueError"}
+"""Functions that show people what they are given, besides the errors that are drawn in errors.py."""
+
+NO_WORDS = re.compile(r"smtp-auth-report|journalctl")
 FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
 
 
@@ -57,6 +63,41 @@ def calls_of(path: Path) -> Iterator[ast.Call]:
 def name_of(call: ast.Call) -> str:
     """The function's or method's own."""
     return call.func.id if isinstance(call.func, ast.Name) else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def unmarked(path: Path, shown: Collection[str]) -> Iterator[str]:
+    """Words that such functions show, that notes and problems are given, and that no catalog could have."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            listed = isinstance(node.func, ast.Attribute) and ast.unparse(node.func).endswith(("notes.append", "problems.append"))
+            texts = node.args if listed or name_of(node) in shown else []
+        else:
+            texts = [node.value] if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".problem") else []
+        yield from (f"{path.name}:{text.lineno}: {text.value!r}" for given in texts for text in _bare(given))
+
+
+def _bare(node: ast.expr) -> Iterator[ast.Constant]:
+    """Texts with words in them that are no argument of a mark."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str) and re.search(r"[A-Za-z]{2}", NO_WORDS.sub("", node.value)):
+            yield node
+    elif isinstance(node, ast.Call) and name_of(node) in MARKS:
+        yield from (text for keyword in node.keywords for text in _bare(keyword.value))
+    elif isinstance(node, ast.Subscript | ast.FormattedValue):
+        yield from _bare(node.value)
+    else:
+        yield from (text for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for text in _bare(child))
+
+
+def errors() -> set[str]:
+    """Names of the errors that are drawn in errors.py, and of those that are made from them."""
+    found = {"ReportError"}
+    classes = [
+        node for path in modules() for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ClassDef)
+    ]
+    while more := {node.name for node in classes if {ast.unparse(base) for base in node.bases} & found} - found:
+        found |= more
+    return found
 
 
 def of_unread(path: Path) -> Iterator[Marked]:

@@ -27,7 +27,7 @@ from smtp_auth_report.web import configuration, wording
 from smtp_auth_report.web.models import Event, RequestedReport
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
-from strings import WEB, Marked, marked, of_python
+from strings import SHOWN, WEB, Marked, errors, marked, modules, of_python, unmarked
 
 CATALOGS = sorted(words.LOCALE.glob("*/LC_MESSAGES/django.po"))
 STRINGS = marked()
@@ -113,7 +113,7 @@ def test_a_french_space_that_can_break_is_found(text: str) -> None:
 
 def breakable(text: str) -> bool:
     """Whether a French text has a mark without the space that belongs before it, or with one at which a line may end."""
-    without_codes = re.sub(r"\d+:\d+|H:i(:s)?|graph:", "", text)
+    without_codes = re.sub(r"\d+(?::\d+)+|H:i(:s)?|graph:|https:|!r|\S*::\S*", "", text)
     return bool(re.search(rf"[^{SPACE}{NARROW}][;:?!»]|«[^{SPACE}{NARROW}]", without_codes)) or "'" in text
 
 
@@ -130,6 +130,27 @@ def test_a_string_that_no_catalog_could_have_is_refused(tmp_path: Path) -> None:
     assert next(found) == Marked("one", "many", None, "page.py:2")
     with pytest.raises(AssertionError, match=r"page\.py:3"):
         next(found)
+
+
+def test_words_that_are_shown_are_marked() -> None:
+    """What errors say, commands print, and notes of reading tell."""
+    shown = errors() | SHOWN
+    assert {"InputError", "GraphError", "PeopleError"} <= shown
+    commands = {"cli.py", "user_commands.py"}
+    assert [text for path in modules() if path.name not in commands for text in unmarked(path, shown)] == []
+
+
+def test_words_without_a_mark_are_found(tmp_path: Path) -> None:
+    module = tmp_path / "page.py"
+    lines = (
+        'raise InputError(f"{path}: no such file")',
+        'click.echo(worded("{n} rows: {words}", n=count(rows), words="or so"))',
+        'self.notes.append("odd" if odd else worded("even"))',
+        'self.problem = "broken"',
+        'echo(f"{place}: {words}" + table["rows"] + worded("{n} rows", n=count(rows)) + f"{part:>3.0f} %")',
+    )
+    module.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert sorted(text.split(":")[1] for text in unmarked(module, {"InputError", "echo"})) == ["1", "2", "3", "4"]
 
 
 def test_words_in_templates_are_marked() -> None:
@@ -174,6 +195,22 @@ def test_pages_of_people_have_no_english_left(client: Client) -> None:
     check_french(client.post("/sign-in", sent, headers={"Accept-Language": "fr"}))
     client.post("/sign-in", {"name": "anna", "password": PASSWORD}, headers={"Accept-Language": "fr"})
     check_french(french(client, "/people"))
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "french"),
+    [
+        ("/report?from=2026-99-99", 400, "from '2026-99-99' n\u2019est pas une date"),
+        ("/report?by=nothing", 400, "il n\u2019y a pas de rapport 'nothing'"),
+        ("/report?tls=nothing", 400, "tls 'nothing' est inconnu"),
+        ("/report?from=2026-11-20&to=2026-11-01", 400, "la période se termine avant de commencer"),
+    ],
+)
+def test_an_error_is_in_the_readers_language(client: Client, address: str, status: int, french: str) -> None:
+    answer = client.get(address, headers={"Accept-Language": "fr"})
+    assert answer.status_code == status
+    assert french in Page(answer).text
+    check_french(cast("HttpResponse", answer))
 
 
 def check_french(answer: HttpResponse) -> None:

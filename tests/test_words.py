@@ -60,6 +60,6 @@ def test_a_language_without_a_catalog_is_english() -> None:
 
 def test_the_systems_words_are_translated() -> None:
     with speaking("fr"):
-        assert words.reason(OSError(errno.EACCES, os.strerror(errno.EACCES))) == "Permission refusée"
-        assert words.reason(OSError("odd")) == "OSError"
+        assert words.why(OSError(errno.EACCES, os.strerror(errno.EACCES))) == "Permission refusée"
+        assert words.why(OSError("odd")) == "OSError"
     assert {os.strerror(number) for number in (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EADDRINUSE)} <= set(words.REASONS)

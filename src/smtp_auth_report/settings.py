@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from smtp_auth_report.errors import SettingError
+from smtp_auth_report.words import worded
 
 CONFIG = Path("/etc/smtp-auth-report.toml")
 PREFIX = "SMTP_AUTH_REPORT_"
@@ -131,7 +132,7 @@ def _zone(value: str) -> str:
     try:
         return ZoneInfo(value).key if value else ""
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("is not a time zone; give an IANA name such as Europe/Paris") from None
+        raise ValueError(worded("is not a time zone; give an IANA name such as Europe/Paris")) from None
 
 
 def _display_zone(value: str) -> str:
@@ -141,7 +142,7 @@ def _display_zone(value: str) -> str:
 def _address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025")
+        raise ValueError(worded("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025"))
     return value
 
 
@@ -151,7 +152,7 @@ def _listed(value: str) -> list[str]:
 
 def _hosts(value: str) -> str:
     if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", entry) for entry in _listed(value.lower())):
-        raise ValueError("is not a list of host names; give it as report.example.org, report.example.net")
+        raise ValueError(worded("is not a list of host names; give it as report.example.org, report.example.net"))
     return value.lower()
 
 
@@ -160,13 +161,13 @@ def _networks(value: str) -> str:
         for entry in _listed(value):
             ip_network(entry)
     except ValueError:
-        raise ValueError("is not a list of addresses or networks; give it as 127.0.0.1, 2001:db8::/64") from None
+        raise ValueError(worded("is not a list of addresses or networks; give it as 127.0.0.1, 2001:db8::/64")) from None
     return value
 
 
 def _days(value: str) -> str:
     if not value.isdecimal() or len(value) > 5:
-        raise ValueError("is not a number of days")
+        raise ValueError(worded("is not a number of days"))
     return value
 
 
@@ -177,7 +178,7 @@ def _pairs(value: str) -> list[tuple[str, str]]:
 
 def _authenticators(value: str) -> str:
     if not all(re.fullmatch(r"\w+", name) and re.fullmatch(r"[A-Z0-9_-]{1,20}", mechanism) for name, mechanism in _pairs(value)):
-        raise ValueError("is not a list of authenticators; give it as mail_auth=PLAIN, old_auth=LOGIN")
+        raise ValueError(worded("is not a list of authenticators; give it as mail_auth=PLAIN, old_auth=LOGIN"))
     return value
 
 
@@ -193,9 +194,9 @@ def _service(value: str) -> str:
     """An address that secrets may go to."""
     parts = urlsplit(value)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}):
-        raise ValueError("is not an address that begins with https://")
+        raise ValueError(worded("is not an address that begins with https://"))
     if not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("is not an address of a service, such as https://graph.microsoft.com/v1.0")
+        raise ValueError(worded("is not an address of a service, such as https://graph.microsoft.com/v1.0"))
     return value.rstrip("/")
 
 
@@ -248,14 +249,16 @@ def _from_file(path: Path, *, required: bool) -> dict[str, tuple[str, str]]:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if required:
-            raise SettingError(f"{path}: no such configuration file") from None
+            raise SettingError(worded("{path}: no such configuration file", path=path)) from None
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"{path}: cannot be read: {error}") from None
+        raise SettingError(worded("{path}: cannot be read: {error}", path=path, error=error)) from None
     known = {setting.name for setting in SETTINGS}
     for name, value in content.items():
         if name not in known:
-            raise SettingError(f"{path}: unknown setting {name!r}; known are {', '.join(sorted(known))}")
+            raise SettingError(
+                worded("{path}: unknown setting {name!r}; known are {known}", path=path, name=name, known=", ".join(sorted(known)))
+            )
         if not isinstance(value, str):
-            raise SettingError(f"{path}: {name} must be a text in quotes")
+            raise SettingError(worded("{path}: {name} must be a text in quotes", path=path, name=name))
     return {name: (value, str(path)) for name, value in content.items()}

@@ -60,7 +60,7 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", worded("1,000")[1])
 
 
-def reason(error: OSError) -> str:
+def why(error: OSError) -> str:
     """Why the system refused."""
     return translated(error.strerror or type(error).__name__)
 

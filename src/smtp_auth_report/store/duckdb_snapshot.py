@@ -48,6 +48,7 @@ from smtp_auth_report.store.interface import (
 )
 from smtp_auth_report.store.relations import Base, Reader, answer, in_common, is_whole, number_of_rows
 from smtp_auth_report.store.sums import Coverage
+from smtp_auth_report.words import worded
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
@@ -117,7 +118,7 @@ class DuckSnapshot:
 
     def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
         if column not in COLUMNS:
-            raise SelectionError(f"there is no filter {column!r}; filters are {', '.join(COLUMNS)}")
+            raise SelectionError(worded("there is no filter {column!r}; filters are {known}", column=column, known=", ".join(COLUMNS)))
         name = COLUMNS[column]
         value = f"CASE WHEN sender = '' THEN '{NULL_SENDER}' ELSE sender END" if name == "sender" else name
         shown = f"coalesce({value}, '{UNKNOWN}')"

@@ -33,6 +33,7 @@ from smtp_auth_report.web.errors import problem
 from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.sign_in import exported, needs
 from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.words import worded
 
 MOST_ROWS = 10_000
 FARTHEST = 1_000_000_000
@@ -240,7 +241,7 @@ def counted(request: HttpRequest) -> list[dict[str, Any]]:
 def _selection(site: Site, period: Period, filters: dict[str, tuple[str, ...]]) -> Selection:
     zone, now = site.settings.display_timezone, site.clock()
     if period.days is not None and (period.from_ or period.to):
-        raise SelectionError("give either days, or from and to")
+        raise SelectionError(worded("give either days, or from and to"))
     start, end = periods.preset(period.days, zone, now) if period.days else periods.parse(period.from_, period.to, zone, now)
     return Selection(start, end, zone, filters)
 

@@ -35,6 +35,7 @@ from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
+from smtp_auth_report.words import why, worded
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -91,7 +92,13 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         server.prepare()
     except OSError as error:
-        raise ReportError(f"{site.settings.listen}: cannot listen there: {error.strerror}; choose another address with --listen") from None
+        raise ReportError(
+            worded(
+                "{listen}: cannot listen there: {reason}; choose another address with --listen",
+                listen=site.settings.listen,
+                reason=why(error),
+            )
+        ) from None
     try:
         host, port = server.bind_addr[:2]
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
@@ -129,8 +136,13 @@ def _refuse_network(settings: Settings) -> None:
         loopback = False
     open_to_network = not loopback or settings.hosts or settings.proxies
     if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
-        reason = "nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies)"
-        raise ReportError(f"{settings.listen}: {reason}; add an administrator first: smtp-auth-report user add NAME --role administrator")
+        raise ReportError(
+            worded(
+                "{listen}: nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies); "
+                "add an administrator first: smtp-auth-report user add NAME --role administrator",
+                listen=settings.listen,
+            )
+        )
 
 
 def _configure(settings: Settings) -> None:
@@ -165,7 +177,9 @@ def _tidy(site: Site) -> None:
 
 
 def _unusable(path: Path, error: Exception) -> ReportError:
-    return ReportError(f"{path}: the state database cannot be used: {error}; choose another place with --state")
+    return ReportError(
+        worded("{path}: the state database cannot be used: {error}; choose another place with --state", path=path, error=error)
+    )
 
 
 def _migrate(settings: Settings) -> None:

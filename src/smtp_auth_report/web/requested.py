@@ -32,6 +32,7 @@ from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web.models import Person, Progress, RequestedReport
 from smtp_auth_report.web.reader import EVERYONE
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import why, worded
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedRepo
     """Note the request and start on it."""
     sweep(site.settings, site.clock())
     if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
-        raise SelectionError(f"{AT_ONCE} requested reports are waiting; wait for some of them, or cancel them")
+        raise SelectionError(worded("{n} requested reports are waiting; wait for some of them, or cancel them", n=AT_ONCE))
     request = RequestedReport.objects.create(
         person=Person.objects.filter(name=site.reader.name).first(),
         asked=site.clock(),
@@ -171,5 +172,5 @@ def _failure(error: Exception) -> str:
     if isinstance(error, ReportError):
         return str(error)
     if isinstance(error, OSError):
-        return f"The file could not be written: {error.strerror}."
-    return "The file could not be made; the server's log says why."
+        return worded("The file could not be written: {reason}.", reason=why(error))
+    return worded("The file could not be made; the server's log says why.")
