@@ -4,8 +4,8 @@ Every string that is for translation, as it will be looked up.
     for text in marked(): text.single, text.plural, text.context, text.place
 
 Templates are read by Django's own parser, Python by its syntax tree. A string that is not written out where it is marked
-fails, since no catalog could have it. Some need no mark, because of what they are: a remedy's place and gain, and why a
-line is unread.
+fails, since no catalog could have it. Some need no mark, because of what they are: a remedy's place and gain, why a line
+is unread, names of columns and outcomes. What click says is marked in click.
 """
 
 from __future__ import annotations
@@ -20,16 +20,48 @@ from django.template import Context, engines
 from django.template.base import FilterExpression, Node, Variable
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 
+from smtp_auth_report.reports import REPORTS
 from smtp_auth_report.sources import SOURCES
+from smtp_auth_report.submission import Outcome
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "smtp_auth_report"
 WEB = PACKAGE / "web"
 MARKS = {"worded", "marked", "translated", "explanation"}
-SHOWN = {"echo", "say", "_say", "give_up", "confirm", "prompt", "bar", "progress_bar", "UsageError", "BadParameter", "ValueError"}
+SHOWN = {
+    "echo",
+    "tell",
+    "remark",
+    "say",
+    "_say",
+    "give_up",
+    "confirm",
+    "prompt",
+    "bar",
+    "progress_bar",
+    "UsageError",
+    "BadParameter",
+    "ValueError",
+}
 """Functions that show people what they are given, besides the errors that are drawn in errors.py."""
 
 NO_WORDS = re.compile(r"smtp-auth-report|journalctl")
 FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
+
+
+CLICK = (
+    "Usage:", "Options", "Commands", "Show this message and exit.",
+    "default: {default}", "required", "Error: {message}", "Try '{command} {option}' for help.", "Missing command.",
+    "Missing argument", "Missing option", "Invalid value: {message}", "Invalid value for {param_hint}: {message}",
+    "No such command {name!r}.", "Option {name!r} does not take a value.", "{value} is not in the range {range}.",
+    "{value!r} is not a valid {number_type}.", "Repeat for confirmation", "Error: The two entered values do not match.",
+    "Error: invalid input",
+)  # fmt: skip
+CLICK_PLURALS = (
+    ("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})"),
+    ("{value!r} is not {choice}.", "{value!r} is not one of {choices}."),
+    ("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments."),
+    ("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)"),
+)
 
 
 class Marked(NamedTuple):
@@ -45,11 +77,14 @@ class Marked(NamedTuple):
         return self.context, self.single
 
 
+OF_CLICK = [Marked(*text, None, "click") for text in (*((single, None) for single in CLICK), *CLICK_PLURALS)]
+
+
 def marked() -> list[Marked]:
     """All of them, in the order of their places."""
     templates = sorted((WEB / "templates").glob("*.html"))
     in_python = [text for path in modules() for text in (*of_python(path), *of_unread(path))]
-    return in_python + [text for path in templates for text in of_template(path.name)] + list(of_remedies())
+    return in_python + [text for path in templates for text in of_template(path.name)] + [*of_remedies(), *of_tables(), *OF_CLICK]
 
 
 def modules() -> list[Path]:
@@ -112,6 +147,17 @@ def of_remedies() -> Iterator[Marked]:
     for kind in SOURCES:
         for remedy in kind.remedies:
             yield from (Marked(text, None, None, f"{kind.name}: {remedy.setting}") for text in (remedy.where, remedy.gain))
+
+
+def of_tables() -> Iterator[Marked]:
+    """Outcomes, and columns as a terminal shows them."""
+    yield from (Marked(str(outcome), None, None, "submission.py") for outcome in Outcome)
+    for report in REPORTS.values():
+        for column in (*report.columns, *report.series):
+            if column.type != "share":
+                yield Marked(column.name, None, None, report.name)
+            if column.type == "flag":
+                yield Marked(column.name.removeprefix("is_"), None, None, report.name)
 
 
 def of_python(path: Path) -> Iterator[Marked]:

@@ -55,7 +55,7 @@ def test_a_thread_speaks_for_itself() -> None:
 
 def test_a_language_without_a_catalog_is_english() -> None:
     with speaking("eo"):
-        assert worded("1,000") == "1,000"
+        assert worded("1,000.5") == "1,000.5"
 
 
 def test_the_systems_words_are_translated() -> None:

@@ -25,6 +25,7 @@ from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.web.reader import Role
+from smtp_auth_report.words import language, worded
 
 ROLES = [role.value for role in Role]
 
@@ -54,7 +55,7 @@ def add(name: str, role: str, domains: tuple[str, ...], **flags: str | None) -> 
     """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
     settings = load(flags)
     person = _people(settings, new=True).add(name, Role(role), _password, now(), domains)
-    click.echo(f"{person.name} may sign in; people are in {settings.state_path}", err=True)
+    click.echo(worded("{name} may sign in; people are in {path}", name=person.name, path=settings.state_path), err=True)
 
 
 @user.command(name="list")
@@ -70,7 +71,8 @@ def listed(**flags: str | None) -> None:
     for person in Person.objects.prefetch_related("token_set"):
         domains, tokens = json.loads(person.domains), [token.label for token in person.token_set.all()]
         of = f" {', '.join(domains)}" if domains else ""
-        click.echo(f"{person.name}\t{person.role}{of}" + (f"\ttokens: {', '.join(tokens)}" if tokens else ""))
+        labels = "\t" + worded("tokens: {labels}", labels=", ".join(tokens)) if tokens else ""
+        click.echo(f"{person.name}\t{person.role}{of}{labels}")
 
 
 @user.command()
@@ -81,7 +83,7 @@ def password(name: str, **flags: str | None) -> None:
     people = _people(load(flags))
     person = people.named(name)
     people.change_password(person, _password(), now())
-    click.echo(f"the password of {person.name} was changed", err=True)
+    click.echo(worded("the password of {name} was changed", name=person.name), err=True)
 
 
 @user.command()
@@ -95,7 +97,7 @@ def remove(name: str, **flags: str | None) -> None:
     from smtp_auth_report.web.requested import sweep
 
     sweep(settings, now())
-    click.echo(f"{name} may sign in no more", err=True)
+    click.echo(worded("{name} may sign in no more", name=name), err=True)
 
 
 @user.command()
@@ -116,18 +118,23 @@ def revoke(name: str, label: str, **flags: str | None) -> None:
     """Make a token of NAME good for nothing."""
     people = _people(load(flags))
     people.revoke_token(people.named(name), label, now())
-    click.echo(f"the token {label!r} of {name} is revoked", err=True)
+    click.echo(worded("the token {label!r} of {name} is revoked", label=label, name=name), err=True)
 
 
 def _people(settings: Settings, *, new: bool = False) -> Any:
     """The module that knows of people, once their database is ready."""
     os.umask(0o077)
     if not new and not settings.state_path.exists():
-        raise ReportError(f"{settings.state_path}: nobody was added there yet; name the right one with --database or --state")
+        path = settings.state_path
+        raise ReportError(worded("{path}: nobody was added there yet; name the right one with --database or --state", path=path))
 
     from smtp_auth_report.web.application import prepare
 
     prepare(settings)
+
+    from django.utils.translation import activate
+
+    activate(language())
 
     from smtp_auth_report.web import people
 
@@ -137,5 +144,5 @@ def _people(settings: Settings, *, new: bool = False) -> Any:
 def _password() -> str:
     """Asked for twice on a terminal, else the first line of standard input."""
     if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        return str(click.prompt(worded("Password"), hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")

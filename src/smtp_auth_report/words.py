@@ -51,13 +51,14 @@ def marked(text: str) -> str:
 
 def translated(text: str) -> str:
     """A text that was marked; any other is given back as it is."""
-    language = _chosen.get(_of_process[0])
-    return text if language == ENGLISH or not text else _catalog(language)(text)
+    spoken = language()
+    return text if spoken == ENGLISH or not text else _catalog(spoken)(text)
 
 
-def count(number: int) -> str:
-    """A whole number, with the language's mark between thousands."""
-    return f"{number:,}".replace(",", worded("1,000")[1])
+def count(number: float) -> str:
+    """A number, with the language's marks between thousands and before decimals."""
+    written = worded("1,000.5")
+    return f"{number:,}".translate(str.maketrans(",.", written[1] + written[5]))
 
 
 def why(error: OSError) -> str:
@@ -84,10 +85,15 @@ REASONS = (
 """What the system says most often, in its words."""
 
 
+def language() -> str:
+    """What this thread speaks."""
+    return _chosen.get(_of_process[0])
+
+
 @contextmanager
-def speaking(language: str) -> Iterator[None]:
+def speaking(chosen: str) -> Iterator[None]:
     """Let this thread speak a language until the block ends."""
-    token = _chosen.set(language)
+    token = _chosen.set(chosen)
     try:
         yield
     finally:
@@ -96,9 +102,8 @@ def speaking(language: str) -> Iterator[None]:
 
 def speak_as(environment: Mapping[str, str], encoding: str = "utf-8") -> None:
     """The language of the process from now on: that of its environment, where what is written can have all letters."""
-    language = language_of(environment) if encoding.lower().replace("_", "-") == "utf-8" else ENGLISH
-    _of_process[0] = language
-    if language != ENGLISH:
+    _of_process[0] = language_of(environment) if encoding.lower().replace("_", "-") == "utf-8" else ENGLISH
+    if language() != ENGLISH:
         import gettext  # noqa: PLC0415 - English needs none
 
         gettext.bindtextdomain(DOMAIN, str(LOCALE))  # click's own words are looked up there
@@ -112,9 +117,9 @@ def language_of(environment: Mapping[str, str]) -> str:
         return ENGLISH
     for asked in (environment.get("LANGUAGE") or locale).split(":"):
         code = _code(asked)
-        for language in (code, code.partition("-")[0]):
-            if language == ENGLISH or language in languages():
-                return language
+        for spoken in (code, code.partition("-")[0]):
+            if spoken == ENGLISH or spoken in languages():
+                return spoken
     return ENGLISH
 
 
@@ -124,16 +129,16 @@ def _code(locale: str) -> str:
 
 
 @cache
-def languages() -> Mapping[str, str]:
+def languages(folder: Path = LOCALE) -> Mapping[str, str]:
     """Languages that have a catalog, such as pt-br -> the name of its folder, pt_BR."""
-    names = sorted(path.parent.parent.name for path in LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.mo"))
+    names = sorted(path.parent.parent.name for path in folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo"))
     return {_code(name): name for name in names}
 
 
 @cache
-def _catalog(language: str) -> Lookup:
-    if language not in languages():
+def _catalog(spoken: str) -> Lookup:
+    if spoken not in languages():
         return str
     from gettext import translation  # noqa: PLC0415 - English needs none
 
-    return translation(DOMAIN, LOCALE, [languages()[language]]).gettext
+    return translation(DOMAIN, LOCALE, [languages()[spoken]]).gettext

@@ -114,5 +114,5 @@ def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selectio
 
 
 def _told(remedy: Remedy) -> Remedy:
-    """In the reader's language, but for the setting."""
-    return remedy._replace(where=translated(remedy.where), gain=translated(remedy.gain))
+    """In the reader's language, the setting too where that is words."""
+    return remedy._replace(setting=translated(remedy.setting), where=translated(remedy.where), gain=translated(remedy.gain))
