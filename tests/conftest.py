@@ -2,6 +2,8 @@
 How the whole test run behaves: what was skipped is named at its end, and in continuous integration it is a failure. What
 tests have counted is told before.
 
+The fixture `state` runs a test of the state database on both of its kinds.
+
 CI=true in the environment says that every test must run: there all that tests need is installed, so that a skipped
 test is one that nobody would miss. The modules in examples/ and bench/ are on the path, for the tests that use them.
 """
@@ -11,16 +13,42 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import postgresql_server
 
 ROOT = Path(__file__).resolve().parent.parent
 ALL_MUST_RUN = os.environ.get("CI") == "true"
 
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "bench")]
 os.environ["LC_ALL"] = "C.UTF-8"  # tests read what commands say
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Server]:
+    """One server for all tests that need it."""
+    if reason := postgresql_server.lacking():
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder, postgresql_server.running(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where people and requests are kept: a test that uses it runs with a file, and once more with PostgreSQL."""
+    if request.param == "postgresql":
+        server: postgresql_server.Server = request.getfixturevalue("postgresql")
+        monkeypatch.setenv("SMTP_AUTH_REPORT_STATE", server.new_database())
+    yield request.param
+    if request.param == "postgresql":
+        from django.db import connections  # noqa: PLC0415 - not every test needs Django
+
+        connections.close_all()
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,8 +58,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """A thread that a test left behind would keep this process for ever; then tell where each is, and fail."""
+    if hasattr(config, "workerinput"):
+        return  # a process of pytest-xdist, which is ended whatever its threads do
     faulthandler.dump_traceback_later(30, exit=True, file=sys.__stderr__)
 
 

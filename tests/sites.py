@@ -8,21 +8,25 @@ Sites for tests of the pages: a real store of known rows, and a browser's side o
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.http import HttpResponse
 from django.test import Client
 
 from rows import NOON, at, commit, row
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
-from smtp_auth_report.settings import load
+from smtp_auth_report.settings import PREFIX, load
 from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.web.application import Site, application, prepare
@@ -32,12 +36,14 @@ ROOT = Path(__file__).resolve().parent.parent
 NOW = at("2026-11-22T15:00:00Z")
 DAY = 86_400_000_000
 ZONE = "Europe/Paris"
+STATE = PREFIX + "STATE"
 HOSTILE = (
     "<img src=x onerror=alert(1)>@contoso.example",
     '"><script>alert(2)</script>@contoso.example',
     "eve\x1b[2J\u202egnp.exe@contoso.example",
 )
 
+PBKDF2PasswordHasher.iterations = 10_000  # of a site: a million, half a second for each password
 
 with TemporaryDirectory() as _nowhere:
     prepare(load({"database": f"{_nowhere}/mail.duckdb"}, {}))  # Django has to be set up before its models are imported
@@ -50,10 +56,10 @@ def collected_assets() -> None:
 
 
 def make_site(folder: Path, *rows: Submission, changes: Changes | None = None, now: int = NOW, **settings: str) -> Site:
-    """A site whose store has these rows."""
+    """A site whose store has these rows. Its people are where the fixture `state` says."""
     collected_assets()
     flags = {"database": str(folder / "mail.duckdb"), "display_timezone": ZONE} | settings
-    loaded = load(flags, {})
+    loaded = load(flags, {STATE: os.environ[STATE]} if STATE in os.environ else {})
     store = open_store(loaded.database, display_zone=loaded.display_timezone, clock=lambda: now)
     if rows:
         newest = Changes(newest={"mail": max(each.time for each in rows)})
@@ -109,6 +115,14 @@ def unread() -> Changes:
     return Changes(unread=lines, gaps=[Gap("mail", NOON, "rate limit", 12)])
 
 
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came to that")
+
+
 class Page(HTMLParser):
     """What an answer's HTML holds: tags with attributes, text, tables as rows of text."""
 
@@ -116,8 +130,10 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
+        self.typed: set[str] = set()  # names of the program itself, as <code> has them
         self.rows: list[list[str]] = []
         self._silent = 0
+        self._in_code = 0
         self._in_cell = False
         self.feed(answer.content.decode())
 
@@ -131,6 +147,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
         self._silent += tag in ("script", "style")
+        self._in_code += tag == "code"
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th") and self.rows:
@@ -139,11 +156,14 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._silent -= tag in ("script", "style")
+        self._in_code -= tag == "code"
         self._in_cell = self._in_cell and tag not in ("td", "th")
 
     def handle_data(self, data: str) -> None:
         if self._silent:
             return
         self.words.append(data)
+        if self._in_code:
+            self.typed.add(data)
         if self._in_cell:
             self.rows[-1][-1] += data

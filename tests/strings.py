@@ -26,7 +26,7 @@ from smtp_auth_report.submission import Outcome
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "smtp_auth_report"
 WEB = PACKAGE / "web"
-MARKS = {"worded", "marked", "translated", "explanation"}
+MARKS = {"worded", "marked", "translated", "explanation", "gettext", "_"}
 SHOWN = {
     "echo",
     "tell",
@@ -44,7 +44,7 @@ SHOWN = {
 }
 """Functions that show people what they are given, besides the errors that are drawn in errors.py."""
 
-NO_WORDS = re.compile(r"smtp-auth-report|journalctl")
+NO_WORDS = re.compile(r"smtp-auth-report|journalctl|mail: ")
 FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
 
 
@@ -120,6 +120,8 @@ def _bare(node: ast.expr) -> Iterator[ast.Constant]:
         yield from (text for keyword in node.keywords for text in _bare(keyword.value))
     elif isinstance(node, ast.Subscript | ast.FormattedValue):
         yield from _bare(node.value)
+    elif isinstance(node, ast.Dict):
+        yield from (text for value in node.values for text in _bare(value))
     else:
         yield from (text for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for text in _bare(child))
 

@@ -74,6 +74,12 @@ def test_a_file_nobody_may_read(site: Site, tmp_path: Path) -> None:
     assert site.run("report", "summary").returncode == 1
 
 
+def test_a_column_that_there_is_not(site: Site) -> None:
+    """Before the database is opened, or a file is written."""
+    words = "smtp-auth-report: there is no column 'colour'; columns are time, server, "
+    assert refused(site, "export", "--columns", "account,colour", "--output", "rows.csv", status=2).startswith(words)
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"   \n\n"])
 def test_an_empty_file(site: Site, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mail.log"

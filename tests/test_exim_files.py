@@ -105,7 +105,7 @@ def journal(line: bytes) -> bytes:
         {"wrap": journal},
         {"wrap": lambda line: line.replace(b"\t", b"#011").replace(b"\x01", b"#001").replace(b"\x1b", b"#033")},
     ],
-    ids=str,
+    ids=["plain", "no stamps", "once", "ISO stamps", "RFC 5424", "one ISO stamp", "journal", "escaped"],
 )
 def test_a_syslog_gives_the_same_rows_as_the_main_log(written: dict[str, Any]) -> None:
     text = (LOGS / "mainlog").read_bytes()

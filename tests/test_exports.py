@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,9 +17,9 @@ import pytest
 
 from smtp_auth_report.changes import Changes, Commit
 from smtp_auth_report.cli import write_file
-from smtp_auth_report.errors import ReportError
+from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
-from smtp_auth_report.exports.interface import NAMES, stamp, utc
+from smtp_auth_report.exports.interface import NAMES, read_columns, stamp, utc
 from smtp_auth_report.exports.xlsx import Xlsx
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store
@@ -85,9 +85,9 @@ def keep(store: Store, *rows: Submission) -> None:
     store.commit(Commit(changes))
 
 
-def written(kind: str, store: Store, selection: Selection = ALL) -> bytes:
+def written(kind: str, store: Store, selection: Selection = ALL, columns: Sequence[str] = NAMES) -> bytes:
     file = io.BytesIO()
-    rows = EXPORTS[kind].write(store, selection, file, lambda _done, _total: None)
+    rows = EXPORTS[kind].write(store, selection, file, lambda _done, _total: None, columns)
     assert rows == store.count(selection)
     return file.getvalue()
 
@@ -236,6 +236,77 @@ def test_further_sheets(store: Store) -> None:
             sheet = archive.read(f"xl/worksheets/sheet{number}.xml").decode()
             assert f'<autoFilter ref="A1:V{rows}"/>' in sheet
             assert 'state="frozen"' in sheet
+
+
+def test_columns_are_those_chosen_in_their_order(store: Store, tmp_path: Path) -> None:
+    keep(store, PLAIN._replace(sender=""))
+    columns = ("size", "sender", "time")
+    assert from_csv(written("csv", store, columns=columns)) == [list(columns), ["1253", "<>", "2026-11-23T12:00:00Z"]]
+    [line] = from_json(written("jsonl", store, columns=columns))
+    assert list(line.items()) == [("size", 1253), ("sender", ""), ("time", "2026-11-23T12:00:00Z")]
+    heading, cells = (row[:4] for row in from_xlsx(written("xlsx", store, columns=columns)))
+    assert (heading, cells[:2], cells[3]) == ([*columns, None], [1253.0, "<>"], None)
+    assert isinstance(cells[2], float)
+    path = tmp_path / "chosen.parquet"
+    path.write_bytes(written("parquet", store, columns=columns))
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT * REPLACE (epoch_us(time) AS time) FROM '{path}'")
+        assert [name for name, *_ in found.description or []] == list(columns)
+        assert found.fetchall() == [(1253, "", NOON)]
+    assert from_csv(written("csv", store, columns=["account"])) == [["account"], [PLAIN.account]]
+
+
+@pytest.mark.parametrize(
+    ("stated", "columns"),
+    [
+        ([], NAMES),
+        (["account"], ("account",)),
+        (["time, account", "helo"], ("time", "account", "helo")),
+        (["helo,,helo", ""], ("helo",)),
+    ],
+)
+def test_columns_as_somebody_states_them(stated: list[str], columns: tuple[str, ...]) -> None:
+    assert read_columns(stated) == columns
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [(["colour"], "no column 'colour'; columns are time, server,"), ([""], "no column is chosen"), ([","], "is chosen")],
+)
+def test_columns_that_there_are_not(stated: list[str], words: str) -> None:
+    with pytest.raises(SelectionError, match=words):
+        read_columns(stated)
+
+
+def test_the_overview_adds_up_the_rows(store: Store) -> None:
+    """Days are those of the zone: an hour before midnight in UTC is the next day in Paris. A day without rows has none."""
+    late = NOON + 11 * 3_600_000_000
+    keep(
+        store,
+        *(PLAIN._replace(time=NOON + place) for place in range(3)),
+        PLAIN._replace(time=NOON + 4, tls_version="none"),
+        PLAIN._replace(time=NOON + 5, outcome="auth_failed", tls_version="TLSv1.0"),
+        PLAIN._replace(time=late, tls_version="TLSv1.0"),
+        PLAIN._replace(time=late + 2 * 86_400_000_000, outcome="rejected"),
+    )
+    content = written("xlsx", store, Selection(0, 2 * NOON, "Europe/Paris", {"server": ("mail", "=1+1")}), columns=["account"])
+    sheet = [list(row[:6]) for row in from_xlsx(content, 2)]
+    assert [row[1] for row in sheet[:5]][2:] == ["Europe/Paris", "server: mail, =1+1", 7.0]
+    assert sheet[5] == ["Day", "Messages", "Other rows", None, "TLS version", "Messages"]
+    day = float((datetime(2026, 11, 23, tzinfo=UTC) - datetime(1899, 12, 30, tzinfo=UTC)).days)
+    assert sheet[6:] == [
+        [day, 4.0, 1.0, None, "none", 1.0],
+        [day + 1, 1.0, 0.0, None, "TLSv1.0", 1.0],
+        [day + 2, 0.0, 0.0, None, "TLSv1.3", 3.0],
+        [day + 3, 0.0, 1.0, None, None, None],
+    ]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        line, bars = (archive.read(f"xl/charts/chart{number}.xml").decode() for number in (1, 2))
+    assert "<c:lineChart>" in line
+    assert "<c:f>Overview!$B$9:$B$12</c:f>" in line
+    assert '<c:barDir val="col"/>' in bars
+    assert "<c:f>Overview!$F$9:$F$11</c:f>" in bars
+    assert "<c:f>Overview!$E$9:$E$11</c:f>" in bars
 
 
 @pytest.mark.parametrize("kind", EXPORTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -27,7 +28,8 @@ from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
 from smtp_auth_report import words
 from smtp_auth_report.web import configuration, wording
-from smtp_auth_report.web.models import Event, RequestedReport
+from smtp_auth_report.web.digests import claim, subscribe, token_of
+from smtp_auth_report.web.models import Event, Mail, Person, RequestedReport, Sending, Subscription
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
 from strings import SHOWN, WEB, Marked, errors, marked, modules, of_python, unmarked
@@ -41,7 +43,8 @@ PARIS = ZoneInfo(ZONE)
 SPACE, NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 PAGES = (
-    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/nowhere", "/status",
+    "/", "/flyout", "/ingest", "/exchange-online", "/requests", "/views", "/arrange", "/nowhere", "/status",
+    "/arrange?card=old-tls&do=up", "/arrange?do=reset",
     "/report", "/report?by=tls-usage", "/report?by=auth-methods", "/report?by=failures", "/report?view=table&tls=legacy&q=scan",
     "/report?by=tls-usage&view=table", "/report?by=auth-methods&view=table", "/report?by=clients", "/report?by=failures&view=table",
     "/report?days=30&domain=contoso.example&domain=fabrikam.example", "/report?account=nobody", "/report?from=2020-01-01&to=2020-01-02",
@@ -116,7 +119,7 @@ def test_a_french_space_that_can_break_is_found(text: str) -> None:
 
 def breakable(text: str) -> bool:
     """Whether a French text has a mark without the space that belongs before it, or with one at which a line may end."""
-    without_codes = re.sub(r"\d+(?::\d+)+|H:i(:s)?|graph:|https:|!r|\S*::\S*", "", text)
+    without_codes = re.sub(r"\d+(?::\d+)+|H:i(:s)?|(?:graph|mail|https|postgresql):|\w:\d+|!r|\S*::\S*", "", text)
     return bool(re.search(rf"[^{SPACE}{NARROW}][;:?!»]|«[^{SPACE}{NARROW}]", without_codes)) or "'" in text
 
 
@@ -197,6 +200,46 @@ def test_pages_of_people_have_no_english_left(client: Client) -> None:
     check_french(client.post("/sign-in", sent, headers={"Accept-Language": "fr"}))
     client.post("/sign-in", {"name": "anna", "password": PASSWORD}, headers={"Accept-Language": "fr"})
     check_french(french(client, "/people"))
+    for shared in ({}, {"shared": "on"}):
+        client.post("/views", {"name": f"Vue {shared}", "by": "failures"} | shared)
+    for do in ("hide", "show"):
+        client.post("/arrange", {"card": "ingest", "do": do})
+        check_french(french(client, f"/arrange?card=ingest&do={do}"))
+    for address in ("/views", "/report", "/"):
+        check_french(french(client, address))
+    check_french(french(client, "/me"))
+    client.post("/me/second-factor/new")
+    check_french(french(client, "/me/second-factor"))
+    check_french(client.post("/me/second-factor", {"code": "1"}, headers={"Accept-Language": "fr"}))
+    Person.objects.update(factor_salt="ab" * 16)
+    client.post("/sign-in", sent | {"password": PASSWORD})
+    check_french(french(client, "/sign-in/code"))
+    check_french(client.post("/sign-in/code", {"code": "1"}, headers={"Accept-Language": "fr"}))
+
+
+def test_pages_of_a_provider_have_no_english_left(tmp_path: Path) -> None:
+    client = client_of(make_site(tmp_path, oidc_issuer="https://login.contoso.example", oidc_client_id="report"))
+    add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
+    check_french(french(client, "/sign-in"))
+    check_french(french(client, "/sign-in/openid/back"))
+
+
+def test_pages_of_mail_have_no_english_left(tmp_path: Path) -> None:
+    mail = {"mail_server": "localhost:25", "mail_from": "report@contoso.example", "public_url": "https://report.example.org"}
+    site = make_site(tmp_path, *week(), **mail)
+    client = client_of(site)
+    names = ("anna@contoso.example", "ben@contoso.example")
+    for name in names:
+        person = Person.objects.create(name=name, role=Role.ADMINISTRATOR, password="!")
+        subscribe(replace(site, reader=person.reader), "week", name, "fr", ZONE)
+    client.force_login(Person.objects.get(name=names[0]))
+    token = token_of(Subscription.objects.latest("pk"))
+    for sent in (Sending.WAITING, Sending.SENT, Sending.FAILED):
+        claim(replace(site, clock=lambda: NOW + 7 * DAY))
+        Mail.objects.update(state=sent, sent=NOW, failure="535" if sent == Sending.FAILED else "")
+        for address in ("/requests", "/digests", f"/unsubscribe/{token}"):
+            check_french(french(client, address))
+    check_french(client.post(f"/unsubscribe/{token}", headers={"Accept-Language": "fr"}))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +274,10 @@ def check_french(answer: HttpResponse) -> None:
     """Neither the text nor what is read out has a string of the catalog in English."""
     page = Page(answer)
     attributes = ("title", "aria-label", "placeholder", "data-label", "data-auto", "data-light", "data-dark")
-    spoken = [*page.words, *(tag[1][name] for tag in page.tags for name in attributes if name in tag[1])]
+    spoken = [
+        *(word for word in page.words if word not in page.typed),
+        *(tag[1][name] for tag in page.tags for name in attributes if name in tag[1]),
+    ]
     shown = {" ".join(text.split()) for text in spoken} - {""}
     left = [text for text in shown for english in ENGLISH if english.fullmatch(text)]
     assert left == []

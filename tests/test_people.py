@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -31,10 +32,13 @@ from smtp_auth_report.web.application import Site, serve
 from smtp_auth_report.web.models import Event, Person, RequestedReport
 from smtp_auth_report.web.people import OF_BOTH, PeopleError, add, change_password, named, new_token, remove, revoke_token
 from smtp_auth_report.web.reader import Role
+from smtp_auth_report.web.sign_in import CODE, FORM, OPENID, OPENID_BACK
 from smtp_auth_report.web.site import ENVIRON_KEY
 
 PASSWORD = "correct horse battery"
 OWN = "fabrikam.example"
+OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/sign-out", "/language")
+on_both = pytest.mark.usefixtures("state")
 FOREIGN_WORDS = re.compile(r"contoso|anna@|printer@|192\.0\.2\.|203\.0\.113\.")
 
 
@@ -92,8 +96,11 @@ def filled(path: str, request: str) -> list[str]:
     """Addresses of a route, with all that its parts may be."""
     if path.startswith("/api/reports/{"):
         return [f"/api/reports/{name}?{PERIOD}{form}" for name in REPORTS for form in ("", "&format=csv", "&format=csv&series=1")]
-    if path == "/choices/{name}":
-        return [f"/choices/{name}?{PERIOD}" for name in ("domain", "account", "sender", "client", "mechanism", "server", "outcome")]
+    if path.endswith("/choices/{name}"):
+        return [
+            f"{path.partition('{')[0]}{name}?{PERIOD}"
+            for name in ("domain", "account", "sender", "client", "mechanism", "server", "outcome")
+        ]
     if path in ("/report", "/report.csv"):
         return [f"{path}?by={name}&view={view}&{PERIOD}" for name in REPORTS[1:] for view in ("chart", "table")]
     if path in ("/account", "/api/accounts"):
@@ -108,14 +115,14 @@ def test_a_reader_of_one_domain_finds_nothing_foreign_on_any_route(site: Site) -
     foreign, own = (str(each.pk) for each in RequestedReport.objects.order_by("asked", "person__name"))
     seen = 0
     for path in routes():
-        if path in ("/sign-in", "/sign-out", "/language"):
+        if path in OPEN:
             continue
         for request in (foreign, own):
             for address in filled(path, request):
                 answer = owner.get(address)
                 content = b"".join(answer) if answer.streaming else answer.content
                 text = content.decode().replace("192.0.2.0/24", "")  # the hint that a filter gives
-                assert answer.status_code in (200, 403, 404, 405), address
+                assert answer.status_code in (200, 302, 403, 404, 405), address
                 found = FOREIGN_WORDS.search(text)
                 assert found is None, f"{address}: {text[max(0, found.start() - 60) : found.end() + 60] if found else ''}"
                 seen += answer.status_code == 200
@@ -138,17 +145,22 @@ def test_each_role_has_its_pages(site: Site, name: str, people: int, ingest: int
     client = someone(site, name)
     assert (client.get("/people").status_code, client.get("/ingest").status_code) == (people, ingest)
     assert (client.get("/api/ingest").status_code, client.get("/metrics").status_code) == (ingest, ingest)
+    assert (client.get("/api/people").status_code, client.get("/api/events").status_code) == (people, people)
     places = {tag["href"] for tag in Page(client.get("/")).named("a")}
     assert ("/people" in places, "/ingest" in places) == (people == 200, ingest == 200)
 
 
+@on_both
 def test_nobody_gets_in_without_signing_in(site: Site) -> None:
     client = someone(site)
     for path in routes():
         for address in filled(path, "0b56b7d5-5c0e-4f0b-8a53-6a1d2a3e9d0f"):
-            if path in ("/sign-in", "/sign-out", "/language"):
+            if path in OPEN:
                 continue
             answer = client.get(address)
+            if path == "/unsubscribe/{token}":
+                assert (answer.status_code, "Last line read" in Page(answer).text) == (404, False)
+                continue
             program = address.startswith(("/api/", "/metrics"))
             assert answer.status_code == (401 if program else 302), address
             assert FOREIGN_WORDS.search(answer.content.decode()) is None
@@ -164,6 +176,7 @@ def test_nobody_gets_in_without_signing_in(site: Site) -> None:
     assert (page.status_code, FOREIGN_WORDS.search(page.content.decode())) == (200, None)
 
 
+@on_both
 def test_sign_in_leads_to_the_page_that_was_asked_for(site: Site) -> None:
     client = someone(site)
     asked = client.get("/report?by=tls-usage&tls=legacy")
@@ -185,6 +198,7 @@ def test_sign_in_leads_nowhere_else(site: Site, there: str) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
 
 
+@on_both
 def test_a_session_begins_anew_with_sign_in(site: Site) -> None:
     client = someone(site)
     client.cookies["session"] = "a" * 32
@@ -197,6 +211,7 @@ def test_a_session_begins_anew_with_sign_in(site: Site) -> None:
     assert thief.get("/").status_code == 302
 
 
+@on_both
 def test_refusals_are_held_up_and_told(site: Site) -> None:
     client = someone(site)
     for _ in range(OF_BOTH):
@@ -219,14 +234,55 @@ def test_refusals_are_held_up_and_told(site: Site) -> None:
     assert "typed" not in str(list(Event.objects.values()))
 
 
+@on_both
 def test_guesses_at_once_are_counted_too(site: Site) -> None:
     def guess(_: int) -> int:
-        return client_of(site).post("/sign-in", {"name": "admin@contoso.example", "password": "wrong"}).status_code
+        try:
+            return asking.post("/sign-in", {"name": "admin@contoso.example", "password": "wrong"}).status_code
+        finally:
+            connections.close_all()
+
+    asking = client_of(site)
 
     with ThreadPoolExecutor(8) as threads:
         assert sorted(threads.map(guess, range(16))) == [403] * OF_BOTH + [429] * (16 - OF_BOTH)
 
 
+def test_programs_of_administrators_are_told_what_the_page_of_people_tells(site: Site) -> None:
+    admin = someone(site, "admin@contoso.example")
+    new_token(named("owner@fabrikam.example"), "script", NOW)
+    admin.post("/sign-in", {"name": "nobody at all", "password": "wrong"})
+    people = {person["name"]: person for person in admin.get("/api/people").json()}
+    assert people["owner@fabrikam.example"] == {
+        "name": "owner@fabrikam.example",
+        "role": "domains",
+        "domains": [OWN],
+        "signed_in": None,
+        "tokens": [{"label": "script", "made": "2026-11-22T15:00:00Z", "used": None}],
+    }
+    assert people["admin@contoso.example"]["signed_in"]
+    events = admin.get("/api/events?limit=2").json()
+    assert (events["total_rows"], [event["deed"] for event in events["rows"]]) == (5, ["refused", "changed"])
+    assert events["rows"][0]["name"] is None
+    assert admin.get("/api/events?limit=2&offset=4").json()["rows"][0]["detail"] == "added as administrator"
+    assert "nobody at all" not in str(events)
+
+
+def test_requests_of_others_are_in_no_answer(site: Site) -> None:
+    admin, owner = someone(site, "admin@contoso.example"), someone(site, "owner@fabrikam.example")
+    admin.post("/requests", {"from": "2026-11-16", "to": "2026-11-22", "format": "csv", "domain": "contoso.example"})
+    assert owner.get("/api/requests").json() == []
+    [asked] = admin.get("/api/requests").json()
+    until = time.monotonic() + 30
+    while asked["address"] is None and time.monotonic() < until:
+        time.sleep(0.05)
+        [asked] = admin.get("/api/requests").json()
+    assert (asked["filters"], asked["format"], asked["progress"], asked["rows"]) == ({"domain": ["contoso.example"]}, "csv", "done", 57)
+    assert asked["period"]["from"] == "2026-11-16T00:00:00+01:00"
+    assert len(b"".join(admin.get(asked["address"])).splitlines()) == 58
+
+
+@on_both
 def test_exports_are_told(site: Site) -> None:
     owner = someone(site, "owner@fabrikam.example")
     owner.get("/report.csv?by=clients")
@@ -235,6 +291,7 @@ def test_exports_are_told(site: Site) -> None:
     assert told.count("Rows exported owner@fabrikam.example 127.0.0.1 clients,") == 2
 
 
+@on_both
 def test_a_changed_password_ends_sessions(site: Site) -> None:
     client = someone(site, "reader@contoso.example")
     assert client.get("/").status_code == 200
@@ -244,6 +301,7 @@ def test_a_changed_password_ends_sessions(site: Site) -> None:
         assert client.post("/sign-in", {"name": "reader@contoso.example", "password": password}).status_code == status
 
 
+@on_both
 def test_tokens_see_what_their_person_sees_until_revoked(site: Site) -> None:
     owner = Person.objects.get(name="owner@fabrikam.example")
     token = new_token(owner, "script", NOW)
@@ -256,6 +314,7 @@ def test_tokens_see_what_their_person_sees_until_revoked(site: Site) -> None:
     assert program(site, token).get("/api/reports").status_code == 401
 
 
+@on_both
 def test_without_people_the_pages_are_open_and_say_so(tmp_path: Path) -> None:
     client = client_of(make_site(tmp_path, *week()))
     assert "Nobody has to sign in" in Page(client.get("/")).text
@@ -306,6 +365,7 @@ def test_people_who_cannot_be_added(arguments: tuple[Any, ...], words: str) -> N
     assert Person.objects.count() == before
 
 
+@on_both
 def test_the_last_administrator_stays(site: Site) -> None:
     remove("reader@contoso.example", NOW)
     remove("owner@fabrikam.example", NOW)
@@ -323,6 +383,7 @@ def test_hostile_names_run_nothing(site: Site) -> None:
     assert "&lt;img src=x" in text
 
 
+@on_both
 def test_what_a_requested_file_holds_is_what_its_reader_sees(site: Site) -> None:
     owner = someone(site, "owner@fabrikam.example")
     owner.post("/requests", {"from": "2026-11-01", "to": "2026-11-30", "format": "jsonl"})

@@ -4,8 +4,7 @@ Requested files: made one after the other, cancelled, tried again, made anew aft
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
@@ -14,9 +13,10 @@ from typing import BinaryIO
 import pytest
 
 from rows import NOON, row
-from sites import DAY, NOW, Page, client_of, make_site
+from sites import DAY, NOW, Page, client_of, make_site, until
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.csv_file import Csv
+from smtp_auth_report.exports.interface import NAMES
 from smtp_auth_report.exports.interface import Progress as Told
 from smtp_auth_report.store.interface import Readable, Selection
 from smtp_auth_report.web.application import Site
@@ -27,6 +27,8 @@ from smtp_auth_report.web.requested import KEPT, ask_for, file_of, folder, resum
 
 WEEK = Selection(NOON - 7 * DAY, NOON + DAY, "UTC")
 
+pytestmark = pytest.mark.usefixtures("state")
+
 
 class Held(Csv):
     """A kind of file that waits in the midst of its rows until it is let go."""
@@ -34,13 +36,13 @@ class Held(Csv):
     def __init__(self) -> None:
         self.begun, self.go = Signal(), Signal()
 
-    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Told) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Told, columns: Sequence[str] = NAMES) -> int:
         def told(done: int, total: int) -> None:
             self.begun.set()
             assert self.go.wait(30)
             progress(done, total)
 
-        return super().write(store, selection, file, told)
+        return super().write(store, selection, file, told, columns)
 
 
 @pytest.fixture
@@ -56,14 +58,6 @@ def site(tmp_path: Path) -> Site:
     site = make_site(tmp_path, *(row(time=NOON + n) for n in range(20)))
     client_of(site)
     return site
-
-
-def until(done: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.05)
-    pytest.fail("it never came to that")
 
 
 def state(request: RequestedReport) -> str:
@@ -140,3 +134,46 @@ def test_a_file_that_is_just_begun_is_never_swept_away(site: Site, monkeypatch: 
     monkeypatch.setattr(Path, "iterdir", begin)
     sweep(site.settings, NOW)
     assert begun[0].exists()
+
+
+def test_a_file_has_the_columns_that_were_chosen(site: Site, held: Held) -> None:
+    client = client_of(site)
+    form = {"format": "csv", "from": "2026-11-18", "to": "2026-11-18"}
+    client.post("/requests", form | {"columns": ["", "time", "account"]})
+    request = RequestedReport.objects.get()
+    assert request.columns == ["time", "account"]
+    assert "2 of 22 columns" in Page(client.get("/requests/progress")).text
+    assert held.begun.wait(30)
+    client.post(f"/requests/{request.pk}/cancel")
+    held.go.set()
+    client.post(f"/requests/{request.pk}/retry")
+    until(lambda: state(request) == Progress.DONE)
+    lines = file_of(site.settings, request).read_text().splitlines()
+    assert (lines[0], lines[1], len(lines)) == ("time,account", "2026-11-18T12:00:00Z,anna@contoso.example", 21)
+
+
+@pytest.mark.parametrize(
+    ("columns", "status", "kept"),
+    [
+        ([], 302, []),
+        (["", *NAMES], 302, []),
+        ([""], 400, None),
+        (["time", "colour"], 400, None),
+        (["reason", "", "time"], 302, ["reason", "time"]),
+    ],
+)
+def test_columns_of_the_form(site: Site, columns: list[str], status: int, kept: list[str] | None) -> None:
+    """All of them are none in particular, so that a later version's are among them."""
+    answer = client_of(site).post("/requests", {"format": "csv", "from": "2026-11-18", "to": "2026-11-18", "columns": columns})
+    assert answer.status_code == status
+    if status == 400:
+        assert "columns are time, server" in Page(answer).text
+    assert [request.columns for request in RequestedReport.objects.all()] == ([] if kept is None else [kept])
+    for request in RequestedReport.objects.all():
+        until(lambda request=request: state(request) == Progress.DONE)
+
+
+def test_a_column_that_this_version_does_not_know_is_told(site: Site) -> None:
+    request = ask_for(site, WEEK, "jsonl", ["time", "country"])
+    until(lambda: state(request) == Progress.FAILED)
+    assert request.failure.startswith("there is no column 'country'; columns are time, ")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +18,7 @@ from smtp_auth_report.changes import Changes, Commit
 from smtp_auth_report.store import duckdb_sealing, open_store
 from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb import DuckStore
+from smtp_auth_report.store.duckdb_sealing import read_coverage
 from smtp_auth_report.store.filters import read_filters
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value
 from smtp_auth_report.store.local_time import day_start, local_day
@@ -228,6 +230,46 @@ def test_a_late_row_makes_the_sums_of_its_day_void_and_no_others() -> None:
     store.close()
 
 
+def test_the_day_that_is_not_over_is_summed_up_so_far() -> None:
+    day = START + 9 * DAY
+    now = [day + 18 * HOUR]
+    stores = [open_store(":memory:", default_domain="contoso.example", clock=lambda: now[0]) for _ in range(2)]
+    sealed, plain = stores
+    assert isinstance(sealed, DuckStore)
+    asked = (FACTS[0], FACTS[2], FACTS[4], EVENTS[0])  # of names, of days, of domains, of clients
+
+    def after(*rows: Submission) -> int:
+        """The moment up to which the day is summed up after these rows have come."""
+        for store in stores:
+            store.commit(commit(*rows))
+        for end in (day + DAY, day + 22 * HOUR, day + 12 * HOUR):
+            selection = Selection(START, end, "UTC")
+            assert answers(sealed, selection, asked) == answers(plain, selection, asked)
+        return read_coverage(sealed._connection.execute, 60).so_far
+
+    assert after(*(row(time=START + hours * HOUR) for hours in range(9 * 24 + 19))) == 0
+    sealed.seal()
+    assert after() == day + 18 * HOUR - HOUR // 4
+    assert after(row(time=day + 18 * HOUR - HOUR // 4), row(time=START)) == day + 18 * HOUR - HOUR // 4
+    assert after(row(time=day)) == 0
+    sealed.seal()
+    now[0] += HOUR
+    assert after(row(time=now[0])) == day + 18 * HOUR - HOUR // 4
+    sealed.seal()
+    assert after() == now[0] - HOUR // 4
+    now[0] = day + DAY + HOUR
+    after(row(time=now[0]))
+    sealed._writer.seal()
+    assert after() == 0
+    sealed.seal()
+    assert after() == now[0] - HOUR // 4
+    sealed.erase("anna@contoso.example", str(key_of("anna@contoso.example")))
+    plain.erase("anna@contoso.example", str(key_of("anna@contoso.example")))
+    assert after() == 0
+    for store in stores:
+        store.close()
+
+
 @pytest.mark.parametrize("days", [7, 8, 14, 21, 30, 41])
 def test_weeks_that_begin_on_any_day_are_counted_once(days: int) -> None:
     sealed, plain = memory_store("UTC"), memory_store("UTC")
@@ -325,6 +367,19 @@ def test_a_period_is_read_from_the_longest_sums_that_lie_in_it() -> None:
     ]
     assert pieces(coverage, start, end, usable("Europe/Paris", coverage, clients=False, longest=112)) == [Piece("submissions", start, end)]
     assert pieces(coverage, end, start, tables) == []
+
+
+def test_sums_of_the_day_so_far_give_way_to_rows_like_others() -> None:
+    day = 20_000
+    pairs = frozenset(range(day, day + 60)) - frozenset(range(day + 2, day + 60, 3))
+    coverage = Coverage("UTC", sealed={"sums_1": pairs}, so_far=(day + 60) * DAY + HOUR, summed=frozenset({"sums_1"}))
+    tables = usable("UTC", coverage, clients=False, longest=1)
+    found = pieces(coverage, (day + 55) * DAY, (day + 60) * DAY + 2 * HOUR, tables)
+    assert found[-2:] == [Piece("sums_1", day + 60, day + 61), Piece("submissions", coverage.so_far, coverage.so_far + HOUR)]
+    found = pieces(coverage, day * DAY, (day + 60) * DAY + 2 * HOUR, tables)
+    assert found[-1] == Piece("submissions", (day + 59) * DAY, coverage.so_far + HOUR)
+    edges = [(piece.low, piece.high) if piece.table == "submissions" else (piece.low * DAY, piece.high * DAY) for piece in found]
+    assert all(before[1] == after[0] for before, after in pairwise(edges))
 
 
 def test_a_period_is_read_from_as_few_sums_as_there_can_be() -> None:

@@ -271,6 +271,13 @@ def test_the_export_is_the_report_as_csv(site: Site, client: Client) -> None:
     assert answer.content.decode() == as_csv(table_of(site, "tls-usage", view=View("messages", descending=True)))
 
 
+def test_the_export_has_the_columns_that_are_asked_for(client: Client) -> None:
+    answer = client.get("/report.csv?by=tls-usage&columns=messages,account&sort=-messages")
+    assert answer.content.decode().splitlines()[:2] == ["messages,account", "35,anna@contoso.example"]
+    refused = client.get("/report.csv?by=tls-usage&columns=colour")
+    assert (refused.status_code, "there is no column &#x27;colour&#x27;" in refused.content.decode()) == (400, True)
+
+
 def test_the_account_page_has_all_of_one_account(client: Client) -> None:
     page = shown(client, "/account?name=PRINTER%40contoso.example")
     assert "recipients 21" in page.text

@@ -239,7 +239,7 @@ def open_files_allowed() -> None:
 
 @commands.command()
 @with_database
-@click.option("--state", metavar="S", help="SQLite file of people and report requests; default beside the database.")
+@click.option("--state", metavar="S", help="SQLite file of people and report requests, or postgresql://…; default beside the database.")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; default 127.0.0.1:8025.")
 @click.option("--timezone", metavar="TZ", help="Zone of days and times shown, and of stamps that carry none; default the machine's.")
 @click.option(
@@ -315,18 +315,21 @@ def report(name: str, since: str | None, until: str | None, form: str, *, series
 @with_selection
 @click.option("--format", "form", type=click.Choice(EXPORT_NAMES), default="csv", show_default=True, help="Kind of file.")
 @click.option("--output", metavar="FILE", default="-", help="Where to write it; default standard output.")
-def export(since: str | None, until: str | None, form: str, output: str, **flags: Any) -> None:
+@click.option("--columns", metavar="NAMES", multiple=True, help="Columns, in this order, with commas between; default all. Repeatable.")
+def export(since: str | None, until: str | None, form: str, output: str, columns: tuple[str, ...], **flags: Any) -> None:
     """Write one row per submission. Without a period, all of them."""
     settings = load({"config": flags["config"], "database": flags["database"]})
 
     from smtp_auth_report.exports import EXPORTS
+    from smtp_auth_report.exports.interface import read_columns
 
+    chosen = read_columns(columns)
     store = open_for(settings, read_only=True)
     try:
         selection = selected(store, settings, since, until, flags, everything=True)
         with progress_bar(worded("Writing"), shown=output != "-") as show:
             write = EXPORTS[form].write
-            rows = write_file(output, lambda file: write(store, selection, file, lambda done, total: show(output, done, total)))
+            rows = write_file(output, lambda file: write(store, selection, file, lambda done, total: show(output, done, total), chosen))
     finally:
         store.close()
     tell(worded("{rows} submissions written", rows=rows))

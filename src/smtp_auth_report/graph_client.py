@@ -24,7 +24,6 @@ import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
@@ -33,8 +32,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.moments import SECOND, micros, now, rfc3339
-from smtp_auth_report.settings import PREFIX, Settings
-from smtp_auth_report.words import marked, translated, why, worded
+from smtp_auth_report.settings import PREFIX, Settings, secret_in
+from smtp_auth_report.words import marked, translated, worded
 
 SECRET = f"{PREFIX}GRAPH_SECRET"
 PAGE = 1000
@@ -90,23 +89,13 @@ def ready(settings: Settings, environment: Mapping[str, str]) -> str:
 
 def secret_of(settings: Settings, environment: Mapping[str, str]) -> str:
     """The app registration's secret: of the file, else of the environment."""
-    path = settings.graph_secret_file
-    if not path:
-        if not environment.get(SECRET):
-            raise SettingError(
-                worded("graph: there is no secret; set graph_secret_file to the file that holds it, or {variable}", variable=SECRET)
-            )
-        return environment[SECRET]
-    try:
-        if Path(path).stat().st_mode & 0o007:
-            raise SettingError(worded("graph: {path} is open to everybody; chmod 600 it", path=path))
-        secret = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = why(error) if isinstance(error, OSError) else worded("is no text")
-        raise SettingError(worded("graph: graph_secret_file {path} cannot be read: {reason}", path=path, reason=reason)) from None
-    if not secret:
-        raise SettingError(worded("graph: graph_secret_file {path} is empty", path=path))
-    return secret
+    if settings.graph_secret_file:
+        return secret_in("graph: graph_secret_file", settings.graph_secret_file)
+    if not environment.get(SECRET):
+        raise SettingError(
+            worded("graph: there is no secret; set graph_secret_file to the file that holds it, or {variable}", variable=SECRET)
+        )
+    return environment[SECRET]
 
 
 class Tokens:

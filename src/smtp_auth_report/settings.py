@@ -21,17 +21,22 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from smtp_auth_report.errors import SettingError
-from smtp_auth_report.words import worded
+from smtp_auth_report.words import why, worded
 
 CONFIG = Path("/etc/smtp-auth-report.toml")
 PREFIX = "SMTP_AUTH_REPORT_"
+HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.%-]*)(:\d+)?"
+# postgresql://user:password@host:5432/database?sslmode=verify-full
+POSTGRESQL = re.compile(rf"postgres(ql)?://([^@/]*@)?{HOST}(,{HOST})*/[^/?@]+(\?.*)?")
+SUBMISSIONS = 465  # RFC 8314
+MAIL_TLS = ("", "implicit", "starttls", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Settings:
     listen: str
     host_names: str
     trusted_proxies: str
+    api_requests: str
     timezone: str
     display_timezone: str
     default_domain: str
@@ -55,12 +61,34 @@ class Settings:
     graph_secret_file: str
     graph_url: str
     graph_authority: str
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret_file: str
+    oidc_scope: str
+    oidc_claim: str
+    mail_server: str
+    mail_tls: str
+    mail_user: str
+    mail_password_file: str
+    mail_from: str
+    mail_attachment_mb: str
+    public_url: str
 
     @property
     def listen_address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.listen)
+
+    @property
+    def mail_address(self) -> tuple[str, int]:
+        """Host and port of `mail_server`."""
+        return _host_and_port(self.mail_server)
+
+    @property
+    def mail_security(self) -> str:
+        """How mail goes out: `mail_tls`, else what is usual at that host and port."""
+        host, port = self.mail_address
+        return self.mail_tls or ("implicit" if port == SUBMISSIONS else "none" if is_loopback(host) else "starttls")
 
     @property
     def hosts(self) -> list[str]:
@@ -71,6 +99,11 @@ class Settings:
     def proxies(self) -> list[IPv4Network | IPv6Network]:
         """Who may say where a request comes from."""
         return [ip_network(entry) for entry in _listed(self.trusted_proxies)]
+
+    @property
+    def provider(self) -> str:
+        """What people know the OpenID Connect provider by; "" where there is none."""
+        return urlsplit(self.oidc_issuer).hostname or ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -93,10 +126,21 @@ class Settings:
         return dict(_pairs(self.exim_authenticators))
 
     @property
+    def state_url(self) -> str:
+        """`state` where it is a database of PostgreSQL; may hold a password."""
+        return self.state if "://" in self.state else ""
+
+    @property
     def state_path(self) -> Path:
-        """Where users, requests and keys live: `state`, else beside the database."""
+        """The SQLite file of people and requests. The site's key and requested files are beside it, also where there is none."""
         beside = Path(self.database)
-        return Path(self.state) if self.state else beside.with_name(beside.name.removesuffix(".duckdb") + ".state.sqlite3")
+        stated = self.state and not self.state_url
+        return Path(self.state) if stated else beside.with_name(beside.name.removesuffix(".duckdb") + ".state.sqlite3")
+
+    @property
+    def state_place(self) -> str:
+        """Where people and requests are, as it may be told."""
+        return without_password(self.state_url) or str(self.state_path)
 
 
 class Setting(NamedTuple):
@@ -124,6 +168,19 @@ def machine_zone() -> str:
     return "UTC"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, is this machine's loopback interface."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _text(value: str) -> str:
     return value
 
@@ -140,9 +197,37 @@ def _display_zone(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not _has_port(value):
         raise ValueError(worded("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025"))
+    return value
+
+
+def _mail_server(value: str) -> str:
+    if value and not _has_port(value):
+        raise ValueError(worded("is not a host and port; give them as mail.example.org:465"))
+    return value
+
+
+def _has_port(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) <= 65535
+
+
+def _mail_tls(value: str) -> str:
+    if value not in MAIL_TLS:
+        raise ValueError(worded("is none of {known}", known=", ".join(filter(None, MAIL_TLS))))
+    return value
+
+
+def _mailbox(value: str) -> str:
+    if value and not re.fullmatch(r"""[^\s@<>",;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", value):
+        raise ValueError(worded("is not an e-mail address; give it alone, as report@example.org"))
+    return value
+
+
+def _megabytes(value: str) -> str:
+    if not value.isdecimal() or len(value) > 3:
+        raise ValueError(worded("is not a number of megabytes below 1000"))
     return value
 
 
@@ -171,6 +256,12 @@ def _days(value: str) -> str:
     return value
 
 
+def _requests(value: str) -> str:
+    if not value.isdecimal() or int(value) > 1_000_000:
+        raise ValueError(worded("is not a number of requests in a minute, from 0 to 1000000"))
+    return value
+
+
 def _pairs(value: str) -> list[tuple[str, str]]:
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
     return [(name.strip(), mechanism.strip().upper()) for name, _, mechanism in pairs]
@@ -186,17 +277,72 @@ def _database(value: str) -> str:
     return str(Path(value).expanduser()) if value and "://" not in value else value
 
 
+def _state(value: str) -> str:
+    if "://" not in value:
+        return _path(value)
+    if not POSTGRESQL.fullmatch(value):
+        raise ValueError(worded("is neither a path nor a database of PostgreSQL; give that as postgresql://user@host/database"))
+    return value
+
+
+def without_password(value: str) -> str:
+    """A URL as it may be told."""
+    return re.sub(r"(password=)[^&]*", r"\1…", re.sub(r"(?<=://)([^:@/?]*):.*@", r"\1@", value))
+
+
 def _path(value: str) -> str:
     return str(Path(value).expanduser()) if value else ""
 
 
+def is_private(address: str) -> bool:
+    """Whether secrets may go there: over TLS, or within this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
+def secret_in(what: str, path: str) -> str:
+    """The secret that a file holds and nothing else; `what` is said before the path where it cannot be read."""
+    try:
+        if Path(path).stat().st_mode & 0o007:
+            raise SettingError(worded("{what} {path} is open to everybody; chmod 600 it", what=what, path=path))
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = why(error) if isinstance(error, OSError) else worded("is no text")
+        raise SettingError(worded("{what} {path} cannot be read: {reason}", what=what, path=path, reason=reason)) from None
+    if not secret:
+        raise SettingError(worded("{what} {path} is empty", what=what, path=path))
+    return secret
+
+
 def _service(value: str) -> str:
     """An address that secrets may go to."""
+    return _issuer(value).rstrip("/")
+
+
+def _issuer(value: str) -> str:
+    """As `_service`, kept to the last slash."""
     parts = urlsplit(value)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}):
+    if not is_private(value):
         raise ValueError(worded("is not an address that begins with https://"))
     if not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError(worded("is not an address of a service, such as https://graph.microsoft.com/v1.0"))
+    return value
+
+
+def _issuer_if_any(value: str) -> str:
+    return _issuer(value) if value else ""
+
+
+def _scope(value: str) -> str:
+    if "openid" not in value.split():
+        raise ValueError(worded("lacks openid; give it as openid email"))
+    return value
+
+
+def _site(value: str) -> str:
+    """An address at which the pages are opened."""
+    if value and (urlsplit(_service(value)).path or not value.isascii()):
+        raise ValueError(worded("is not the address of a whole host; give it as https://report.example.org"))
     return value.rstrip("/")
 
 
@@ -204,10 +350,11 @@ DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
 
 SETTINGS = (
     Setting("database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions."),
-    Setting("state", _database, "", "Path of the SQLite file of people and report requests; beside the database when empty."),
+    Setting("state", _state, "", "People and report requests: path of an SQLite file, or postgresql://…; beside the database when empty."),
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
+    Setting("api_requests", _requests, "600", "Requests to the API that a token, person or address may make in a minute. 0 is no limit."),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
     Setting("default_domain", str.lower, "", "Domain of accounts that sign in with a bare name."),
@@ -220,6 +367,18 @@ SETTINGS = (
     Setting("graph_secret_file", _path, "", "File that holds its secret; the environment variable is used when empty."),
     Setting("graph_url", _service, "https://graph.microsoft.com/v1.0", "Microsoft Graph, with its version."),
     Setting("graph_authority", _service, "https://login.microsoftonline.com", "Where the app registration signs in."),
+    Setting("oidc_issuer", _issuer_if_any, "", "OpenID Connect provider that people may sign in through; none when empty."),
+    Setting("oidc_client_id", _text, "", "What the provider calls this program."),
+    Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
+    Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
+    Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
+    Setting("mail_server", _mail_server, "", "SMTP server that takes mail of the report, HOST:PORT; no mail is sent when empty."),
+    Setting("mail_tls", _mail_tls, "", "TLS to it: implicit, starttls or none; by host and port when empty."),
+    Setting("mail_user", _text, "", "Account that signs in to it; nobody does when empty."),
+    Setting("mail_password_file", _path, "", "File that holds its password; the environment variable is used when empty."),
+    Setting("mail_from", _mailbox, "", "Address that mail of the report comes from."),
+    Setting("mail_attachment_mb", _megabytes, "10", "Megabytes up to which a requested report is attached to mail; above, it is linked."),
+    Setting("public_url", _site, "", "Where readers open the pages, for links in mail: https://NAME."),
 )
 """What can be set. `default` is read like any other value."""
 
@@ -241,7 +400,7 @@ def _read(setting: Setting, value: str, origin: str) -> str:
     try:
         return setting.read(value)
     except ValueError as error:
-        raise SettingError(f"{origin}: {setting.name} {value!r} {error}") from None
+        raise SettingError(f"{origin}: {setting.name} {without_password(value)!r} {error}") from None
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ The commands about people: who may sign in to the pages.
     smtp-auth-report user password anna@contoso.example
     smtp-auth-report user token anna@contoso.example "backup script"
     smtp-auth-report user revoke anna@contoso.example "backup script"
+    smtp-auth-report user second-factor-off anna@contoso.example
     smtp-auth-report user remove anna@contoso.example
 
 They write to the state database, also while `serve` runs. A password is asked for on a terminal, and read from standard
@@ -35,7 +36,9 @@ Command = Callable[..., Any]
 def with_state(command: Command) -> Command:
     """Where people are kept."""
     command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
-    command = click.option("--state", metavar="S", help="SQLite file of people and report requests; default beside the database.")(command)
+    command = click.option(
+        "--state", metavar="S", help="SQLite file of people and report requests, or postgresql://…; default beside the database."
+    )(command)
     return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
 
 
@@ -50,18 +53,19 @@ def user() -> None:
     "--role", type=click.Choice([role.value for role in Role]), default=Role.READER.value, show_default=True, help="What they may see."
 )
 @click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="With --role domains: account domain they see. Repeatable.")
+@click.option("--no-password", is_flag=True, help="They sign in another way alone, as through OpenID Connect.")
 @with_state
-def add(name: str, role: str, domains: tuple[str, ...], **flags: str | None) -> None:
+def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **flags: str | None) -> None:
     """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
     settings = load(flags)
-    person = _people(settings, new=True).add(name, Role(role), _password, now(), domains)
-    click.echo(worded("{name} may sign in; people are in {path}", name=person.name, path=settings.state_path), err=True)
+    person = _people(settings, new=True).add(name, Role(role), None if no_password else _password, now(), domains)
+    click.echo(worded("{name} may sign in; people are in {path}", name=person.name, path=settings.state_place), err=True)
 
 
 @user.command(name="list")
 @with_state
 def listed(**flags: str | None) -> None:
-    """Say who may sign in, with their role, their domains and the labels of their tokens."""
+    """Say who may sign in, with their role, their domains, the labels of their tokens, and a second factor."""
     _people(load(flags))
 
     import json
@@ -71,8 +75,11 @@ def listed(**flags: str | None) -> None:
     for person in Person.objects.prefetch_related("token_set"):
         domains, tokens = json.loads(person.domains), [token.label for token in person.token_set.all()]
         of = f" {', '.join(domains)}" if domains else ""
-        labels = "\t" + worded("tokens: {labels}", labels=", ".join(tokens)) if tokens else ""
-        click.echo(f"{person.name}\t{person.role}{of}{labels}")
+        click.echo(
+            f"{person.name}\t{person.role}{of}"
+            + ("\t" + worded("tokens: {labels}", labels=", ".join(tokens)) if tokens else "")
+            + ("\t" + worded("second factor") if person.factor_salt else "")
+        )
 
 
 @user.command()
@@ -84,6 +91,19 @@ def password(name: str, **flags: str | None) -> None:
     person = people.named(name)
     people.change_password(person, _password(), now())
     click.echo(worded("the password of {name} was changed", name=person.name), err=True)
+
+
+@user.command(name="second-factor-off")
+@click.argument("name")
+@with_state
+def second_factor_off(name: str, **flags: str | None) -> None:
+    """Ask NAME, who has lost their app and its recovery codes, for a password alone. Their sessions end."""
+    person = _people(load(flags)).named(name)
+
+    from smtp_auth_report.web.second_factor import switch_off
+
+    switch_off(person, now())
+    click.echo(worded("{name} is asked for the password alone", name=person.name), err=True)
 
 
 @user.command()
@@ -124,9 +144,10 @@ def revoke(name: str, label: str, **flags: str | None) -> None:
 def _people(settings: Settings, *, new: bool = False) -> Any:
     """The module that knows of people, once their database is ready."""
     os.umask(0o077)
-    if not new and not settings.state_path.exists():
-        path = settings.state_path
-        raise ReportError(worded("{path}: nobody was added there yet; name the right one with --database or --state", path=path))
+    if not new and not settings.state_url and not settings.state_path.exists():
+        raise ReportError(
+            worded("{path}: nobody was added there yet; name the right one with --database or --state", path=settings.state_path)
+        )
 
     from smtp_auth_report.web.application import prepare
 

@@ -35,6 +35,8 @@ PAGES = (
     "/ingest",
     "/exchange-online",
     "/requests",
+    "/views",
+    "/arrange",
     *(f"/report?by={by}" for by in PIVOTS),
     "/report?by=sending-volume&view=table",
     "/report?by=tls-usage&view=table&tls=legacy",
@@ -310,6 +312,70 @@ def test_filters_and_tables_work_without_script(opened: Opened) -> None:
     assert page.locator(".as-table td >> nth=0").is_visible()
     page.click("text=View details table")
     assert "scan@contoso.example" in page.inner_text("table.details")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_cards_are_arranged_with_the_keyboard(opened: Opened, script: bool) -> None:
+    """The focus stays at the card, so that it can be moved on."""
+    page = opened("/arrange", java_script_enabled=script)
+    first, second = page.locator("li .label").nth(0), page.locator("li .label").nth(1)
+    page.focus("button[aria-label='Down: SMTP AUTH clients, 1 of 5']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/arrange?card=accounts&do=down")
+    assert (first.inner_text(), second.inner_text()) == ("Old TLS", "SMTP AUTH clients")
+    assert page.locator("button[aria-label='Down: SMTP AUTH clients, 2 of 5']").evaluate("it => it === document.activeElement")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.wait_for_url("**/arrange?card=accounts&do=hide")
+    assert page.inner_text("[role=status]") == "SMTP AUTH clients is hidden."
+    page.goto("/")
+    assert page.eval_on_selector_all(".tile h2", "all => all.map(it => it.innerText)") == [
+        "Old TLS",
+        "Passwords",
+        "Failed sign-ins",
+        "Ingest",
+    ]
+    page.click("text=Arrange")
+    page.click("text=Reset")
+    page.goto("/")
+    assert page.locator(".tile").count() == 5
+
+
+def test_a_view_is_saved_and_changed_without_script(opened: Opened) -> None:
+    page = opened("/report?by=tls-usage&tls=legacy", java_script_enabled=False)
+    page.click("#views summary")
+    page.fill("#views input[name=name]", "Old TLS")
+    page.press("#views input[name=name]", "Enter")
+    page.click("#views summary")
+    assert page.inner_text("#views a[aria-current]") == "Old TLS"
+    page.goto("/")
+    page.click("text=Old TLS >> nth=-1")
+    page.wait_for_url("**/report?by=tls-usage&tls=legacy")
+    page.goto("/views")
+    page.click("td summary")
+    page.fill("td input[name=name]", "Below 1.2")
+    page.press("td input[name=name]", "Enter")
+    assert page.inner_text("tbody th") == "Below 1.2"
+    page.click("td summary")
+    page.click("text=Remove")
+    assert "None yet" in page.inner_text("main")
+
+
+def test_a_view_is_saved_with_script_too(opened: Opened) -> None:
+    page = opened("/report", bypass_csp=True)
+    page.click("#pivot-2")
+    page.wait_for_url("**by=tls-usage**")
+    page.click("#views summary")
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run('main', {resultTypes: ['violations']})")
+    assert [each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")] == []
+    page.keyboard.type("TLS")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#views a[aria-current]", state="attached")
+    page.goto("/views")
+    page.click("td summary")
+    page.click("text=Remove")
+    page.wait_for_selector("text=None yet")
 
 
 def test_the_theme_is_kept(opened: Opened) -> None:

@@ -118,7 +118,7 @@ def wait_for(condition: Callable[[], bool], complaint: str, log: Path) -> None:
 def certificate(folder: Path) -> None:
     """One that no client knows, and its key."""
     made = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem")]
-    named = ["-subj", "/CN=mail.contoso.example", "-days", "2"]
+    named = ["-subj", "/CN=mail.contoso.example", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
     command = [program("openssl") or "", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, *named]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OPENSSL_CONF": str(_openssl(folder))})
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the system packages that tests need: real mail servers, a browser, compressors.
+# Installs the system packages that tests need: real mail servers, PostgreSQL, a browser, compressors.
 #
 #   tests/setup/packages.sh
 #
@@ -19,6 +19,7 @@ for pair in $needed; do
 done
 # shellcheck disable=SC2086  # a pattern
 ls $modules >/dev/null 2>&1 || missing="$missing libsasl2-modules"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$missing postgresql"
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing="$missing fonts-dejavu-core"
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 python=${PYTHON:-python3}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import BinaryIO, ClassVar
 
-from smtp_auth_report.exports.interface import FIELDS, NAMES, NULL_SENDER, Cell, Progress, Record, plain, records, stamp
+from smtp_auth_report.exports.interface import FIELDS, NAMES, NULL_SENDER, Cell, Progress, Record, places, plain, records, stamp
 from smtp_auth_report.store.interface import Readable, Selection
 
-_TIME, _SENDER = NAMES.index("time"), NAMES.index("sender")
+_SENDER = NAMES.index("sender")
 _COUNTS = frozenset(place for place, field in enumerate(FIELDS) if field.type == "count")
 
 
@@ -26,17 +27,17 @@ class Csv:
     extension: ClassVar[str] = "csv"
     content_type: ClassVar[str] = "text/csv; charset=utf-8"
 
-    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
-        written = 0
-        file.write(_lines([list(NAMES)]))
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress, columns: Sequence[str] = NAMES) -> int:
+        written, chosen = 0, places(columns)
+        file.write(_lines([list(columns)]))
         for batch in records(store, selection, progress):
-            file.write(_lines([_cells(record) for record in batch]))
+            file.write(_lines([_cells(record, chosen) for record in batch]))
             written += len(batch)
         return written
 
 
-def _cells(record: Record) -> list[str]:
-    return [_cell(place, value) for place, value in enumerate(record)]
+def _cells(record: Record, chosen: list[int]) -> list[str]:
+    return [_cell(place, record[place]) for place in chosen]
 
 
 def _cell(place: int, value: Cell) -> str:

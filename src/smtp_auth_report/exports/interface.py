@@ -3,6 +3,7 @@ What a kind of file must be able to do, and the record that all kinds write.
 
     export = EXPORTS["csv"]
     rows = export.write(store, selection, file, progress)      progress(done, total) after each batch
+    rows = export.write(store, selection, file, progress, read_columns(["account,time"]))
 
 One record per `Submission`, oldest first, under the names of `FIELDS`: those of the record, and what derives from
 them. A kind decides how a value looks in its file, never which values there are. Rows pass through in batches, so
@@ -10,17 +11,22 @@ that memory does not grow with the file.
 
 Names in a log are written by attackers. `plain` is for cells that a spreadsheet opens: a text that would be a formula
 gets an apostrophe before it, and characters that cannot be seen are replaced by ones that can.
+
+What goes wrong
+    SelectionError: a column that there is not, or none at all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import BinaryIO, ClassVar, Literal, NamedTuple, Protocol
 
+from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store.interface import Readable, Selection
 from smtp_auth_report.submission import Submission, auth_class, domain_of
+from smtp_auth_report.words import worded
 
 Cell = str | int | None
 Record = tuple[Cell, ...]
@@ -79,8 +85,24 @@ class Export(Protocol):
     extension: ClassVar[str]  # without a dot
     content_type: ClassVar[str]
 
-    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
-        """Write the selection's rows and tell how many. `file` need not be seekable."""
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress, columns: Sequence[str] = NAMES) -> int:
+        """Write the selection's rows and tell how many; of each the columns in this order. `file` need not be seekable."""
+
+
+def read_columns(stated: Iterable[str], known: Sequence[str] = NAMES) -> tuple[str, ...]:
+    """Columns as somebody states them, each or several with commas between; all that are known where nothing is stated."""
+    stated = list(stated)
+    names = tuple(dict.fromkeys(name for each in stated for part in each.split(",") if (name := part.strip())))
+    if unknown := [name for name in names if name not in known]:
+        raise SelectionError(worded("there is no column {name!r}; columns are {known}", name=unknown[0], known=", ".join(known)))
+    if stated and not names:
+        raise SelectionError(worded("no column is chosen; columns are {known}", known=", ".join(known)))
+    return names or tuple(known)
+
+
+def places(columns: Sequence[str]) -> list[int]:
+    """Where the columns are in a record."""
+    return [NAMES.index(name) for name in columns]
 
 
 def records(store: Readable, selection: Selection, progress: Progress) -> Iterator[list[Record]]:

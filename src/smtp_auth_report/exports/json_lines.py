@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import BinaryIO, ClassVar
 
-from smtp_auth_report.exports.interface import NAMES, Progress, Record, records, stamp
+from smtp_auth_report.exports.interface import NAMES, Progress, Record, places, records, stamp
 from smtp_auth_report.store.interface import Readable, Selection
 
 _STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -26,18 +27,18 @@ class JsonLines:
     extension: ClassVar[str] = "jsonl"
     content_type: ClassVar[str] = "application/x-ndjson"
 
-    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
-        written = 0
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress, columns: Sequence[str] = NAMES) -> int:
+        written, chosen = 0, list(zip(columns, places(columns), strict=True))
         for batch in records(store, selection, progress):
-            file.write("".join(map(_line, batch)).encode(errors="replace"))
+            file.write("".join(_line(record, chosen) for record in batch).encode(errors="replace"))
             written += len(batch)
         return written
 
 
-def _line(record: Record) -> str:
-    values = dict(zip(NAMES, record, strict=True))
-    assert isinstance(record[0], int)
-    values["time"] = stamp(record[0])
+def _line(record: Record, chosen: list[tuple[str, int]]) -> str:
+    values = {name: record[place] for name, place in chosen}
+    if isinstance(time := values.get("time"), int):
+        values["time"] = stamp(time)
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return (text if text.isascii() and "\x7f" not in text else _STEERING.sub(_escaped, text)) + "\n"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -21,13 +21,11 @@ import duckdb
 import numpy as np
 
 from smtp_auth_report.errors import ReportError
-from smtp_auth_report.exports.interface import FIELDS, Progress, Record, records
+from smtp_auth_report.exports.interface import FIELDS, NAMES, Progress, Record, places, records
 from smtp_auth_report.store.interface import Readable, Selection
 from smtp_auth_report.words import worded
 
 TYPES = {"text": "VARCHAR", "count": "BIGINT", "time": "TIMESTAMPTZ"}
-_TABLE = ", ".join(f"{field.name} {TYPES[field.type]}" for field in FIELDS)
-_COLUMNS = ", ".join(f"make_timestamptz({field.name})" if field.type == "time" else field.name for field in FIELDS)
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "256MB",
     "threads": "2",
@@ -43,31 +41,32 @@ class Parquet:
     extension: ClassVar[str] = "parquet"
     content_type: ClassVar[str] = "application/vnd.apache.parquet"
 
-    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress, columns: Sequence[str] = NAMES) -> int:
         with _folder() as folder:
             made = folder / "rows.parquet"
             with _temporary(folder), duckdb.connect(folder / "rows.duckdb", config=_CONFIG) as connection:
-                written = _collect(connection, store, selection, progress)
+                written = _collect(connection, records(store, selection, progress), places(columns))
                 connection.execute("COPY submissions TO $path (FORMAT parquet, COMPRESSION zstd)", {"path": str(made)})
             with made.open("rb") as content:
                 shutil.copyfileobj(content, file)
         return written
 
 
-def _collect(connection: duckdb.DuckDBPyConnection, store: Readable, selection: Selection, progress: Progress) -> int:
-    written = 0
-    connection.execute(f"CREATE TABLE submissions ({_TABLE})")
-    for batch in records(store, selection, progress):
-        connection.register("batch", _columns(batch))
-        connection.execute(f"INSERT INTO submissions SELECT {_COLUMNS} FROM batch")  # noqa: S608 - fixed names
+def _collect(connection: duckdb.DuckDBPyConnection, batches: Iterator[list[Record]], chosen: list[int]) -> int:
+    written, fields = 0, [FIELDS[place] for place in chosen]
+    connection.execute(f"CREATE TABLE submissions ({', '.join(f'{field.name} {TYPES[field.type]}' for field in fields)})")
+    selected = ", ".join(f"make_timestamptz({field.name})" if field.type == "time" else field.name for field in fields)
+    for batch in batches:
+        connection.register("batch", _columns(batch, chosen))
+        connection.execute(f"INSERT INTO submissions SELECT {selected} FROM batch")  # noqa: S608 - fixed names
         connection.unregister("batch")
         written += len(batch)
     return written
 
 
-def _columns(batch: list[Record]) -> dict[str, np.ndarray[Any, Any]]:
-    columns = zip(FIELDS, zip(*batch, strict=True), strict=True)
-    return {field.name: np.array(values, dtype=np.int64 if field.type == "time" else object) for field, values in columns}
+def _columns(batch: list[Record], chosen: list[int]) -> dict[str, np.ndarray[Any, Any]]:
+    values = list(zip(*batch, strict=True))
+    return {FIELDS[place].name: np.array(values[place], dtype=np.int64 if FIELDS[place].type == "time" else object) for place in chosen}
 
 
 @contextmanager

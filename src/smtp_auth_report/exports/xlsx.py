@@ -2,13 +2,14 @@
 Submissions as an Excel workbook: for people.
 
 Times are dates in UTC, counts are numbers, and a text is a text even where it looks like a formula, a link or markup.
-The null sender is `<>`. Rows beyond what one sheet holds go on in further sheets. The same rows give the same bytes.
+The null sender is `<>`. Rows beyond what one sheet holds go on in further sheets; the last one has sums and charts of them
+all. The same rows give the same bytes.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
@@ -17,7 +18,9 @@ from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from smtp_auth_report.exports.interface import FIELDS, NULL_SENDER, Cell, Progress, Record, plain, records, utc
+from smtp_auth_report.exports.interface import FIELDS, NAMES, NULL_SENDER, Progress, Record, places, plain, records, utc
+from smtp_auth_report.exports.xlsx_overview import EPOCH_DAY, Sums, overview
+from smtp_auth_report.moments import DAY
 from smtp_auth_report.store.interface import Readable, Selection
 
 if TYPE_CHECKING:
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
 
 SHEET_ROWS = 1_048_576  # Excel's limit, the line of names included
 CELL_CHARACTERS = 32_767  # as well
-_DAY = 86_400_000_000
-_EPOCH_DAY = 25_569  # 1970-01-01 as Excel counts days
 _OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
 
 
@@ -41,26 +42,28 @@ class Xlsx:
     def __init__(self, sheet_rows: int = SHEET_ROWS) -> None:
         self._sheet_rows = sheet_rows
 
-    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress) -> int:
+    def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress, columns: Sequence[str] = NAMES) -> int:
         workbook = Workbook(_Output(file), _OPTIONS)
         workbook.use_zip64()
         day = workbook.add_format({"num_format": 'yyyy-mm-dd hh:mm:ss"Z"', "align": "left"})
         name = workbook.add_format({"bold": True, "bottom": 1})
-        written, sheet, line, newest = 0, _sheet(workbook, name), 0, 0
+        chosen, sums = places(columns), Sums(selection.zone)
+        sheet, line, newest = _sheet(workbook, name, chosen), 0, 0
         for record in _rows(store, selection, progress):
             if line + 1 == self._sheet_rows:
-                _filter(sheet, line)
-                sheet, line = _sheet(workbook, name), 0
+                _filter(sheet, line, chosen)
+                sheet, line = _sheet(workbook, name, chosen), 0
             line += 1
-            newest = _write(sheet, line, record, day)
-            written += 1
-        _filter(sheet, line)
+            newest = sums.add(record)
+            _write(sheet, line, record, chosen, day)
+        _filter(sheet, line, chosen)
+        overview(workbook, sums, selection, name)
         workbook.set_properties({"title": "SMTP AUTH submissions", "created": utc(newest)})
         try:
             workbook.close()
         except FileCreateError as error:
             raise OSError(*error.args[0].args) from None  # what XlsxWriter caught
-        return written
+        return sums.rows
 
 
 class _Output(io.RawIOBase):
@@ -106,34 +109,30 @@ def _rows(store: Readable, selection: Selection, progress: Progress) -> Iterator
     return chain.from_iterable(records(store, selection, progress))
 
 
-def _sheet(workbook: Workbook, name: Format) -> Worksheet:
+def _sheet(workbook: Workbook, name: Format, chosen: list[int]) -> Worksheet:
     number = len(workbook.worksheets()) + 1
     sheet = workbook.add_worksheet("Submissions" if number == 1 else f"Submissions {number}")
-    for place, field in enumerate(FIELDS):
-        sheet.set_column(place, place, field.width)
-        sheet.write_string(0, place, field.name, name)
+    for column, place in enumerate(chosen):
+        sheet.set_column(column, column, FIELDS[place].width)
+        sheet.write_string(0, column, FIELDS[place].name, name)
     sheet.freeze_panes(1, 0)
     return sheet
 
 
-def _filter(sheet: Worksheet, last: int) -> None:
-    sheet.autofilter(0, 0, last, len(FIELDS) - 1)
+def _filter(sheet: Worksheet, last: int, chosen: list[int]) -> None:
+    sheet.autofilter(0, 0, last, len(chosen) - 1)
 
 
-def _write(sheet: Worksheet, line: int, record: Record, day: Format) -> int:
-    time, *others = record
-    assert isinstance(time, int)
-    sheet.write_number(line, 0, time / _DAY + _EPOCH_DAY, day)
-    for place, value in enumerate(others, 1):
-        _write_cell(sheet, line, place, value)
-    return time
-
-
-def _write_cell(sheet: Worksheet, line: int, place: int, value: Cell) -> None:
-    if isinstance(value, int):
-        sheet.write_number(line, place, value)
-    elif value is not None:
-        sheet.write_string(line, place, _text(value) or (NULL_SENDER if FIELDS[place].name == "sender" else ""))
+def _write(sheet: Worksheet, line: int, record: Record, chosen: list[int], day: Format) -> None:
+    for column, place in enumerate(chosen):
+        value = record[place]
+        if isinstance(value, int):
+            if FIELDS[place].type == "time":
+                sheet.write_number(line, column, value / DAY + EPOCH_DAY, day)
+            else:
+                sheet.write_number(line, column, value)
+        elif value is not None:
+            sheet.write_string(line, column, _text(value) or (NULL_SENDER if FIELDS[place].name == "sender" else ""))
 
 
 def _text(value: str) -> str:

@@ -9,7 +9,7 @@ See also
 
 from __future__ import annotations
 
-from smtp_auth_report.reports.asking import Wanted, ask, ask_all
+from smtp_auth_report.reports.asking import Wanted, ask, ask_all, ask_each
 from smtp_auth_report.reports.auth_methods import AUTH_METHODS
 from smtp_auth_report.reports.clients import CLIENTS
 from smtp_auth_report.reports.failures import FAILURES
@@ -17,6 +17,6 @@ from smtp_auth_report.reports.sending_volume import SENDING_VOLUME
 from smtp_auth_report.reports.summary import SUMMARY
 from smtp_auth_report.reports.tls_usage import TLS_USAGE
 
-__all__ = ["REPORTS", "Wanted", "ask", "ask_all"]
+__all__ = ["REPORTS", "Wanted", "ask", "ask_all", "ask_each"]
 
 REPORTS = {report.name: report for report in (SUMMARY, SENDING_VOLUME, TLS_USAGE, AUTH_METHODS, CLIENTS, FAILURES)}

@@ -3,6 +3,7 @@ Asking a report: its SQL to the store, and the typed table back.
 
     table = ask(REPORTS["tls-usage"], store, selection, View(limit=50))
     tables = ask_all(store, selection, [Wanted(REPORTS["tls-usage"], rows=False), ...])      several, of one selection
+    tables = ask_each(store, selection, [({"tls": ("legacy",)}, Wanted(...)), ...])             each with filters of its own
 
 Three questions make a table: its rows, its series, and what is said of the selection as a whole. A report's SQL lies
 beside its module: `tls_usage.sql`, and `tls_usage.series.sql` where it has a chart. Some columns take long: what the SQL
@@ -89,6 +90,7 @@ def _named(words: Sequence[str]) -> list[str]:
 OVERALL_QUESTION = Question(_sql("overall"), OVERALL, outcomes=(Outcome.ACCEPTED,))
 
 Width = Interval | Literal["auto"]
+Filters = Mapping[str, tuple[str, ...]]
 
 
 class Wanted(NamedTuple):
@@ -171,6 +173,24 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         )
         for each, answer, drawn in zip(wanted, rows, series, strict=True)
     ]
+
+
+def ask_each(store: Snapshot, selection: Selection, wanted: Sequence[tuple[Filters, Wanted]]) -> list[Table]:
+    """Tables of one period, each under filters of its own: those of the same filters together, the others beside the first."""
+    keys = [tuple(sorted(filters.items())) for filters, _ in wanted]
+    groups: dict[tuple[tuple[str, tuple[str, ...]], ...], list[Wanted]] = {key: [] for key in keys}
+    for key, (_, each) in zip(keys, wanted, strict=True):
+        groups[key].append(each)
+    with store.snapshot() as seen:
+        asked = [partial(_together, replace(selection, filters=dict(key)), group) for key, group in groups.items()]
+        beside = [seen.beside(others) for others in asked[1:]]
+        tables = [iter(first(seen)) for first in asked[:1]] + [iter(told()) for told in beside]
+    found = dict(zip(groups, tables, strict=True))
+    return [next(found[key]) for key in keys]
+
+
+def _together(selection: Selection, wanted: Sequence[Wanted], seen: Snapshot) -> list[Table]:
+    return ask_all(seen, selection, wanted)
 
 
 def _rows(selection: Selection, wanted: Wanted, history: Mapping[str, Value], seen: Snapshot) -> Answer:

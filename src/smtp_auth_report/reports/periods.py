@@ -46,13 +46,13 @@ def parse(text_from: str | None, text_to: str | None, zone: str, now: int) -> tu
     """The period that two dates or times state; what is missing makes it seven days long, up to today."""
     first, last = _read("from", text_from), _read("to", text_to)
     if last is None:
-        end = _midnight(day(now, zone) + timedelta(days=1), zone)
+        end = midnight(day(now, zone) + timedelta(days=1), zone)
     else:
-        end = _instant(last, zone) if isinstance(last, datetime) else _midnight(last + timedelta(days=1), zone)
+        end = instant(last, zone) if isinstance(last, datetime) else midnight(last + timedelta(days=1), zone)
     if first is None:
-        start = _midnight(day(end - 1, zone) - timedelta(days=DEFAULT_DAYS - 1), zone)
+        start = midnight(day(end - 1, zone) - timedelta(days=DEFAULT_DAYS - 1), zone)
     else:
-        start = _instant(first, zone) if isinstance(first, datetime) else _midnight(first, zone)
+        start = instant(first, zone) if isinstance(first, datetime) else midnight(first, zone)
     if start >= end:
         raise SelectionError(
             worded(
@@ -67,7 +67,7 @@ def parse(text_from: str | None, text_to: str | None, zone: str, now: int) -> tu
 def preset(days: int, zone: str, now: int) -> tuple[int, int]:
     """Today and the days before it, so many in all."""
     today = day(now, zone)
-    return _midnight(today - timedelta(days=days - 1), zone), _midnight(today + timedelta(days=1), zone)
+    return midnight(today - timedelta(days=days - 1), zone), midnight(today + timedelta(days=1), zone)
 
 
 def settle(store: Snapshot, start: int, end: int, zone: str, scope: frozenset[str] | None = None) -> Period:
@@ -106,11 +106,12 @@ def day(time: int, zone: str) -> date:
     return (EPOCH + timedelta(microseconds=time)).astimezone(ZoneInfo(zone)).date()
 
 
-def _midnight(day: date, zone: str) -> int:
+def midnight(day: date, zone: str) -> int:
     """When a local day starts."""
-    return _instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 (the zone is added there)
+    return instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 (the zone is added there)
 
 
-def _instant(wall: datetime, zone: str) -> int:
+def instant(wall: datetime, zone: str) -> int:
+    """Of a wall clock; one without a zone is local. Where the clock jumps over it, as long after the jump as it is behind it."""
     aware = wall if wall.tzinfo else wall.replace(tzinfo=ZoneInfo(zone))
     return (aware - EPOCH) // timedelta(microseconds=1)

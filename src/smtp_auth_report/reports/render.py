@@ -2,6 +2,7 @@
 A table as JSON, CSV or text. Nothing is computed here.
 
     as_json(table)                   a dict, in the shape that docs/api.md gives
+    only(table, ["account"])         the same with some of its columns, in that order
     as_csv(table)                    its rows; `series=True` for what the chart draws
     as_text(table, width=100)        for people at a terminal
 
@@ -15,6 +16,7 @@ import csv
 import io
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,6 +36,13 @@ NOTHING = (None, 0, "")
 def local_rfc3339(time: int, zone: str) -> str:
     """The same with the zone's offset."""
     return (EPOCH + timedelta(microseconds=time)).astimezone(ZoneInfo(zone)).isoformat()
+
+
+def only(table: Table, columns: Sequence[str]) -> Table:
+    """The table with these of its columns."""
+    places = [[column.name for column in table.columns].index(name) for name in columns]
+    rows = [tuple(row[place] for place in places) for row in table.rows]
+    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows)
 
 
 def as_json(table: Table) -> dict[str, Any]:

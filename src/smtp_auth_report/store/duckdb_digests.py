@@ -2,6 +2,7 @@
 Digests of sealed days: made where they are missing.
 
     while make_digests(execute, coverage): ...            some days at a time, each time in a transaction of its own
+    make_digests_of(execute, coverage, days, until)       of these days, the last one up to some moment
     forget_digests(execute)                               subjects were deleted: all are to be made anew
 
 Those of days are made from the sums of the day, or from its rows; those of longer blocks from those of days.
@@ -30,6 +31,9 @@ from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, DIGESTS, SUMS, Cov
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
+SO_FAR = "so_far"
+"""Name in `meta` of the moment up to which the day that is not over is summed up, and of the tables with its sums."""
+
 AT_ONCE = 28
 """Days that one transaction makes digests of; commits wait for it."""
 
@@ -52,9 +56,9 @@ def make_digests(run: Execute, coverage: Coverage) -> bool:
     """Make some of those that are missing; whether there may be more."""
     days = _missing(run, SUMS[0])
     if days:
-        run(STAND_INS)
         for _, some in groupby(enumerate(days[:AT_ONCE]), lambda numbered: numbered[1] - numbered[0]):
-            _make_days(run, coverage, [day for _, day in some])
+            follow = [day for _, day in some]
+            make_digests_of(run, coverage, follow, day_start(coverage.zone, follow[-1] + 1))
         _mark(run, SUMS[0], days[:AT_ONCE])
         return True
     for each in SUMS:
@@ -70,6 +74,12 @@ def forget_digests(run: Execute) -> None:
     for each in (each for kind in DIGESTS.values() for each in kind):
         run(f"DELETE FROM {each.table}")
     run("UPDATE sealed SET digested = NULL")
+    forget_so_far(run)
+
+
+def forget_so_far(run: Execute) -> None:
+    """Sums of the day that is not over no longer stand."""
+    run("DELETE FROM meta WHERE name = ?", [SO_FAR])
 
 
 def _missing(run: Execute, each: Sum) -> list[int]:
@@ -82,9 +92,10 @@ def _mark(run: Execute, each: Sum, slots: Sequence[int]) -> None:
     run("UPDATE sealed SET digested = TRUE WHERE sums = ? AND slot IN (SELECT unnest(?))", [each.table, slots])
 
 
-def _make_days(run: Execute, coverage: Coverage, days: Sequence[int]) -> None:
-    """Digests of days that follow each other."""
-    selection = Selection(day_start(coverage.zone, days[0]), day_start(coverage.zone, days[-1] + 1), coverage.zone)
+def make_digests_of(run: Execute, coverage: Coverage, days: Sequence[int], until: int) -> None:
+    """Digests of days that follow each other, of rows before a moment, microseconds UTC."""
+    run(STAND_INS)
+    selection = Selection(day_start(coverage.zone, days[0]), until, coverage.zone)
     reader = Reader(selection, Conditions(DUCKDB), coverage)
     every = frozenset((*SUBJECTS.values, *MANNERS.values))
     read = reader.added(

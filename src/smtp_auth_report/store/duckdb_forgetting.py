@@ -24,7 +24,7 @@ from smtp_auth_report.changes import Messages, Remembered
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.store import duckdb_told as told
 from smtp_auth_report.store.duckdb_counted import erase_counted
-from smtp_auth_report.store.duckdb_digests import forget_digests
+from smtp_auth_report.store.duckdb_digests import forget_digests, forget_so_far
 from smtp_auth_report.store.duckdb_notes import write_remembered
 from smtp_auth_report.store.local_time import day_start
 from smtp_auth_report.store.sums import HOURLY, ROWS, SUMS
@@ -64,6 +64,7 @@ def _forget_clients(run: Execute, before: int, zone: str) -> None:
         for slot in (slot for (slot,) in slots if day_start(zone, slot) < before):
             run(f"DELETE FROM {each.table} WHERE slot = ?", [slot])
             run("DELETE FROM sealed WHERE sums = ? AND slot = ?", [each.table, slot])
+            forget_so_far(run)
     run(f"DELETE FROM clients WHERE {NAMED_NOWHERE}")
     run(
         "UPDATE subjects SET account_key = NULL "

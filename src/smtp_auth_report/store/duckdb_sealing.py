@@ -6,6 +6,8 @@ Sums of days that are over: made where they are missing, void once a row of them
     while sealing.seal(zone, now): ...     makes missing sums, some at a time, each in a transaction of its own
     read_coverage(execute)                 what questions may read, as of the transaction that asks
 
+The day that is not over is summed up so far, and again each time; a row of that part voids these sums.
+
 A block of few rows, or one whose sums would be nearly as many as its rows, is noted and passed over; digests are made of
 it nevertheless (duckdb_digests.py).
 """
@@ -14,7 +16,9 @@ it nevertheless (duckdb_digests.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -22,7 +26,7 @@ import numpy as np
 
 from smtp_auth_report.moments import DAY, HOUR
 from smtp_auth_report.store.dialects import DUCKDB
-from smtp_auth_report.store.duckdb_digests import forget_digests, make_digests
+from smtp_auth_report.store.duckdb_digests import SO_FAR, forget_digests, forget_so_far, make_digests, make_digests_of
 from smtp_auth_report.store.duckdb_forgetting import EXPIRED, expired_before
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.store.relations import measures, sources, totals
@@ -40,19 +44,24 @@ AT_ONCE = 1_000_000
 WORTH = 3
 """Rows that one row of sums stands for at least, on average."""
 
+LATE = HOUR // 4
+"""By how much a row may come after others and leave the sums of the day so far as they are."""
+
 ZONE = "days_zone"
 
 
 def read_coverage(run: Execute, bucket_minutes: int) -> Coverage:
     """What there are sums of."""
     sealed = run("SELECT sums, list(slot) FILTER (kept), list(slot) FILTER (digested) FROM sealed GROUP BY sums").fetchall()
-    said = dict(run("SELECT name, value FROM meta WHERE name IN (?, ?)", [ZONE, EXPIRED]).fetchall())
+    said = dict(run("SELECT name, value FROM meta WHERE name IN (?, ?, ?)", [ZONE, EXPIRED, SO_FAR]).fetchall())
     first, last = read_span(run) or (0, -1)
     slots = {table: frozenset(kept or ()) for table, kept, _ in sealed}
     digested = {table: frozenset(made or ()) for table, _, made in sealed}
     for each in (each for kind in DIGESTS.values() for each in kind):
         slots[each.table] = digested.get(f"sums_{each.days}", frozenset())
-    return Coverage(said.get(ZONE, ""), bucket_minutes, first, last, int(said.get(EXPIRED, 0)), slots)
+    so_far, *summed = said.get(SO_FAR, "0").split()
+    expired = int(said.get(EXPIRED, 0))
+    return Coverage(said.get(ZONE, ""), bucket_minutes, first, last, expired, slots, int(so_far), frozenset(summed))
 
 
 def read_span(run: Execute) -> tuple[int, int] | None:
@@ -69,8 +78,13 @@ def read_span(run: Execute) -> tuple[int, int] | None:
 
 
 def read_zone(run: Execute) -> str:
-    found = run("SELECT value FROM meta WHERE name = ?", [ZONE]).fetchone()
-    return str(found[0]) if found else ""
+    return _settled(run)[0]
+
+
+def _settled(run: Execute) -> tuple[str, int]:
+    """Zone of the days that there are sums of, and the moment up to which the one that is not over is summed up."""
+    said = dict(run("SELECT name, value FROM meta WHERE name IN (?, ?)", [ZONE, SO_FAR]).fetchall())
+    return said.get(ZONE, ""), int(said.get(SO_FAR, "0").split()[0])
 
 
 class Sealing:
@@ -81,11 +95,14 @@ class Sealing:
         self._bucket_minutes = bucket_minutes
         self._last: int | None = None  # day up to which blocks may be sealed; None while it is not known
 
-    def unseal(self, times: Iterable[np.ndarray[Any, Any]]) -> None:
+    def unseal(self, times: Sequence[np.ndarray[Any, Any]]) -> None:
         """Sums of the days that these are in no longer stand."""
-        zone = read_zone(self._run)
+        zone, so_far = _settled(self._run)
         if not zone:
             return
+        begun = day_start(zone, local_day(zone, so_far - 1))
+        if any(((some >= begun) & (some < so_far)).any() for some in times):
+            forget_so_far(self._run)
         if self._last is None:
             self._last = int(self._run("SELECT coalesce(max(slot), -1) + 112 FROM sealed").fetchall()[0][0])
         since = day_start(zone, self._last)
@@ -101,7 +118,11 @@ class Sealing:
 
     def seal(self, zone: str, now: int) -> bool:
         """Seal what belongs together; whether there may be more."""
-        return self._make_sums(zone, now) or make_digests(self._run, read_coverage(self._run, self._bucket_minutes))
+        coverage = partial(read_coverage, self._run, self._bucket_minutes)
+        if self._make_sums(zone, now) or make_digests(self._run, coverage()):
+            return True
+        self._sum_so_far(coverage(), now)
+        return False
 
     def _make_sums(self, zone: str, now: int) -> bool:
         self._last = None
@@ -110,6 +131,7 @@ class Sealing:
         missing = self._missing(zone, now)
         if not missing:
             return False
+        forget_so_far(self._run)
         rows = self._rows(missing)
         few = [(each.table, slot) for each, slot in missing if rows[each, slot] < FEW]
         if few:
@@ -165,9 +187,32 @@ class Sealing:
         return {(each, slot): sum(int(counted.get(day, 0)) for day in range(slot, slot + each.days)) for each, slot in missing}
 
     def _make(self, each: Sum, slot: int) -> None:
-        """Sum a block up, from shorter blocks where there are sums of them."""
+        """Sum up a block that is over."""
         coverage = read_coverage(self._run, self._bucket_minutes)
-        start, end = day_start(coverage.zone, slot), day_start(coverage.zone, slot + each.days)
+        kept = self._sum_up(coverage, each, slot, day_start(coverage.zone, slot + each.days))
+        self._mark([(each.table, slot)], kept=kept)
+
+    def _sum_so_far(self, coverage: Coverage, now: int) -> None:
+        """Sum up the day that is not over."""
+        day = local_day(coverage.zone, min(coverage.last, now))
+        begun, until = day_start(coverage.zone, day), min(coverage.last, now) // LATE * LATE - LATE
+        if until == coverage.so_far:
+            return
+        forget_so_far(self._run)
+        if until <= begun or begun < coverage.expired_before:
+            return
+        within = "SELECT count(*) FROM submissions WHERE time >= make_timestamp(?) AND time < make_timestamp(?)"
+        if self._run(within, [begun, until]).fetchall()[0][0] < FEW:
+            return
+        coverage = replace(coverage, so_far=0)
+        tables = [each.table for each in SUMS if each.days == 1 and self._sum_up(coverage, each, day, until)]
+        make_digests_of(self._run, coverage, [day], until)
+        tables += [each.table for kind in DIGESTS.values() for each in kind if each.days == 1]
+        self._run("INSERT INTO meta VALUES (?, ?)", [SO_FAR, " ".join([str(until), *tables])])
+
+    def _sum_up(self, coverage: Coverage, each: Sum, slot: int, end: int) -> bool:
+        """Make sums of a block up to some moment, from shorter blocks where there are some; whether they are worth keeping."""
+        start = day_start(coverage.zone, slot)
         shorter = usable(coverage.zone, coverage, clients=each.clients, longest=each.days - 1)
         keys = "subject, manner, client" if each.clients else "subject, manner"
         parts: list[str] = []
@@ -185,10 +230,10 @@ class Sealing:
             parameters,
         )
         made, rows = self._run("SELECT count(*), coalesce(sum(messages), 0) FROM made").fetchall()[0]
-        kept = made * WORTH <= rows
+        kept = bool(made * WORTH <= rows)
         if kept:
             self._run(f"INSERT INTO {each.table} SELECT {slot}, * FROM made")
-        self._mark([(each.table, slot)], kept=kept)
+        return kept
 
     def _mark(self, blocks: list[tuple[str, int]], *, kept: bool) -> None:
         sql = "INSERT INTO sealed (sums, slot, kept) SELECT unnest($tables), unnest($slots), $kept"

@@ -11,6 +11,8 @@ themselves are as quick. A *sealed* block is one whose sums stand. Whoever chang
 transaction, and questions read what is below it again until it is sealed anew; so sums are never wrong, and a commit
 has no upkeep for them. Days are those of one zone, the coverage's; a question in another zone reads rows.
 
+Of the last day, which is not over, there are sums up to some moment; what came after it is read from rows.
+
 *Digests* are sums that tell less apart, and so are few however many accounts there are: by manner alone, and by sender
 domain and outcome alone. Most charts need no more. There are digests of every sealed day.
 
@@ -101,6 +103,8 @@ class Coverage:
     last: int = -1  # of the last
     expired_before: int = 0  # microseconds UTC; what was before it is kept by the hour, without clients
     sealed: Mapping[str, frozenset[int]] = field(default_factory=dict)  # table -> slots
+    so_far: int = 0  # microseconds UTC up to which the day that is not over is summed up; 0 where it is not
+    summed: frozenset[str] = frozenset()  # tables with sums of it
 
     @property
     def since(self) -> int:
@@ -126,7 +130,8 @@ def pieces(coverage: Coverage, start: int, end: int, tables: Sequence[Sum], *, c
     days = {each.table for each in tables if each.days == 1}
     while len(found) > PIECES and (short := _shortest(found, days)) is not None:
         low, high = (day_start(coverage.zone, day) for day in (found[short].low, found[short].high))
-        found[short] = Piece(ROWS, low, high)
+        rest = found[short + 1 : short + 2]
+        found[short] = Piece(ROWS, low, min([high, *(piece.low for piece in rest if piece.table == ROWS)]))
         found = _joined(found)
     return found
 
@@ -140,8 +145,12 @@ def _steps(coverage: Coverage, start: int, end: int, tables: Sequence[Sum], *, c
     last = local_day(zone, end)
     for day, block in _fewest(coverage, range(first, last), tables, calendar=calendar):
         yield block.piece(day) if block else Piece(ROWS, day_start(zone, day), day_start(zone, day + 1))
-    if first <= last and day_start(zone, last) < end:
-        yield Piece(ROWS, day_start(zone, last), end)
+    if first <= last and (begun := day_start(zone, last)) < end:
+        table = next((each.table for each in tables if each.table in coverage.summed), None)
+        if table and begun < coverage.so_far < end:
+            yield Piece(table, last, last + 1)
+            begun = coverage.so_far
+        yield Piece(ROWS, begun, end)
 
 
 def _fewest(coverage: Coverage, days: range, tables: Sequence[Sum], *, calendar: bool) -> Iterator[tuple[int, Sum | None]]:

@@ -8,8 +8,8 @@ The state database holds people and requested reports; it is made and migrated h
 site's own, which lives in a file that only its owner can read.
 
 What goes wrong
-    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, or the pages
-    would be open to a network while nobody could sign in.
+    ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, what sending mail
+    needs is not set, or the pages would be open to a network while nobody could sign in.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
-from fcntl import LOCK_EX, flock
 from hashlib import blake2b
-from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -29,12 +26,14 @@ from django.conf import settings as django_settings
 from django.db import DatabaseError, connections
 
 from smtp_auth_report.errors import ReportError
-from smtp_auth_report.settings import Settings
+from smtp_auth_report.outgoing import ready
+from smtp_auth_report.settings import Settings, is_loopback
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.supervisor import service_told
 from smtp_auth_report.web import configuration
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
+from smtp_auth_report.web.state_database import database_of, migrate, unusable
 from smtp_auth_report.words import why, worded
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def application(site: Site) -> WSGIApplication:
 def prepare(settings: Settings) -> None:
     """Django and the state database, ready for use."""
     _configure(settings)
-    _migrate(settings)
+    migrate(settings)
 
 
 def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], None]) -> None:
@@ -84,8 +83,11 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
     from cheroot.wsgi import Server  # noqa: PLC0415 - only `serve` needs it
 
     host, port = site.settings.listen_address
+    ready(site.settings, os.environ)
     pages = application(site)
-    _refuse_network(site.settings)
+    from smtp_auth_report.web.postbox import posting  # noqa: PLC0415 - needs Django configured
+
+    _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
     try:
@@ -101,9 +103,10 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         ) from None
     try:
         host, port = server.bind_addr[:2]
-        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-        with service_told(alive):
-            server.serve()
+        with posting(site):
+            on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+            with service_told(alive):
+                server.serve()
     finally:
         server.stop()
 
@@ -125,16 +128,14 @@ def _connection_class() -> type:
     return Connection
 
 
-def _refuse_network(settings: Settings) -> None:
+def _refuse_unready(settings: Settings) -> None:
     """Until somebody can sign in, the pages are for this machine alone."""
     from smtp_auth_report.web.models import Person  # noqa: PLC0415 - needs Django configured
+    from smtp_auth_report.web.openid import ready  # noqa: PLC0415 - needs Django configured
 
-    host = settings.listen_address[0]
-    try:
-        loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    open_to_network = not loopback or settings.hosts or settings.proxies
+    ready(settings)
+
+    open_to_network = not is_loopback(settings.listen_address[0]) or settings.hosts or settings.proxies
     if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
         raise ReportError(
             worded(
@@ -151,7 +152,7 @@ def _configure(settings: Settings) -> None:
     values: dict[str, Any] = {name: getattr(configuration, name) for name in dir(configuration) if name.isupper()}
     values["SECRET_KEY"] = blake2b(site_key(settings.state_path), person=b"django", digest_size=32).hexdigest()
     values["ALLOWED_HOSTS"] = [*LOOPBACK, host, f"[{host}]", *settings.hosts]
-    values["DATABASES"] = {"default": configuration.DATABASES["default"] | {"NAME": str(settings.state_path)}}
+    values["DATABASES"] = {"default": database_of(settings)}
     if not django_settings.configured:
         django_settings.configure(**values)
         django.setup()
@@ -159,8 +160,8 @@ def _configure(settings: Settings) -> None:
     connections.close_all()
     for name in ("SECRET_KEY", "ALLOWED_HOSTS"):
         setattr(django_settings, name, values[name])
-    connections.databases["default"]["NAME"] = str(settings.state_path)
-    connections["default"].settings_dict["NAME"] = str(settings.state_path)
+    connections.databases.update(connections.configure_settings(values["DATABASES"]))
+    connections["default"] = connections.create_connection("default")
 
 
 def _tidy(site: Site) -> None:
@@ -173,22 +174,4 @@ def _tidy(site: Site) -> None:
         SessionStore.clear_expired()
         resume(site)
     except (OSError, DatabaseError) as error:
-        raise _unusable(site.settings.state_path, error) from None
-
-
-def _unusable(path: Path, error: Exception) -> ReportError:
-    return ReportError(
-        worded("{path}: the state database cannot be used: {error}; choose another place with --state", path=path, error=error)
-    )
-
-
-def _migrate(settings: Settings) -> None:
-    from django.core.management import call_command  # noqa: PLC0415 - needs Django configured
-
-    path = settings.state_path
-    try:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as alone:
-            flock(alone, LOCK_EX)  # one process at a time; SQLite's own locks are of another kind
-            call_command("migrate", verbosity=0, interactive=False)
-    except (OSError, DatabaseError) as error:
-        raise _unusable(path, error) from None
+        raise unusable(site.settings, error) from None

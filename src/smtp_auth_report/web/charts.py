@@ -11,6 +11,7 @@ Domains keep their colour: it goes by their rank over the whole store, not over 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -152,8 +153,10 @@ def failures(table: Table, now: int, zoom: str) -> Chart:
 def daily(table: Table, column: str) -> list[int]:
     """One column of a series by day, days without rows included: what a sparkline draws."""
     position = next(index for index, known in enumerate(table.series_columns) if known.name == column)
-    by_start = {str(row[0]): int(row[position] or 0) for row in table.series}
-    return [by_start.get(start, 0) for start in _starts(table)]
+    by_start: Counter[str] = Counter()
+    for row in table.series:
+        by_start[str(row[0])] += int(row[position] or 0)
+    return [by_start[start] for start in _starts(table)]
 
 
 def _plain(table: Table, now: int, zoom: str, words: Callable[[str], str], look: Callable[[str], tuple[str, str]]) -> Chart:

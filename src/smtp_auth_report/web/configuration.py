@@ -50,6 +50,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "smtp_auth_report.web.language.spoken",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "smtp_auth_report.web.rate_limit.limited",
     "smtp_auth_report.web.sign_in.known",
     "smtp_auth_report.web.errors.answer_errors",
 ]

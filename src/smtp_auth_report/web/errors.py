@@ -4,7 +4,8 @@ How a failure is answered: a page for people, problem details (RFC 9457) for pro
     SelectionError              400   the address asks for something that does not exist
     nobody has signed in        401   a program; a person is asked to (sign_in.py)
     not for this role           403   and forms that did not come from here
-    DatabaseError               503   of the state database, which another process has locked
+    DataError                   400   text that the state database cannot hold, such as a NUL
+    DatabaseError               503   of the state database, which is locked or down; one line goes to the log
     any other ReportError       503   the store cannot answer; the sentence says how to mend it
     Http404                     404
     anything else               500   the traceback goes to the log, never to the reader
@@ -16,7 +17,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -40,14 +41,18 @@ def answer_errors(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
             return refused
         return response
 
-    def process_exception(request: HttpRequest, error: Exception) -> HttpResponse:
-        status, detail = _meaning(error)
-        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("%s %s", request.method, request.path, exc_info=error)
-        return answer(request, status, detail)
-
-    middleware.process_exception = process_exception  # type: ignore[attr-defined]  # Django's hook of a function
+    middleware.process_exception = failed  # type: ignore[attr-defined]  # Django's hook of a function
     return middleware
+
+
+def failed(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The answer in place of one that could not be given."""
+    status, detail = _meaning(error)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s", request.method, request.path, exc_info=error)
+    if isinstance(error, DatabaseError) and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        logger.error("the state database cannot be used: %s", " ".join(str(error).split()))
+    return answer(request, status, detail)
 
 
 def answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpResponse:
@@ -96,6 +101,8 @@ def _meaning(error: Exception) -> tuple[HTTPStatus, str]:
         return HTTPStatus.NOT_FOUND, gettext("There is no page at this address.")
     if isinstance(error, SelectionError):
         return HTTPStatus.BAD_REQUEST, str(error)
+    if isinstance(error, DataError):
+        return HTTPStatus.BAD_REQUEST, gettext("The request cannot be read.")
     if isinstance(error, ReportError):
         return HTTPStatus.SERVICE_UNAVAILABLE, str(error)
     if isinstance(error, DatabaseError):

@@ -12,7 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
+from smtp_auth_report.web.mailed_report import own_address, sends_to_any
+from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.web.wording import HOUR, MICROSECONDS
 
@@ -23,6 +24,7 @@ PLACES = (
     ("/", _("Dashboard")),
     ("/report", _("SMTP AUTH clients")),
     ("/ingest", _("Ingest")),
+    ("/digests", _("Mail to you")),
     ("/people", _("People")),
 )
 AREAS = {"/ingest": Area.INGEST, "/people": Area.PEOPLE}
@@ -51,17 +53,22 @@ def freshness(site: Site) -> Freshness:
     return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
 
 
-def _shown(reader: Reader, address: str) -> bool:
-    """Whether a place is for a reader."""
+def _shown(site: Site, address: str) -> bool:
+    """Whether a place is for the reader."""
+    reader = site.reader
+    if address == "/digests":
+        return bool(own_address(site)) or sends_to_any(site)
     return reader != NOBODY and (address not in AREAS or reader.may(AREAS[address])) and (address != "/people" or bool(reader.name))
 
 
 def header(request: HttpRequest) -> dict[str, Any]:
     """Context of every template."""
     site = site_of(request)
-    here = {"/account": "/report", "/requests": "/report", "/exchange-online": "/ingest"}.get(request.path, request.path)
+    here = {"/arrange": "/", "/account": "/report", "/requests": "/report", "/views": "/report", "/exchange-online": "/ingest"}.get(
+        request.path, request.path
+    )
     return {
-        "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site.reader, address)],
+        "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site, address)],
         "reader": site.reader,
         "bare": site.reader == NOBODY,
         "sees_ingest": site.reader.may(Area.INGEST),

@@ -7,6 +7,7 @@ already set. The flyout says what the report is; it opens over the page, and is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -17,13 +18,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all
+from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_each
+from smtp_auth_report.reports.asking import Filters
 from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store.interface import Progress, Question, Selection, StreamState, Value, View
 from smtp_auth_report.submission import LEGACY_TLS, Outcome
-from smtp_auth_report.web import cells, charts, spans, vocabulary, wording
+from smtp_auth_report.web import cards, cells, charts, spans, vocabulary, wording
+from smtp_auth_report.web.arrangement import Card, shown
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
 from smtp_auth_report.web.header import LATE_AFTER
 from smtp_auth_report.web.online_page import listed
@@ -31,6 +34,7 @@ from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import Query
 from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.report_page import chart_of, ranked_domains, settled
+from smtp_auth_report.web.saved import Opened
 from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, account_address, as_rows, excerpt
@@ -74,21 +78,33 @@ class Followed(NamedTuple):
         return self.state.problem.removeprefix(f"{self.state.stream}: ")
 
 
+class Tile(NamedTuple):
+    """One card, with the figure of its saved view."""
+
+    template: str
+    figure: cards.Figure | None
+
+
 @require_safe
 @of_one_state
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """Five cards, the week's volume, and who sends more than usual."""
+    """Cards as their reader has arranged them. What is hidden is not asked for."""
     site = site_of(request)
     query = Query()
     selection, moved = settled(site, query)
     query = spans.stated(query, selection) if moved else query
-    summary, failures, tls, volume = ask_all(
-        site.seen,
-        selection,
-        [Wanted(REPORTS["summary"]), *(Wanted(REPORTS[name], rows=False) for name in ("failures", "tls-usage")), UNUSUAL],
-    )
-    context = _cards(site, summary, failures, tls) | {
+    there = shown(site)
+    own = _wanted({card.key for card in there})
+    saved = [card.opened.query for card in there if card.opened and card.opened.query]
+    none: Filters = {}
+    asked = [*((none, each) for each in own.values()), *((of.filters, cards.wanted(of)) for of in saved)]
+    tables = iter(ask_each(site.seen, selection, asked))
+    figures = _figures(site, query, {name: next(tables) for name in own}) | _reading(site, there)
+    tiles = [Tile(card.template, card.opened and _figure(card.opened, tables)) for card in there if card.row == "tiles"]
+    context = {
         "title": _("Dashboard"),
+        "tiles": tiles,
+        "panels": [Tile(card.template, None) for card in there if card.row == "panels"],
         "moved": spans.in_words(selection) if moved else "",
         "period": spans.in_words(selection),
         "empty": nothing_read(site) if site.seen.span() is None else None,
@@ -100,7 +116,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "volume_address": query.address(),
         "unusual_address": query.address(view="table", sort="-ratio"),
     }
-    return render(request, "dashboard.html", context | _lower(site, query, volume))
+    return render(request, "dashboard.html", context | figures)
 
 
 @require_safe
@@ -176,8 +192,46 @@ def _frame(site: Site, query: Query) -> Frame:
     return Frame(query, ZoneInfo(site.settings.display_timezone), site.clock(), {})
 
 
-def _cards(site: Site, summary: Table, failures: Table, tls: Table) -> dict[str, Any]:
-    """Figures of the cards."""
+def _wanted(keys: set[str]) -> dict[str, Wanted]:
+    """What the cards of these keys are made of, by report."""
+    wanted = {}
+    if keys & {"accounts", "old-tls", "passwords", "failures"}:
+        wanted["summary"] = Wanted(REPORTS["summary"], series="accounts" in keys)
+    if "failures" in keys:
+        wanted["failures"] = Wanted(REPORTS["failures"], rows=False)
+    if "old-tls" in keys:
+        wanted["tls-usage"] = Wanted(REPORTS["tls-usage"], rows=False)
+    if keys & {"volume", "unusual"}:
+        wanted["sending-volume"] = UNUSUAL._replace(rows="unusual" in keys, series="volume" in keys)
+    return wanted
+
+
+def _figure(opened: Opened, tables: Iterator[Table]) -> cards.Figure:
+    return cards.figure(opened, next(tables)) if opened.query else cards.Figure(opened)
+
+
+def _figures(site: Site, query: Query, tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Figures of the cards, as far as they are there."""
+    figures: dict[str, Any] = {}
+    if summary := tables.get("summary"):
+        figures |= _counts(site, summary)
+    if tls := tables.get("tls-usage"):
+        figures |= {"legacy_by_day": _legacy_by_day(tls)}
+    if failures := tables.get("failures"):
+        addresses = site.seen.ask(FAILED_ADDRESSES, failures.selection).rows[0][0]
+        figures |= {"failed_by_day": charts.daily(failures, "auth_failed"), "failed_addresses": int(addresses or 0)}
+    if volume := tables.get("sending-volume"):
+        figures |= _lower(site, query, volume)
+    return figures
+
+
+def _reading(site: Site, there: Iterable[Card]) -> dict[str, Any]:
+    """Figures of the card of reading."""
+    return {"unread": sum(unread.lines for unread in site.seen.unread())} if "ingest" in {card.key for card in there} else {}
+
+
+def _counts(site: Site, summary: Table) -> dict[str, Any]:
+    """Figures that the summary has."""
     counts = {name: int(value or 0) for name, value in as_rows(summary)[0].items()}
     legacy = sum(counts[name] for name in ("tls_sslv3", "tls_1_0", "tls_1_1"))
     return {
@@ -190,11 +244,7 @@ def _cards(site: Site, summary: Table, failures: Table, tls: Table) -> dict[str,
             [("", counts["basic_auth_accounts"], "password", ""), ("", counts["accounts"] - counts["basic_auth_accounts"], "quiet", "")]
         ),
         "accounts_by_day": charts.daily(summary, "accounts"),
-        "legacy_by_day": _legacy_by_day(tls),
-        "failed_by_day": charts.daily(failures, "auth_failed"),
-        "failed_addresses": int(site.seen.ask(FAILED_ADDRESSES, summary.selection).rows[0][0] or 0),
         "doubts": doubts(site, summary),
-        "unread": sum(unread.lines for unread in site.seen.unread()),
     }
 
 
@@ -215,9 +265,9 @@ def _legacy(site: Site, selection: Selection, query: Query) -> list[tuple[SafeSt
 
 def _lower(site: Site, query: Query, volume: Table) -> dict[str, Any]:
     """The week's chart, and senders far above their usual volume."""
-    chart = chart_of(query, volume, ranked_domains(site), site.clock())
     column = [known.name for known in volume.columns].index("messages")
     listed = [row for row in volume.rows if int(row[column] or 0) >= FEWEST][:LISTED]
     unusual = excerpt(replace(volume, rows=listed), _frame(site, query), EXCERPT)
     label = _("Messages by sender domain, %(period)s") % {"period": spans.in_words(volume.selection)}
-    return {"chart": chart, "chart_label": label, "unusual": unusual.lines}
+    ranked = ranked_domains(site) if volume.series else []
+    return {"chart": chart_of(query, volume, ranked, site.clock()), "chart_label": label, "unusual": unusual.lines}

@@ -3,12 +3,14 @@ People: who may sign in, with what, and what they did. Nothing here knows of pag
 
     add("anna@contoso.example", Role.DOMAINS, password, now, domains=["contoso.example"])
     person = recognised(site, name, password, address)         None where name and password do not belong together
+    guess = attempt(site, name, address)                        counted as a refusal until it is taken back
     token = new_token(person, "backup script", now)            shown once, kept nowhere
     reader_of(token, now)                                       whose token it is
     note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the page of people
 
 Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
-a hundred of one name, even the right password is not looked at until some of them are older.
+a hundred of one name, even the right password is not looked at until some of them are older. Codes of a second factor count
+alike, and after ten of one name nothing is looked at either: whoever is asked for one has shown the password.
 
 What goes wrong
     PeopleError: a name that is there already, or is not; a password that is too weak; domains that are missing.
@@ -26,19 +28,20 @@ from collections.abc import Callable, Sequence
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
-from smtp_auth_report.web.models import Deed, Event, Person, Token
+from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
 from smtp_auth_report.words import worded
 
 WINDOW = 15 * 60 * SECOND
-OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME = 5, 20, 100
+OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME, CODES_OF_ONE_NAME = 5, 20, 100, 10
 """Refusals within the window after which nothing is looked at."""
 
 KEPT = 400 * DAY
@@ -66,18 +69,24 @@ class Passwords:
 def recognised(site: Site, name: str, password: str, address: str) -> Person | None:
     """Whose name and password these are. Every refusal is noted."""
     name = name.strip().casefold()
-    key, now = account_key(site_key(site.settings.state_path), name), site.clock()
-    with transaction.atomic():  # a guess counts before it is looked at, so that many at once are counted too
-        held_up = _held_up(key, address, now)
-        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
-            known = name if Person.objects.filter(name=name).exists() else ""
-            guess = note(Deed.HELD_UP if held_up else Deed.REFUSED, now, name=known, key=key, address=address)
-    if held_up:
-        raise HeldUpError(worded("there were too many refusals; wait a quarter of an hour"))
+    guess = attempt(site, name, address)
     person = _whose(name, password)
     if person is not None:
         guess.delete()
     return person
+
+
+def attempt(site: Site, name: str, address: str, deed: Deed = Deed.REFUSED) -> Event:
+    """A guess, noted as a refusal before it is looked at, so that many at once are counted too. One that was right is deleted."""
+    key, now = account_key(site_key(site.settings.state_path), name), site.clock()
+    with alone():
+        held_up = _held_up(key, address, now)
+        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
+            known = name if Person.objects.filter(name=name).exists() else ""
+            guess = note(Deed.HELD_UP if held_up else deed, now, name=known, key=key, address=address)
+    if held_up:
+        raise HeldUpError(worded("there were too many refusals; wait a quarter of an hour"))
+    return guess
 
 
 def _whose(name: str, password: str) -> Person | None:
@@ -94,9 +103,14 @@ def _since(now: int) -> QuerySet[Event]:
 
 
 def _held_up(key: str, address: str, now: int) -> bool:
-    recent = _since(now).filter(deed=Deed.REFUSED)
+    recent = _since(now).filter(deed__in=(Deed.REFUSED, Deed.CODE_REFUSED)).exclude(name_key="")
     of_name, of_address = recent.filter(name_key=key), recent.filter(address=address)
-    return of_name.filter(address=address).count() >= OF_BOTH or of_address.count() >= OF_ONE_ADDRESS or of_name.count() >= OF_ONE_NAME
+    return (
+        of_name.filter(address=address).count() >= OF_BOTH
+        or of_address.count() >= OF_ONE_ADDRESS
+        or of_name.count() >= OF_ONE_NAME
+        or of_name.filter(deed=Deed.CODE_REFUSED).count() >= CODES_OF_ONE_NAME
+    )
 
 
 def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> Event:
@@ -108,8 +122,8 @@ def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = 
 # Changes, as the command line makes them
 
 
-def add(name: str, role: Role, password: str | Callable[[], str], now: int, domains: Sequence[str] = ()) -> Person:
-    """Somebody more who may sign in. A password may be asked for once the rest is right."""
+def add(name: str, role: Role, password: str | Callable[[], str] | None, now: int, domains: Sequence[str] = ()) -> Person:
+    """Somebody more who may sign in. A password may be asked for once the rest is right; None is none, for other ways to sign in."""
     name = name.strip().casefold()
     if not name or len(name) > 254 or not name.isprintable():
         raise PeopleError(worded("a person needs a name of printable characters; an e-mail address is best"))
@@ -124,11 +138,17 @@ def add(name: str, role: Role, password: str | Callable[[], str], now: int, doma
     if Person.objects.filter(name=name).exists():
         raise PeopleError(worded("{name} is there already; remove it first, or choose another name", name=name))
     person = Person(name=name, role=role, domains=json.dumps(folded))
-    set_password(person, password if isinstance(password, str) else password())
+    if password is None:
+        person.set_unusable_password()
+    else:
+        set_password(person, password if isinstance(password, str) else password())
     try:
         person.save(force_insert=True)
     except IntegrityError:
         raise PeopleError(worded("{name} was added by somebody else meanwhile", name=name)) from None
+    if role == Role.ADMINISTRATOR:
+        for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
+            kept.objects.filter(person=None).update(person=person)
     note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
     return person
 
@@ -143,7 +163,7 @@ def named(name: str) -> Person:
 
 def remove(name: str, now: int) -> None:
     """With sessions, tokens and requests. The last administrator stays: without people the pages would be open again."""
-    with transaction.atomic():
+    with alone():
         person = named(name)
         administrators = Person.objects.filter(role=Role.ADMINISTRATOR)
         if person.role == Role.ADMINISTRATOR and administrators.count() == 1:

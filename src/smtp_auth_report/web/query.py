@@ -4,13 +4,15 @@ The state of a page, all of it in the address.
     query = read(request.GET)
     query.selection(zone, now)                what the store is asked
     query.address("/report", view="table")    the same page, otherwise
+    query.state                               the same as text, to be kept
+    kept(text, zone, now)                     the state that such a text gives
     query.with_value("tls", "legacy")         the same state with one more filter
 
 The names are those of the API and the command line: from, to, days, the filters, q, sort. `by` says which report,
 `view` chart or table, `page` which page of the table. A sort that starts with a hyphen is descending.
 
 What goes wrong
-    SelectionError: a date, number or report that cannot be used.
+    SelectionError: a date, number or report that cannot be used, or a kept state of another version.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
+from django.http import QueryDict
+from django.utils.translation import gettext
+
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports import REPORTS, periods
+from smtp_auth_report.store.dialects import DUCKDB
+from smtp_auth_report.store.filters import read_filters as conditions
 from smtp_auth_report.store.interface import FILTERS, Selection
 from smtp_auth_report.words import worded
 
@@ -30,6 +37,9 @@ PIVOTS = ("sending-volume", "tls-usage", "auth-methods", "clients", "failures")
 
 CHARTED = ("sending-volume", "tls-usage", "auth-methods", "failures")
 """Of these, the ones that have a chart."""
+
+PARAMETERS = ("by", "view", "from", "to", "days", *FILTERS, "q", "sort", "page")
+"""Names that an address may have."""
 
 MOST_DAYS = 3660
 PAGE_ROWS = 50
@@ -107,6 +117,11 @@ class Query:
         pairs += [("page", str(self.page))] if self.page > 1 else []
         return pairs
 
+    @property
+    def state(self) -> str:
+        """The state as a text; it has no page, since rows come and go."""
+        return urlencode(replace(self, page=1).pairs(), errors="surrogateescape")
+
     def address(self, path: str = "/report", **changes: Any) -> str:
         """Address of the state with some changes; a change of what the table has leads to its first page."""
         changes = changes if "page" in changes or "view" in changes else changes | {"page": 1}
@@ -136,6 +151,16 @@ def read(parameters: Parameters) -> Query:
         sort=read_sort(parameters, report),
         page=_number(parameters, "page", 1, 1_000_000),
     )
+
+
+def kept(state: str, zone: str, now: int) -> Query:
+    """The state that was kept, when a page can be made of it; what this version does not know is named."""
+    parameters = QueryDict(state)
+    if unknown := [name for name in parameters if name not in PARAMETERS]:
+        raise SelectionError(gettext("This version does not know %(names)s.") % {"names": ", ".join(unknown)})
+    query = read(parameters)
+    conditions(query.selection(zone, now), DUCKDB)
+    return query
 
 
 def read_filters(parameters: Parameters) -> dict[str, tuple[str, ...]]:

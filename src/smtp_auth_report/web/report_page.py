@@ -2,7 +2,7 @@
 The report page: one report as a chart or as a table, with its toolbar, filters and the line in words.
 
     /report?by=tls-usage&view=table&days=30&domain=contoso.example&tls=legacy&sort=-messages&page=2
-    /report.csv?...                 the table shown, all its rows, as CSV at once
+    /report.csv?...                 the table shown, all its rows, as CSV at once; with columns=account,messages these columns
     /choices/account?account=an     values to choose from while typing
 
 Everything works as links and forms; htmx only spares the reader the reload.
@@ -21,26 +21,21 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all, periods
+from smtp_auth_report.exports.interface import read_columns
+from smtp_auth_report.reports import REPORTS, Wanted, ask_all, periods
 from smtp_auth_report.reports.interface import Table
-from smtp_auth_report.reports.render import as_csv
+from smtp_auth_report.reports.render import as_csv, only
 from smtp_auth_report.store.interface import FILTERS, Selection, View
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts, emptiness
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import CHARTED, PAGE_ROWS, PIVOTS, Query, read
+from smtp_auth_report.web.saved import may_share, views
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, details
 
-PIVOT_NAMES = {
-    "sending-volume": _("Sending volume"),
-    "tls-usage": _("TLS usage"),
-    "auth-methods": _("Authentication"),
-    "clients": _("Clients"),
-    "failures": _("Failed sign-ins"),
-}
 PERIOD_NAMES = {7: _("Last 7 days"), 30: _("Last 30 days"), 90: _("Last 90 days"), 365: _("Last 365 days")}
 COLLECTED = ("account", "sender", "client", "mechanism", "server")
 """Filters whose values are typed in or chosen from what there is."""
@@ -102,7 +97,10 @@ def report_csv(request: HttpRequest) -> HttpResponse:
     """All rows of the table shown."""
     query = read(request.GET)
     selection, _moved = settled(site_of(request), query)
-    table = ask(REPORTS[query.report], site_of(request).seen, selection, View(query.column, query.descending, query.search))
+    report = REPORTS[query.report]
+    columns = read_columns(request.GET.getlist("columns"), [column.name for column in report.columns])
+    wanted = Wanted(report, View(query.column, query.descending, query.search), series=False, columns=frozenset(columns))
+    table = only(ask_all(site_of(request).seen, selection, [wanted])[0], columns)
     name = "-".join([query.report, *spans.dates(selection).values()]).replace(":", "")
     exported(request, f"{query.report}, {spans.in_english(selection)}, as CSV")
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
@@ -152,14 +150,14 @@ def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, An
         "query": query,
         "title": gettext("SMTP AUTH clients report"),
         "pivots": [
-            Link(PIVOT_NAMES[name], query.address(report=name, sort="", page=1, **_view_for(name, query)), name == query.report)
+            Link(vocabulary.PIVOT_NAMES[name], query.address(report=name, sort="", page=1, **_view_for(name, query)), name == query.report)
             for name in PIVOTS
         ],
         "switch": query.address(view="chart" if query.view == "table" else "table", page=1) if query.report in CHARTED else "",
         "export": query.address("/report.csv", page=1),
         "request_address": query.address("/requests", page=1),
         "json": query.table_address(f"/api/reports/{query.report}"),
-        "period_words": _period_words(query, table),
+        "period_words": period_words(query, table.selection),
         "periods": [
             Link(PERIOD_NAMES[days], query.address(days=days, first="", last=""), not query.first and query.days == days)
             for days in periods.PRESETS
@@ -167,6 +165,9 @@ def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, An
         "domains": [Box(name, _words("domain", name), name in query.filters.get("domain", ())) for name in domain_choices(ranked, query)],
         "domain_words": domain_words(query),
         "all_domains": query.with_filter("domain", ()).address(),
+        "views": [Link(opened.title, opened.address, opened.view.state == query.state) for opened in views(site) if opened.query],
+        "state": query.pairs(),
+        "may_share": may_share(site.reader),
         "chips": chips(query),
         "without_filters": query.address(filters={}),
         "said": said(query, table),
@@ -295,7 +296,8 @@ def _view_for(name: str, query: Query) -> dict[str, Any]:
     return {"view": query.view} if name in CHARTED else {"view": "table"}
 
 
-def _period_words(query: Query, table: Table) -> str:
+def period_words(query: Query, selection: Selection) -> str:
+    """A period of the menu by its name, any other by its days."""
     if not query.first and not query.last and query.days in PERIOD_NAMES:
         return str(PERIOD_NAMES[query.days])
-    return spans.in_words(table.selection)
+    return spans.in_words(selection)

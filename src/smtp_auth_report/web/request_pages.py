@@ -7,13 +7,17 @@ Request report: every submission of a range as a file, made in the background an
     /requests/<id>/remove     forget it
     /requests/<id>/cancel     make it no further
     /requests/<id>/retry      make one anew that failed or was cancelled
+    /mail/<id>/retry          send one again that could not be sent
+    /mailed/<token>           the file, by the link of a mail, for those whom the link is for
 """
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext
@@ -21,11 +25,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.web import spans, vocabulary, wording
-from smtp_auth_report.web.models import Progress, RequestedReport
+from smtp_auth_report.web.mailed_report import addresses, linked, own_address, sends_to_any
+from smtp_auth_report.web.models import Mail, Progress, RequestedReport
+from smtp_auth_report.web.postbox import try_again
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
-from smtp_auth_report.web.requested import ask_for, cancel, file_of, remove, requests_of, retry, sweep
+from smtp_auth_report.web.requested import ask_for, cancel, file_of, name_of, remove, requests_of, retry, sweep
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.words import worded
@@ -38,7 +45,9 @@ class Asked(NamedTuple):
     period: str
     filters: list[str]
     format: str
+    columns: str  # how many, where not all
     share: float
+    mails: list[Mail]  # of a finished file
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -50,9 +59,10 @@ def requests(request: HttpRequest) -> HttpResponse:
         name = request.POST.get("format", "")
         if name not in EXPORTS:
             raise SelectionError(worded("there is no format {name!r}; formats are {known}", name=name, known=", ".join(EXPORTS)))
+        columns = read_columns(request.POST.getlist("columns"))
         selection = query.selection(site.settings.display_timezone, site.clock())
         site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
-        ask_for(site, selection, name)
+        ask_for(site, selection, name, columns, addresses(site, ",".join(request.POST.getlist("mail"))))
         return HttpResponseRedirect("/requests")
     sweep(site.settings, site.clock())
     query = read(request.GET)
@@ -63,10 +73,14 @@ def requests(request: HttpRequest) -> HttpResponse:
         "back": query.address(page=query.page),
         "dates": spans.dates(selection),
         "formats": [Box(export.name, export.title, checked=index == 0) for index, export in enumerate(EXPORTS.values())],
+        "columns": NAMES,
         "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
         "domain_boxes": [
             Box(value, wording.visible(vocabulary.filter_words("domain", value)), checked=True) for value in query.filters.get("domain", ())
         ],
+        "sends_to_any": sends_to_any(site),
+        "own_address": own_address(site),
+        "most_attached": site.settings.mail_attachment_mb,
     }
     return render(request, "requests.html", context | _asked(site))
 
@@ -80,16 +94,35 @@ def progress(request: HttpRequest) -> HttpResponse:
 @require_safe
 def file(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
     """The finished file."""
-    asked = get_object_or_404(requests_of(site_of(request)), pk=identifier, progress=Progress.DONE)
+    return _download(request, get_object_or_404(requests_of(site_of(request)), pk=identifier, progress=Progress.DONE))
+
+
+@require_safe
+def mailed(request: HttpRequest, token: str) -> HttpResponseBase:
+    """The finished file, while the link is good."""
+    asked = linked(site_of(request), token)
+    if asked is None:
+        raise Http404
+    return _download(request, asked)
+
+
+def _download(request: HttpRequest, asked: RequestedReport) -> HttpResponseBase:
     export = EXPORTS[asked.format]
     path = file_of(site_of(request).settings, asked)
     if not path.is_file():
         raise Http404
     exported(request, f"submissions, {spans.in_english(asked.selection)}, as {export.title}")
-    days = "-".join(spans.dates(asked.selection).values()).replace(":", "")
-    return FileResponse(
-        path.open("rb"), as_attachment=True, filename=f"submissions-{days}.{export.extension}", content_type=export.content_type
-    )
+    return FileResponse(path.open("rb"), as_attachment=True, filename=name_of(asked), content_type=export.content_type)
+
+
+@require_POST
+def send_again(request: HttpRequest, identifier: UUID) -> HttpResponse:
+    """Try a mail of the reader's now that could not be sent."""
+    site = site_of(request)
+    theirs = Q(request__in=requests_of(site)) | Q(subscription__person__name=site.reader.name)
+    mail = get_object_or_404(Mail.objects.filter(theirs), pk=identifier)
+    try_again(mail, site.clock())
+    return HttpResponseRedirect("/requests" if mail.request else "/digests")
 
 
 @require_POST
@@ -116,20 +149,24 @@ def again(request: HttpRequest, identifier: UUID) -> HttpResponse:
     return HttpResponseRedirect("/requests")
 
 
+def _columns(asked: RequestedReport) -> str:
+    chosen = {"n": wording.count(len(asked.columns)), "all": wording.count(len(NAMES))}
+    return gettext("%(n)s of %(all)s columns") % chosen if asked.columns else ""
+
+
 def _asked(site: Site) -> dict[str, Any]:
     found = [
         Asked(
             asked,
             spans.in_words(asked.selection),
-            [
-                gettext("%(name)s: %(value)s")
-                % {"name": vocabulary.FILTER_NAMES[name], "value": wording.visible(vocabulary.filter_words(name, value))}
-                for name, values in asked.selection.filters.items()
-                for value in values
-            ],
+            vocabulary.filters_in_words(asked.selection.filters),
             EXPORTS[asked.format].title,
+            _columns(asked),
             asked.done / asked.total if asked.total else 0.0,
+            sorted(asked.mails.all(), key=attrgetter("address")) if asked.progress == Progress.DONE else [],
         )
-        for asked in requests_of(site)
+        for asked in requests_of(site).prefetch_related("mails")
     ]
-    return {"asked": found, "open": any(entry.request.is_open for entry in found)}
+    sends = bool(site.settings.mail_server)
+    soon = any(entry.request.is_open or (sends and any(mail.is_soon for mail in entry.mails)) for entry in found)
+    return {"asked": found, "open": soon}

@@ -1,7 +1,8 @@
 """
 Making a requested file while the reader goes on reading.
 
-    request = ask_for(site, selection, "csv")     a row in the state database, and a thread at work
+    request = ask_for(site, selection, "csv", columns)     a row in the state database, and a thread at work
+    ask_for(site, selection, "csv", columns, addresses)    the same, and postbox.py sends it there once it is made
     path = file_of(site.settings, request)        where the file is, once it is done
     cancel(request); retry(site, request)
     resume(site)                                  once, when the server starts
@@ -11,25 +12,29 @@ that a download is always whole, and kept for ten days.
 
 What goes wrong
     A failure ends in the row, as one line for the reader. What a stopped server left unfinished is made anew when it starts
-    again.
+    again, and so is what the state database, gone meanwhile, could not be told of.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock, Thread
 
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import QuerySet
+from django.utils.translation import get_language
 
 from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
+from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Selection
-from smtp_auth_report.web.models import Person, Progress, RequestedReport
+from smtp_auth_report.web import spans
+from smtp_auth_report.web.models import Mail, Person, Progress, RequestedReport
 from smtp_auth_report.web.reader import EVERYONE
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.words import why, worded
@@ -59,24 +64,36 @@ def file_of(settings: Settings, request: RequestedReport) -> Path:
     return folder(settings) / f"{request.id}.{EXPORTS[request.format].extension}"
 
 
+def name_of(request: RequestedReport) -> str:
+    """What the file is called where somebody keeps it."""
+    days = "-".join(spans.dates(request.selection).values()).replace(":", "")
+    return f"submissions-{days}.{EXPORTS[request.format].extension}"
+
+
 class _CancelledError(Exception):
     """Nobody wants the file any more."""
 
 
-def ask_for(site: Site, selection: Selection, format_name: str) -> RequestedReport:
-    """Note the request and start on it."""
+def ask_for(
+    site: Site, selection: Selection, format_name: str, columns: Sequence[str] = NAMES, addresses: Sequence[str] = ()
+) -> RequestedReport:
+    """Note the request, and where it is to be sent, and start on it."""
     sweep(site.settings, site.clock())
     if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
         raise SelectionError(worded("{n} requested reports are waiting; wait for some of them, or cancel them", n=AT_ONCE))
-    request = RequestedReport.objects.create(
-        person=Person.objects.filter(name=site.reader.name).first(),
-        asked=site.clock(),
-        start=selection.start,
-        end=selection.end,
-        zone=selection.zone,
-        filters=json.dumps({name: list(values) for name, values in selection.filters.items()}),
-        format=format_name,
-    )
+    with transaction.atomic():
+        request = RequestedReport.objects.create(
+            person=Person.objects.filter(name=site.reader.name).first(),
+            asked=site.clock(),
+            start=selection.start,
+            end=selection.end,
+            zone=selection.zone,
+            filters=json.dumps({name: list(values) for name, values in selection.filters.items()}),
+            format=format_name,
+            columns=[] if tuple(columns) == NAMES else list(columns),
+        )
+        for address in addresses:
+            Mail.objects.create(request=request, address=address, language=get_language() or "en", due=request.asked)
     _begin(site)
     return request
 
@@ -140,6 +157,8 @@ def _work(site: Site) -> None:
         with _one_at_a_time:
             while request := RequestedReport.objects.filter(progress=Progress.WAITING).order_by("asked").first():
                 _make(site.as_seen_by(request.person.reader if request.person else EVERYONE), request)
+    except DatabaseError as error:
+        logger.error("requested reports wait for the next start: %s", " ".join(str(error).split()))  # noqa: TRY400 - the line says it all
     finally:
         connection.close()
 
@@ -154,8 +173,9 @@ def _make(site: Site, request: RequestedReport) -> None:
 
     try:
         progress(0, 0)
+        columns = read_columns(request.columns)
         with partial.open("wb") as file:
-            rows = EXPORTS[request.format].write(site.store, request.selection, file, progress)
+            rows = EXPORTS[request.format].write(site.store, request.selection, file, progress, columns)
         partial.rename(path)
         if not wanted.update(progress=Progress.DONE, done=rows, total=rows, size=path.stat().st_size):
             path.unlink(missing_ok=True)

@@ -3,8 +3,12 @@ Signing in and out, and who a request is from.
 
     known             middleware: the site as whoever asks may see it; a page asks for sign-in, a program gets 401
     /sign-in          the form; afterwards the page that was asked for
+    form              that form, for another way to sign in that failed
+    begun             a session, for another way to sign in that did not
+    /sign-in/code     before that, for whoever has a second factor: its code
     /sign-out         ends the session
     needs(area)       a view for those only who may see a part of the site
+    by_hand           a view that no token opens
     exported          rows left the site, for the page of people
     address_of        of the client, for the page of people
 
@@ -22,25 +26,39 @@ from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from django.contrib.auth import get_user, login, logout
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from smtp_auth_report.web.errors import answer, is_for_programs, problem
+from smtp_auth_report.moments import SECOND
+from smtp_auth_report.web.errors import answer, failed, is_for_programs, problem
 from smtp_auth_report.web.models import Deed, Person
 from smtp_auth_report.web.people import HeldUpError, note, reader_of, recognised
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
+from smtp_auth_report.web.second_factor import accepted
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
 
 FORM = "/sign-in"
-OPEN = (FORM, "/language")
+CODE = "/sign-in/code"
+OPENID, OPENID_BACK = "/sign-in/openid", "/sign-in/openid/back"
+OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/language")
+OPEN_BY_LINK = "/unsubscribe/"  # its token says whom it is of
 BEARER = "bearer"
+
+HALF = "half"
+"""In a session: who has shown the password and not yet the code."""
+
+HALF_LASTS = 600 * SECOND
 
 NOBODY_YET = gettext_lazy(
     "Nobody may sign in yet. On the server, add an administrator: smtp-auth-report user add NAME --role administrator"
 )
+
+HELD_UP = gettext_lazy("Too many attempts. Wait a quarter of an hour, then try again.")
+CODE_REFUSED = gettext_lazy("This code does not fit, or was used before.")
 
 Parameters = ParamSpec("Parameters")
 Answered = TypeVar("Answered")
@@ -51,10 +69,14 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
     """Middleware: nothing is answered before it is known who asks."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        reader = _reader(request)
-        if reader is None and not Person.objects.exists():
+        try:
+            reader = _reader(request)
+            nobody = reader is None and not Person.objects.exists()
+        except DatabaseError as error:
+            return failed(request, error)
+        if nobody:
             return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
-        if reader is None and request.path not in OPEN:
+        if reader is None and request.path not in OPEN and not request.path.startswith(OPEN_BY_LINK):
             return _asked_to_sign_in(request)
         site = site_of(request)
         request.META[ENVIRON_KEY] = site.as_seen_by(reader or NOBODY)
@@ -68,9 +90,8 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 
 def _reader(request: HttpRequest) -> Reader | None:
     """Who asks; None where they have to say so first."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == BEARER:
-        return reader_of(token.strip(), site_of(request).clock())
+    if is_by_token(request):
+        return reader_of(request.headers["Authorization"].partition(" ")[2].strip(), site_of(request).clock())
     person = get_user(request)
     if isinstance(person, Person):
         return person.reader
@@ -102,13 +123,22 @@ def needs(area: Area) -> Callable[[View[Parameters, Answered]], View[Parameters,
     return decorate
 
 
+def by_hand(view: View[Parameters, Answered]) -> View[Parameters, Answered | HttpResponse]:
+    """A view that no token opens."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answered | HttpResponse:
+        if is_by_token(request):
+            return answer(request, HTTPStatus.FORBIDDEN, gettext("A token does not open this page."))
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The form; sent, it begins a session."""
-    site = site_of(request)
-    there = request.POST.get("next") or request.GET.get("next") or "/"
-    if not url_has_allowed_host_and_scheme(there, allowed_hosts=None):
-        there = "/"
+    site, there = site_of(request), wanted(request)
     if not Person.objects.exists():
         return HttpResponseRedirect("/")
     said, status = "", HTTPStatus.OK
@@ -117,15 +147,76 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         try:
             person = recognised(site, name, request.POST.get("password", ""), address_of(request))
         except HeldUpError:
-            said, status = gettext("Too many attempts. Wait a quarter of an hour, then try again."), HTTPStatus.TOO_MANY_REQUESTS
+            said, status = str(HELD_UP), HTTPStatus.TOO_MANY_REQUESTS
         else:
             if person is not None:
-                login(request, person, "smtp_auth_report.web.people.Passwords")
-                note(Deed.SIGNED_IN, site.clock(), name=person.name, address=address_of(request))
-                return HttpResponseRedirect(there)
+                return begun(request, person, there)
             said, status = gettext("Name and password do not belong together."), HTTPStatus.FORBIDDEN
-    context = {"title": gettext("Sign in"), "next": there, "said": said, "name": request.POST.get("name", "")}
+    return form(request, there, said, status)
+
+
+def form(request: HttpRequest, there: str, said: str, status: HTTPStatus) -> HttpResponse:
+    """The page, with what is said of the last attempt."""
+    context = {
+        "title": gettext("Sign in"),
+        "next": there,
+        "said": said,
+        "name": request.POST.get("name", ""),
+        "provider": site_of(request).settings.provider,
+        "provider_address": f"{OPENID}?next={quote(there, safe='')}",
+    }
     return render(request, "sign_in.html", context, status=status)
+
+
+def wanted(request: HttpRequest) -> str:
+    """Where to go after sign-in: a page of this site."""
+    there = request.POST.get("next") or request.GET.get("next") or "/"
+    return there if url_has_allowed_host_and_scheme(there, allowed_hosts=None) else "/"
+
+
+def begun(request: HttpRequest, person: Person, there: str, how: str = "") -> HttpResponse:
+    """A session of theirs, or first the question for a code. What the session before had is gone."""
+    request.session.flush()
+    if not person.factor_salt:
+        return _signed_in(request, person, there, how)
+    request.session[HALF] = [person.pk, person.get_session_auth_hash(), site_of(request).clock(), there, how]
+    return HttpResponseRedirect(CODE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def code(request: HttpRequest) -> HttpResponse:
+    """The second step: the code of whoever has a second factor."""
+    half = _half(request)
+    if half is None:
+        return HttpResponseRedirect(FORM)
+    person, there, first = half
+    said, status = "", HTTPStatus.OK
+    if request.method == "POST":
+        try:
+            second = accepted(site_of(request), person, request.POST.get("code", ""), address_of(request))
+        except HeldUpError:
+            said, status = str(HELD_UP), HTTPStatus.TOO_MANY_REQUESTS
+        else:
+            if second:
+                return _signed_in(request, person, there, f"{first}, {second}".removeprefix(", "))
+            said, status = str(CODE_REFUSED), HTTPStatus.FORBIDDEN
+    return render(request, "sign_in_code.html", {"title": gettext("Sign in"), "said": said}, status=status)
+
+
+def _half(request: HttpRequest) -> tuple[Person, str, str] | None:
+    """Who has shown the password a short while ago, where they want to go, and how it was shown."""
+    number, proof, since, there, how = request.session.get(HALF, (0, "", 0, "", ""))
+    person = Person.objects.filter(pk=number).first()
+    if person is None or site_of(request).clock() - since > HALF_LASTS or person.get_session_auth_hash() != proof:
+        return None
+    return person, there, how
+
+
+def _signed_in(request: HttpRequest, person: Person, there: str, how: str) -> HttpResponse:
+    request.session.flush()
+    login(request, person, "smtp_auth_report.web.people.Passwords")
+    note(Deed.SIGNED_IN, site_of(request).clock(), name=person.name, address=address_of(request), detail=how)
+    return HttpResponseRedirect(there)
 
 
 @require_POST
@@ -136,6 +227,11 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         note(Deed.SIGNED_OUT, site.clock(), name=site.reader.name, address=address_of(request))
     logout(request)
     return HttpResponseRedirect(FORM)
+
+
+def is_by_token(request: HttpRequest) -> bool:
+    """Whether a program shows a token."""
+    return request.headers.get("Authorization", "").partition(" ")[0].lower() == BEARER
 
 
 def exported(request: HttpRequest, what: str) -> None:

@@ -7,13 +7,16 @@ from worst to best.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from smtp_auth_report.store.filters import UNKNOWN
 from smtp_auth_report.submission import AuthClass, Outcome, Service, Tls, auth_class
+from smtp_auth_report.web import wording
 
 Words = str | Promise
 
@@ -74,6 +77,15 @@ OUTCOMES: dict[str, Words] = {
     Outcome.TLS_FAILED: _("Failed TLS handshake"),
 }
 
+PIVOT_NAMES: dict[str, Words] = {
+    "sending-volume": _("Sending volume"),
+    "tls-usage": _("TLS usage"),
+    "auth-methods": _("Authentication"),
+    "clients": _("Clients"),
+    "failures": _("Failed sign-ins"),
+}
+"""Reports as *View data by* has them."""
+
 FILTER_NAMES: dict[str, Words] = {
     "domain": _("Sender domain"),
     "account": _("Account"),
@@ -109,6 +121,15 @@ def filter_words(name: str, value: str) -> str:
         return str(_("Below 1.2")) if value.lower() in (LEGACY, "below-1.2") else tls_words(value)
     words = {"service": SERVICES, "auth-class": SHORT_CLASSES, "outcome": OUTCOMES}.get(name, {})
     return str(words.get(value, _("unknown") if value == UNKNOWN else value))
+
+
+def filters_in_words(filters: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Each value with the name of its filter."""
+    return [
+        gettext("%(name)s: %(value)s") % {"name": FILTER_NAMES[name], "value": wording.visible(filter_words(name, value))}
+        for name, values in filters.items()
+        for value in values
+    ]
 
 
 def mechanism_colour(mechanism: str) -> tuple[str, str]:

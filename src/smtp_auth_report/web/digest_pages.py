@@ -1,0 +1,122 @@
+"""
+The digest that somebody gets by mail, chosen and ended.
+
+    /digests                  the reader's own; for administrators, those of others besides
+    /digests/now              the one of the newest period, at once
+    /digests/stop             no digest any more
+    /unsubscribe/<token>      the same by the link of a mail, without sign-in; mail programs send it at one click (RFC 8058)
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+
+from smtp_auth_report.reports.rhythms import Every
+from smtp_auth_report.web.digests import named_by, send_now, subscribe, unsubscribe
+from smtp_auth_report.web.mailed_report import own_address, sends_to_any
+from smtp_auth_report.web.models import Mail, Subscription
+from smtp_auth_report.web.reader import Area
+from smtp_auth_report.web.report_page import Box
+from smtp_auth_report.web.site import Site, site_of
+
+RHYTHMS: dict[str, Promise] = {
+    Every.DAY: _("Every day, of the day before"),
+    Every.WEEK: _("Every Monday, of the week before"),
+    Every.MONTH: _("On the first of each month, of the month before"),
+}
+
+
+class Listed(NamedTuple):
+    """One subscription as the page shows it."""
+
+    subscription: Subscription
+    every: str | Promise
+    language: str
+    mail: Mail | None  # the last
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def digests(request: HttpRequest) -> HttpResponse:
+    """The form; sent, it holds from the next period on."""
+    site = site_of(request)
+    own = _own(site).first()
+    if request.method == "POST":
+        fields = [request.POST.get(name, "").strip() for name in ("every", "address", "language", "zone")]
+        subscribe(site, *fields)
+        return HttpResponseRedirect("/digests")
+    context = _form(site, own) | {
+        "title": gettext("Mail to you"),
+        "own": _listed(own) if own else None,
+        "others": [_listed(each) for each in _others(site)] if site.reader.may(Area.PEOPLE) else [],
+        "sends_to_any": sends_to_any(site),
+        "can_send": sends_to_any(site) or bool(own_address(site)),
+    }
+    return render(request, "digests.html", context)
+
+
+@require_POST
+def now(request: HttpRequest) -> HttpResponse:
+    """Send the reader's own at once."""
+    site = site_of(request)
+    for subscription in _own(site):
+        send_now(site, subscription)
+    return HttpResponseRedirect("/digests")
+
+
+@require_POST
+def stop(request: HttpRequest) -> HttpResponse:
+    """End the reader's own."""
+    site = site_of(request)
+    for subscription in _own(site):
+        unsubscribe(site, subscription)
+    return HttpResponseRedirect("/digests")
+
+
+@csrf_exempt  # programs send it, and its token is the proof
+@require_http_methods(["GET", "HEAD", "POST"])
+def by_link(request: HttpRequest, token: str) -> HttpResponse:
+    """A page with one button, and what it does."""
+    subscription = named_by(token)
+    ended = request.method == "POST"
+    if subscription is None and not ended:
+        raise Http404
+    if subscription and ended:
+        unsubscribe(site_of(request), subscription)
+    return render(request, "unsubscribe.html", {"title": gettext("Unsubscribe"), "subscription": subscription, "ended": ended})
+
+
+def _form(site: Site, own: Subscription | None) -> dict[str, Any]:
+    """What the form offers, and what is chosen."""
+    every, language = (own.every, own.language) if own else (Every.WEEK, get_language())
+    return {
+        "rhythms": [Box(value, str(words), checked=value == every) for value, words in RHYTHMS.items()],
+        "spoken": [Box(code, name, checked=code == language) for code, name in settings.LANGUAGES],
+        "zones": sorted(available_timezones()),
+        "chosen_zone": own.zone if own else site.settings.display_timezone,
+        "address": own.address if own else own_address(site),
+    }
+
+
+def _own(site: Site) -> QuerySet[Subscription]:
+    """One or none."""
+    return Subscription.objects.filter(person__name=site.reader.name).select_related("person")
+
+
+def _others(site: Site) -> QuerySet[Subscription]:
+    return Subscription.objects.exclude(person__name=site.reader.name).select_related("person").prefetch_related("mails")
+
+
+def _listed(subscription: Subscription) -> Listed:
+    language = dict(settings.LANGUAGES).get(subscription.language, subscription.language)
+    return Listed(subscription, RHYTHMS[subscription.every], language, next(iter(subscription.mails.all()), None))

@@ -1,0 +1,116 @@
+"""
+Who gets a digest, and when the next is due.
+
+    subscribe(site, Every.WEEK, address, "fr", "Europe/Paris")      the reader's own, in place of what they had
+    send_now(site, subscription)    the one of the newest period, besides
+    unsubscribe(site, subscription)
+    claim(site)                     a mail for each that is due; postbox.py sends it
+    token_of(subscription)          for links that unsubscribe without sign-in; named_by(token)
+
+A period is claimed in the transaction that makes its mail, so there is one mail for it, whatever is stopped when. Of several
+that were missed while the server was down, the newest is sent, and says that it is late.
+
+What goes wrong
+    SelectionError: a zone, a language or an address that cannot be used.
+"""
+
+from __future__ import annotations
+
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+from django.db import transaction
+
+from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.reports.rhythms import Every, Over, latest
+from smtp_auth_report.web.mailed_report import addresses
+from smtp_auth_report.web.models import Deed, Mail, Person, Subscription
+from smtp_auth_report.web.people import note
+from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import worded
+
+
+def subscribe(site: Site, every: str, address: str, language: str, zone: str) -> None:
+    """From the next period on that ends."""
+    if every not in list(Every):
+        raise SelectionError(
+            worded("there is no digest of every {every!r}; there are those of every {known}", every=every, known=", ".join(Every))
+        )
+    if zone not in available_timezones():
+        raise SelectionError(worded("{zone!r} is not a time zone; give an IANA name such as Europe/Paris", zone=zone))
+    if language not in dict(settings.LANGUAGES):
+        raise SelectionError(
+            worded("there is no language {language!r}; there are {known}", language=language, known=", ".join(dict(settings.LANGUAGES)))
+        )
+    if len(allowed := addresses(site, address)) != 1:
+        raise SelectionError(worded("a digest is sent to one address"))
+    Subscription.objects.update_or_create(
+        person=Person.objects.get(name=site.reader.name),
+        defaults={
+            "every": every,
+            "address": allowed[0],
+            "language": language,
+            "zone": zone,
+            "told": latest(Every(every), zone, site.clock()).end,
+        },
+    )
+    note(Deed.CHANGED, site.clock(), name=site.reader.name, detail=f"digest of every {every} to {allowed[0]}")
+
+
+def unsubscribe(site: Site, subscription: Subscription) -> None:
+    """No digest any more, and none that waits."""
+    subscription.delete()
+    note(Deed.CHANGED, site.clock(), name=subscription.person.name, detail=f"no digest to {subscription.address} any more")
+
+
+def claim(site: Site) -> None:
+    """Make a mail of what is due and was not yet claimed."""
+    now = site.clock()
+    for subscription in Subscription.objects.all():
+        over = latest(Every(subscription.every), subscription.zone, now)
+        if over.end <= subscription.told:
+            continue
+        with transaction.atomic():
+            if Subscription.objects.filter(pk=subscription.pk, told__lt=over.end).update(told=over.end):
+                _put_in(subscription, over, now)
+
+
+def send_now(site: Site, subscription: Subscription) -> None:
+    """So that somebody sees what comes, and that it comes. One that is being sent is waited for."""
+    now = site.clock()
+    over = latest(Every(subscription.every), subscription.zone, now)
+    with transaction.atomic():
+        if not any(mail.is_soon for mail in subscription.mails.all()):
+            _put_in(subscription, over._replace(told=now), now)
+
+
+def _put_in(subscription: Subscription, over: Over, now: int) -> None:
+    """It replaces the last one."""
+    subscription.mails.all().delete()
+    Mail.objects.create(
+        subscription=subscription,
+        start=over.start,
+        end=over.end,
+        planned=over.told,
+        address=subscription.address,
+        language=subscription.language,
+        due=now,
+    )
+
+
+def token_of(subscription: Subscription) -> str:
+    """What names a subscription to whoever got mail of it."""
+    return _signer().sign(str(subscription.pk))
+
+
+def named_by(token: str) -> Subscription | None:
+    """None where the token is none, or the subscription has ended."""
+    try:
+        return Subscription.objects.select_related("person").filter(pk=_signer().unsign(token)).first()
+    except BadSignature:
+        return None
+
+
+def _signer() -> Signer:
+    return Signer(salt="unsubscribe from a digest")
