@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -270,6 +271,66 @@ def test_claims_of_userinfo_count_for_the_same_subject(site: Site, idp: Remote) 
     assert came_back(client_of(site), idp).status_code == 403
 
 
+ROLES = "mail-team=administrator, /help desk=reader, contoso=contoso.example, fabrikam=fabrikam.example, contoso=contoso.net"
+IVAN = {"email": "ivan@contoso.example", "email_verified": True}
+
+
+def test_groups_give_roles_at_each_sign_in(tmp_path: Path, idp: Remote) -> None:
+    site = made(tmp_path, idp, oidc_roles=ROLES)
+    for groups, role, domains in (
+        (["contoso", "staff"], "domains", ["contoso.example", "contoso.net"]),
+        ("fabrikam", "domains", ["fabrikam.example"]),
+        (["contoso", "fabrikam"], "domains", ["contoso.example", "contoso.net", "fabrikam.example"]),
+        (["contoso", "/help desk"], "reader", []),
+        (["/help desk", "mail-team"], "administrator", []),
+        (["fabrikam"], "domains", ["fabrikam.example"]),
+    ):
+        idp.says(claims=IVAN | {"groups": groups})
+        client = client_of(site)
+        assert came_back(client, idp).headers["Location"] == "/report"
+        person = Person.objects.get(name="ivan@contoso.example")
+        assert (person.role, json.loads(person.domains), person.by_groups) == (role, domains, True)
+        assert client.get("/people").status_code == (200 if role == "administrator" else 403)
+    assert client.get("/api/reports/sending-volume").json()["totals"]["messages"] == 7
+    told = [event.detail for event in Event.objects.filter(deed="changed", name="ivan@contoso.example")]
+    assert told[-1] == "added as reader of contoso.example, contoso.net"
+    assert told[0] == "now reader of fabrikam.example, by groups"
+    assert recognised(site, "ivan@contoso.example", PASSWORD, "192.0.2.1") is None
+
+
+def test_without_a_group_that_has_a_role_nobody_gets_in(tmp_path: Path, idp: Remote) -> None:
+    site = made(tmp_path, idp, oidc_roles=ROLES)
+    idp.says(claims=IVAN | {"groups": ["mail-team"]})
+    came_back(client_of(site), idp)
+    for groups in (["mail-team-2"], ["MAIL-TEAM"], [], "", None, {"mail-team": True}, [["mail-team"]], ["mail-team=administrator"]):
+        idp.says(claims=IVAN | {"groups": groups})
+        client = client_of(site)
+        assert (came_back(client, idp).status_code, is_in(client)) == (403, False), groups
+        assert refusals()[0] == "OpenID Connect: none of their groups has a role here"
+    unset = Site(site.store, replace(site.settings, oidc_roles=""), site.clock)
+    idp.says(claims=IVAN | {"groups": ["mail-team"]})
+    assert came_back(client_of(unset), idp).status_code == 403
+
+
+def test_who_was_added_keeps_their_role(tmp_path: Path, idp: Remote) -> None:
+    site = made(tmp_path, idp, oidc_roles=ROLES)
+    for groups in (["mail-team"], []):
+        idp.says(claims=ANNA | {"groups": groups})
+        client = client_of(site)
+        assert came_back(client, idp).headers["Location"] == "/report"
+        assert client.get("/people").status_code == 403
+    idp.says(claims=IVAN | {"email": "a\nb", "groups": ["mail-team"]})
+    assert came_back(client_of(site), idp).status_code == 403
+    assert "printable characters" in refusals()[0]
+
+
+def test_groups_of_userinfo_count(tmp_path: Path, idp: Remote) -> None:
+    site = made(tmp_path, idp, oidc_roles=ROLES, oidc_groups_claim="teams")
+    idp.says(claims=IVAN, userinfo={"teams": ["mail-team"]})
+    assert came_back(client_of(site), idp).headers["Location"] == "/report"
+    assert Person.objects.get(name="ivan@contoso.example").role == "administrator"
+
+
 def test_a_second_factor_is_asked_for_all_the_same(site: Site, idp: Remote) -> None:
     Person.objects.filter(name="anna@contoso.example").update(factor_salt="ab" * 16)
     client = client_of(site)
@@ -306,6 +367,8 @@ def test_it_is_off_unless_it_is_set(tmp_path: Path) -> None:
         ({"oidc_client_id": ""}, "oidc_client_id is not set"),
         ({"oidc_client_secret_file": "/nowhere/secret"}, "oidc_client_secret_file /nowhere/secret cannot be read"),
         ({"oidc_scope": "email"}, "openid"),
+        ({"oidc_roles": "mail-team=king"}, "is not a list of groups"),
+        ({"oidc_roles": "reader"}, "is not a list of groups"),
         ({"oidc_issuer": "http://login.example.org"}, "https://"),
         ({"oidc_issuer": "https://login.example.org/?x=1"}, "is not an address"),
     ],

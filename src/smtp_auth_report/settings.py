@@ -48,6 +48,7 @@ class Settings:
     listen: str
     host_names: str
     trusted_proxies: str
+    user_header: str
     api_requests: str
     timezone: str
     display_timezone: str
@@ -66,6 +67,8 @@ class Settings:
     oidc_client_secret_file: str
     oidc_scope: str
     oidc_claim: str
+    oidc_groups_claim: str
+    oidc_roles: str
     mail_server: str
     mail_tls: str
     mail_user: str
@@ -104,6 +107,11 @@ class Settings:
     def provider(self) -> str:
         """What people know the OpenID Connect provider by; "" where there is none."""
         return urlsplit(self.oidc_issuer).hostname or ""
+
+    @property
+    def group_roles(self) -> list[tuple[str, str]]:
+        """What groups of the OpenID Connect provider give: administrator, reader, or a domain whose accounts are seen."""
+        return _group_roles(self.oidc_roles)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -250,6 +258,12 @@ def _networks(value: str) -> str:
     return value
 
 
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]*", value):
+        raise ValueError(worded("is not the name of a header, such as Remote-User; underscores are none of it"))
+    return value
+
+
 def _days(value: str) -> str:
     if not value.isdecimal() or len(value) > 5:
         raise ValueError(worded("is not a number of days"))
@@ -333,6 +347,17 @@ def _issuer_if_any(value: str) -> str:
     return _issuer(value) if value else ""
 
 
+def _group_roles(value: str) -> list[tuple[str, str]]:
+    pairs = [entry.rpartition("=") for entry in _listed(value)]
+    return [(group.strip(), role.strip().lower()) for group, _, role in pairs]
+
+
+def _roles(value: str) -> str:
+    if not all(group and re.fullmatch(r"administrator|reader|[\w-]+(\.[\w-]+)+", role) for group, role in _group_roles(value)):
+        raise ValueError(worded("is not a list of groups; give it as mail-team=administrator, helpdesk=reader, contoso=contoso.example"))
+    return value
+
+
 def _scope(value: str) -> str:
     if "openid" not in value.split():
         raise ValueError(worded("lacks openid; give it as openid email"))
@@ -354,6 +379,7 @@ SETTINGS = (
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),
     Setting("trusted_proxies", _networks, "", "Reverse proxies whose word is taken for where a request comes from: ADDRESS, …"),
+    Setting("user_header", _header, "", "Header in which these proxies say who has signed in to them; none when empty."),
     Setting("api_requests", _requests, "600", "Requests to the API that a token, person or address may make in a minute. 0 is no limit."),
     Setting("timezone", _zone, "", "Zone of log stamps that carry none; the machine's when empty."),
     Setting("display_timezone", _display_zone, "", "Zone that defines days and in which times are shown; the machine's when empty."),
@@ -372,6 +398,13 @@ SETTINGS = (
     Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
     Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
     Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
+    Setting("oidc_groups_claim", _text, "groups", "Claim that says which groups somebody is in."),
+    Setting(
+        "oidc_roles",
+        _roles,
+        "",
+        "Groups whose people need not be added, and what they may see: GROUP=administrator, GROUP=reader, GROUP=DOMAIN, …",
+    ),
     Setting("mail_server", _mail_server, "", "SMTP server that takes mail of the report, HOST:PORT; no mail is sent when empty."),
     Setting("mail_tls", _mail_tls, "", "TLS to it: implicit, starttls or none; by host and port when empty."),
     Setting("mail_user", _text, "", "Account that signs in to it; nobody does when empty."),

@@ -65,7 +65,7 @@ def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **fla
 @user.command(name="list")
 @with_state
 def listed(**flags: str | None) -> None:
-    """Say who may sign in, with their role, their domains, the labels of their tokens, and a second factor."""
+    """Say who may sign in, with their role, their domains, the labels of their tokens, and the like."""
     _people(load(flags))
 
     import json
@@ -79,6 +79,7 @@ def listed(**flags: str | None) -> None:
             f"{person.name}\t{person.role}{of}"
             + ("\t" + worded("tokens: {labels}", labels=", ".join(tokens)) if tokens else "")
             + ("\t" + worded("second factor") if person.factor_salt else "")
+            + ("\t" + worded("by groups") if person.by_groups else "")
         )
 
 

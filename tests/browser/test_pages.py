@@ -9,15 +9,20 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
+import pyotp
 import pytest
 from cheroot.wsgi import Server
+from pypdf import PdfReader
 
-from sites import ROOT, hostile, make_site, unread, week
+from sites import NOW, ROOT, hostile, make_site, unread, week
 from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.web.application import Site, application
+from smtp_auth_report.web.people import add
 from smtp_auth_report.web.query import PIVOTS, Query
+from smtp_auth_report.web.reader import Role
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -378,6 +383,53 @@ def test_a_view_is_saved_with_script_too(opened: Opened) -> None:
     page.wait_for_selector("text=None yet")
 
 
+PRINTED = {
+    "/": ("Dashboard", "16\u201322Nov2026", "Messages by sender domain", "16Nov", "Against their usual volume"),
+    "/report?by=tls-usage&days=30&tls=legacy": (
+        "24Oct\u201322Nov2026",
+        "TLS version: Below 1.2",
+        "TLS 1.0",
+        "75%",
+        "21Nov",
+        "lower bounds",
+    ),
+    "/report?by=sending-volume&view=table": (
+        "16\u201322Nov2026",
+        "all domains",
+        "scan@contoso.example",
+        "First seen",
+        "Last seen",
+        "1\u20137of7",
+    ),
+    "/report?by=clients&view=table": ("HELO", "alert(2)</script>@contoso.example", "192.0.2.10", "Last seen"),
+}
+"""Addresses, and what is to be read on paper, labels of charts among it."""
+
+NOT_FOR_PAPER = ("Ingest", "Arrange", "Export view", "Saved views", "Filters", "View data by", "As table", "Previous", "Keys:", "Fran")
+
+
+@pytest.mark.parametrize("path", PRINTED)
+def test_a_page_is_printed_whole_and_light(opened: Opened, path: str) -> None:
+    page = opened(path, color_scheme="dark")
+    if "view=table" not in path:
+        page.wait_for_selector("#chart[data-drawn]")
+    printed = PdfReader(BytesIO(page.pdf(prefer_css_page_size=True)))
+    text, right = "", 0.0
+
+    def read(piece: str, outer: list[float], inner: list[float], *_: object) -> None:
+        nonlocal text, right
+        text += "".join(piece.split())
+        right = max(right, outer[0] * inner[4] + outer[2] * inner[5] + outer[4]) if piece.strip() else right
+
+    for sheet in printed.pages:
+        sheet.extract_text(visitor_text=read)
+    assert [words for words in PRINTED[path] if words.replace(" ", "") not in text] == []
+    assert [words for words in NOT_FOR_PAPER if words.replace(" ", "") in text.replace("IngestNonew", "").replace("theingest", "")] == []
+    assert right < printed.pages[0].mediabox.width > printed.pages[0].mediabox.height
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
+    assert page.locator(".paper").count() == 0
+
+
 def test_the_theme_is_kept(opened: Opened) -> None:
     page = opened("/", color_scheme="light")
     page.click("#theme")
@@ -398,3 +450,42 @@ def test_a_requested_report_shows_its_progress_and_is_downloaded(opened: Opened,
     download.value.save_as(tmp_path / "rows.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == len(week()) + len(hostile())
+
+
+def test_a_second_factor_is_switched_on_and_asked_for(browser: playwright.Browser, tmp_path: Path) -> None:
+    """Under the policy, with its picture drawn, and without script."""
+    site = make_site(tmp_path, *week())
+    server, base = served(site)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(add, "anna@contoso.example", Role.ADMINISTRATOR, "correct horse battery", NOW).result()
+    context = browser.new_context(viewport=NARROW, base_url=base, java_script_enabled=False)
+    try:
+        page = context.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        sign_in(page)
+        page.click("footer a[href='/me']")
+        page.click("text=Switch on")
+        assert page.eval_on_selector("img.qr", "image => image.naturalWidth") > 100
+        code = pyotp.TOTP(page.inner_text(".key").replace(" ", "")).at(NOW // 1_000_000)
+        page.fill("[name=code]", code)
+        page.click("main button")
+        recovery = page.inner_text(".codes li >> nth=0")
+        page.click("text=Sign out")
+        sign_in(page)
+        page.fill("[name=code]", recovery)
+        page.click("main button")
+        assert page.url == f"{base}/me"
+        assert "9 recovery codes are left" in page.inner_text("main")
+        assert complaints == []
+    finally:
+        context.close()
+        server.stop()
+        site.store.close()
+
+
+def sign_in(page: playwright.Page) -> None:
+    page.goto("/sign-in?next=/me")
+    page.fill("[name=name]", "anna@contoso.example")
+    page.fill("[name=password]", "correct horse battery")
+    page.click("main button")

@@ -112,12 +112,17 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
 
 
 def _connection_class() -> type:
-    """Connections that leave out X_Forwarded_For, which WSGI could not tell from X-Forwarded-For."""
+    """Connections that take no header for X-Forwarded-For that only looks alike: WSGI could not tell X_Forwarded_For from it."""
     from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest  # noqa: PLC0415 - only `serve` needs it
 
     class Reader(HeaderReader):
         def _allow_header(self, name: bytes) -> bool:
             return b"_" not in name
+
+        def _transform_key(self, name: bytes) -> bytes:
+            if name != name.strip():  # RFC 9112, 5.1: a proxy may have taken it for another header
+                raise ValueError("a space before the colon")  # of a request that is answered with 400
+            return name.title()
 
     class Request(HTTPRequest):
         header_reader = Reader()
@@ -134,6 +139,10 @@ def _refuse_unready(settings: Settings) -> None:
     from smtp_auth_report.web.openid import ready  # noqa: PLC0415 - needs Django configured
 
     ready(settings)
+    if settings.user_header and not settings.proxies:
+        raise ReportError(
+            worded("user_header is taken from trusted_proxies alone, and that names none; name the proxy that sets the header")
+        )
 
     open_to_network = not is_loopback(settings.listen_address[0]) or settings.hosts or settings.proxies
     if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():

@@ -1,6 +1,8 @@
 """
 The middleware around every answer: what a browser may do with it.
 
+    PROXY_USER     in request.META: who has signed in to a trusted proxy, in its words
+
 Where a trusted proxy says that the reader came by TLS, cookies and addresses are for TLS alone from then on.
 
 The policy allows scripts and styles from this server alone, none within a page, so that a name from a log which
@@ -42,6 +44,8 @@ HEADERS = {
 }
 
 
+PROXY_USER = "smtp_auth_report.proxy_user"
+
 YEAR = 365 * 24 * 3600  # seconds
 
 NOT_US = "This name is not served here. Open the pages under the address that `serve` printed, or add the name to `host_names`.\n"
@@ -67,12 +71,15 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
 
 
 def _believe_proxy(request: HttpRequest) -> None:
-    """Where the request comes from, and whether by TLS, as trusted proxies say it: the nearest address that is none of theirs."""
-    proxies = site_of(request).settings.proxies
+    """What trusted proxies say: who it is, whether by TLS, and from where, which is the nearest address that is none of theirs."""
+    settings = site_of(request).settings
+    proxies = settings.proxies
     address = _plain(request.META["REMOTE_ADDR"])
     request.META["REMOTE_ADDR"] = str(address)
     if not _among(address, proxies):
         return
+    if settings.user_header:
+        request.META[PROXY_USER] = _as_meant(request.headers.get(settings.user_header, ""))
     for stated in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
         try:
             address = _plain(stated.strip())
@@ -83,6 +90,14 @@ def _believe_proxy(request: HttpRequest) -> None:
             break
     if request.headers.get("X-Forwarded-Proto", "").lower() == "https":
         request.META["wsgi.url_scheme"] = "https"
+
+
+def _as_meant(text: str) -> str:
+    """A header's text: WSGI hands bytes on as Latin-1, while proxies write UTF-8."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address:

@@ -18,7 +18,7 @@ from functools import wraps
 from http import HTTPStatus
 
 import segno
-from django.contrib.auth import get_user, update_session_auth_hash
+from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -31,7 +31,7 @@ from smtp_auth_report.web.people_page import ROLES
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.second_factor import accepted, new_codes, new_salt, secret_of, switch_off, switched_on
 from smtp_auth_report.web.second_factor import address_of as address_of_secret
-from smtp_auth_report.web.sign_in import CODE_REFUSED, HELD_UP, address_of, by_hand
+from smtp_auth_report.web.sign_in import CODE_REFUSED, HELD_UP, address_of, by_hand, in_session
 from smtp_auth_report.web.site import site_of
 
 HERE = "/me"
@@ -47,9 +47,9 @@ def mine(view: View) -> Callable[[HttpRequest], HttpResponse]:
     @by_hand
     @wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:
-        person = get_user(request)
-        if not isinstance(person, Person):
-            return answer(request, HTTPStatus.FORBIDDEN, gettext("This page is for somebody who has signed in."))
+        person = in_session(request)
+        if person is None:
+            return answer(request, HTTPStatus.FORBIDDEN, gettext("This page is for somebody who has signed in here."))
         return view(request, person)
 
     return guarded

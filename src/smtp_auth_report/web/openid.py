@@ -1,12 +1,14 @@
 """
-Sign-in through an OpenID Connect provider, for people who were added here: authorization code, with PKCE.
+Sign-in through an OpenID Connect provider, for people who are known here: authorization code, with PKCE.
 
     /sign-in/openid          leads to the provider
     /sign-in/openid/back     where the provider leads back to
     ready(settings)          raises SettingError for what is missing
 
 The provider says by a claim whose sign-in it is; it is somebody's here if it is their name. An e-mail address counts if
-the provider says that it was verified. A second factor that somebody switched on here is asked for all the same.
+the provider says that it was verified. Where `oidc_roles` gives groups a role, their people need not be added, and are at
+each sign-in what their groups make them; who was added keeps the role that they were added with. A second factor that
+somebody switched on here is asked for all the same.
 
 State, nonce and PKCE belong to one session and one use. Of the provider's document nothing is taken but its endpoints,
 which have to be HTTPS, and the algorithms of its signatures; those without a key of the provider's own do not count. No
@@ -36,10 +38,11 @@ from django.views.decorators.http import require_safe
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.settings import Settings, is_private, secret_in
 from smtp_auth_report.web.models import Deed, Person
-from smtp_auth_report.web.people import note
+from smtp_auth_report.web.people import PeopleError, let_in_by_groups, note
+from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import OPENID_BACK, address_of, begun, form, wanted
-from smtp_auth_report.web.site import site_of
-from smtp_auth_report.words import worded
+from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.words import ENGLISH, speaking, worded
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ def _secret(settings: Settings) -> str | None:
 
 
 @require_safe
+@speaking(ENGLISH)  # why it fails is for the record
 def leave(request: HttpRequest) -> HttpResponse:
     """To the provider."""
     there = wanted(request)
@@ -91,6 +95,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@speaking(ENGLISH)  # why somebody is refused is for the record
 def returned(request: HttpRequest) -> HttpResponse:
     """From the provider, with a code that it gives claims for."""
     settings = site_of(request).settings
@@ -104,7 +109,7 @@ def returned(request: HttpRequest) -> HttpResponse:
         said = request.GET["error"]
         return _refused(request, there, f"the provider said {said if WORD.fullmatch(said) else 'no'}")
     try:
-        claims = _claims(_client(settings), request, settings.oidc_claim)
+        claims = _claims(_client(settings), request, {settings.oidc_claim, *([settings.oidc_groups_claim] if settings.oidc_roles else [])})
     except Exception as error:  # noqa: BLE001 - as above
         return _failed(request, there, error)
     name = claims.get(settings.oidc_claim)
@@ -112,10 +117,26 @@ def returned(request: HttpRequest) -> HttpResponse:
         return _refused(request, there, f"the provider gave no {settings.oidc_claim}")
     if settings.oidc_claim == "email" and claims.get("email_verified") is not True:
         return _refused(request, there, "the e-mail address is not verified")
-    person = Person.objects.filter(name=name.strip().casefold()).first()
-    if person is None:
-        return _refused(request, there, "nobody here has this name")
+    try:
+        person = _person(site_of(request), name.strip().casefold(), claims.get(settings.oidc_groups_claim))
+    except PeopleError as error:
+        return _refused(request, there, str(error))
     return begun(request, person, there, "OpenID Connect")
+
+
+def _person(site: Site, name: str, groups: object) -> Person:
+    """Who was added, as they were; of others, whom their groups give a role here."""
+    person = Person.objects.filter(name=name).first()
+    if person is not None and not person.by_groups:
+        return person
+    if not site.settings.group_roles and person is None:
+        raise PeopleError(worded("nobody here has this name"))
+    listed = groups if isinstance(groups, list) else [groups]
+    given = {role for group, role in site.settings.group_roles if group in listed}
+    if not given:
+        raise PeopleError(worded("none of their groups has a role here"))
+    role = next((role for role in (Role.ADMINISTRATOR, Role.READER) if role in given), Role.DOMAINS)
+    return let_in_by_groups(name, role, sorted(given) if role == Role.DOMAINS else [], site.clock())
 
 
 def _kept(request: HttpRequest) -> Mapping[str, str] | None:
@@ -181,12 +202,12 @@ def _algorithms(document: Mapping[str, Any]) -> list[str]:
     return algorithms
 
 
-def _claims(client: Any, request: HttpRequest, wanted_claim: str) -> Mapping[str, Any]:
+def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str, Any]:
     """Claims of an ID token that is the provider's, for us, for this sign-in, and not over; else of UserInfo, for the same subject."""
     options = {"iss": {"essential": True, "value": client.server_metadata["issuer"]}, "aud": {"essential": True, "value": client.client_id}}
     token = client.authorize_access_token(request, claims_options=options, leeway=LEEWAY)
     claims: dict[str, Any] = dict(token["userinfo"])
-    if wanted_claim in claims or not client.server_metadata["userinfo_endpoint"]:
+    if needed <= claims.keys() or not client.server_metadata["userinfo_endpoint"]:
         return claims
     more = client.userinfo(token=token)
     if more["sub"] != claims["sub"]:

@@ -153,6 +153,21 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
     return person
 
 
+def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) -> Person:
+    """Somebody whom groups of the provider give a role; who is here already gets the role that they give now."""
+    with alone():
+        person = Person.objects.filter(name=name).first()
+        if person is None:
+            person = add(name, role, None, now, domains)
+            person.by_groups = True
+            person.save(update_fields=["by_groups"])
+        elif (person.role, person.domains) != (role, json.dumps(sorted(domains))):
+            person.role, person.domains = role, json.dumps(sorted(domains))
+            person.save(update_fields=["role", "domains"])
+            note(Deed.CHANGED, now, name=name, detail=f"now {'reader of ' + ', '.join(sorted(domains)) if domains else role}, by groups")
+    return person
+
+
 def named(name: str) -> Person:
     """Who has this name."""
     person = Person.objects.filter(name=name.strip().casefold()).first()

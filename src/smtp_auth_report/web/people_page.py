@@ -40,6 +40,7 @@ class Listed(NamedTuple):
     signed_in: int | None  # microseconds UTC
     tokens: list[Token]
     second_factor: bool
+    by_groups: bool
 
 
 @require_safe
@@ -54,6 +55,7 @@ def people(request: HttpRequest) -> HttpResponse:
             int(person.last_login.timestamp() * 1_000_000) if person.last_login else None,
             list(person.token_set.all()),
             bool(person.factor_salt),
+            person.by_groups,
         )
         for person in Person.objects.prefetch_related("token_set")
     ]

@@ -31,7 +31,7 @@ from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts, emptiness
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import CHARTED, PAGE_ROWS, PIVOTS, Query, read
-from smtp_auth_report.web.saved import may_share, views
+from smtp_auth_report.web.saved import NAME_CHARACTERS, may_share, views
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, details
@@ -168,6 +168,7 @@ def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, An
         "views": [Link(opened.title, opened.address, opened.view.state == query.state) for opened in views(site) if opened.query],
         "state": query.pairs(),
         "may_share": may_share(site.reader),
+        "longest": NAME_CHARACTERS,
         "chips": chips(query),
         "without_filters": query.address(filters={}),
         "said": said(query, table),

@@ -13,7 +13,8 @@ Signing in and out, and who a request is from.
     address_of        of the client, for the page of people
 
 Where nobody was added, nobody signs in: the pages are open to this machine, and refused to whoever comes from elsewhere.
-A program shows a token: `Authorization: Bearer …`.
+A program shows a token: `Authorization: Bearer …`. Of whom a trusted proxy says that they signed in to it (`user_header`),
+each request is theirs, without a session; the page of people tells of it once a day for each address.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from django.contrib.auth import get_user, login, logout
+from django.contrib.auth.models import update_last_login
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -33,10 +35,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from smtp_auth_report.moments import SECOND
+from smtp_auth_report.moments import DAY, SECOND
+from smtp_auth_report.site_key import account_key, site_key
 from smtp_auth_report.web.errors import answer, failed, is_for_programs, problem
-from smtp_auth_report.web.models import Deed, Person
-from smtp_auth_report.web.people import HeldUpError, note, reader_of, recognised
+from smtp_auth_report.web.guard import PROXY_USER
+from smtp_auth_report.web.models import Deed, Event, Person
+from smtp_auth_report.web.people import WINDOW, HeldUpError, note, reader_of, recognised
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.second_factor import accepted
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
@@ -76,6 +80,8 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
             return failed(request, error)
         if nobody:
             return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
+        if reader is None and proxy_user(request) and not request.path.startswith(OPEN_BY_LINK):
+            return answer(request, HTTPStatus.FORBIDDEN, gettext("You have signed in, but nobody added you here. Ask an administrator."))
         if reader is None and request.path not in OPEN and not request.path.startswith(OPEN_BY_LINK):
             return _asked_to_sign_in(request)
         site = site_of(request)
@@ -92,10 +98,36 @@ def _reader(request: HttpRequest) -> Reader | None:
     """Who asks; None where they have to say so first."""
     if is_by_token(request):
         return reader_of(request.headers["Authorization"].partition(" ")[2].strip(), site_of(request).clock())
-    person = get_user(request)
-    if isinstance(person, Person):
+    if proxy_user(request):
+        return _by_proxy(request)
+    person = in_session(request)
+    if person is not None:
         return person.reader
     return EVERYONE if is_from_here(request) and not Person.objects.exists() else None
+
+
+def in_session(request: HttpRequest) -> Person | None:
+    """Who has signed in here."""
+    person = None if is_by_token(request) or proxy_user(request) else get_user(request)
+    return person if isinstance(person, Person) else None
+
+
+def proxy_user(request: HttpRequest) -> str:
+    """Who has signed in to a trusted proxy, as it says; "" where none says so."""
+    return str(request.META.get(PROXY_USER, "")).strip().casefold()
+
+
+def _by_proxy(request: HttpRequest) -> Reader | None:
+    """Somebody who was added here. Every name is told once in a while, not at each request."""
+    site, name, address = site_of(request), proxy_user(request), address_of(request)
+    person, now = Person.objects.filter(name=name).first(), site.clock()
+    deed, lately = (Deed.SIGNED_IN, now - DAY) if person else (Deed.REFUSED, now - WINDOW)
+    key = account_key(site_key(site.settings.state_path), name)
+    if not Event.objects.filter(deed=deed, name_key=key, address=address, time__gt=lately).exists():
+        note(deed, now, name=name if person else "", key=key, address=address, detail=f"by the proxy, {site.settings.user_header}")
+        if person:
+            update_last_login(Person, person)
+    return person.reader if person else None
 
 
 def _asked_to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Second factors of people: the salt of each, the newest code that was accepted, and recovery codes."""
+"""Second factors of people: the salt of each, the newest code that was accepted, and recovery codes; who came by groups."""
 
 import django.db.models.deletion
 from django.conf import settings
@@ -12,6 +12,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name='person',
+            name='by_groups',
+            field=models.BooleanField(default=False),
+        ),
         migrations.AddField(
             model_name='person',
             name='factor_salt',

@@ -139,6 +139,19 @@
     });
   };
 
+  // For paper a chart is drawn once more, at a width of its own, and finer than a screen is.
+  const PAPER = { width: 960, height: 320, devicePixelRatio: 2 };
+  const print = (box, data, chosen, signal) => {
+    const paper = element("div", "paper");
+    let chart = null;
+    addEventListener("beforeprint", () => {
+      box.append(paper);
+      chart ??= echarts.init(paper, null, PAPER);
+      chart.setOption(options(data, chosen), true);
+    }, { signal });
+    addEventListener("afterprint", () => { chart?.dispose(); chart = null; paper.remove(); }, { signal });
+  };
+
   const draw = (box) => {
     if (charts.has(box)) return;
     const data = JSON.parse(box.dataset.figures);
@@ -151,6 +164,7 @@
     legend(box, chart, data, chosen);
     const ended = new AbortController();
     drag(chart, box, data, ended.signal);
+    print(box, data, chosen, ended.signal);
     const observer = new ResizeObserver(() => chart.resize());
     observer.observe(box);
     document.addEventListener("theme-change", show, { signal: ended.signal });

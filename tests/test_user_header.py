@@ -1,0 +1,166 @@
+"""
+Who somebody is, as a trusted proxy says it: believed of that proxy alone, of people who were added here, and never of a
+header that only looks alike.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import hashers
+
+from sites import NOW, Page, client_of, make_site, week
+from smtp_auth_report.errors import ReportError, SettingError
+from smtp_auth_report.moments import DAY, SECOND
+from smtp_auth_report.settings import load
+from smtp_auth_report.web.application import Site, serve
+from smtp_auth_report.web.models import Event, Person
+from smtp_auth_report.web.people import add
+from smtp_auth_report.web.reader import Role
+
+ADMIN, OWNER = "admin@contoso.example", "owner@fabrikam.example"
+PASSWORD = "correct horse battery"
+PROXY, ELSEWHERE = {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "198.51.100.9"}, {"REMOTE_ADDR": "192.0.2.66"}
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as they always are, in fewer rounds."""
+    monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "iterations", 1000)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = make_site(tmp_path, *week(), trusted_proxies="10.0.0.0/24", user_header="Remote-User")
+    client_of(made)
+    add(ADMIN, Role.ADMINISTRATOR, PASSWORD, NOW)
+    add(OWNER, Role.DOMAINS, None, NOW, ["fabrikam.example"])
+    add("zoé@contoso.example", Role.READER, None, NOW)
+    return made
+
+
+def test_each_request_is_of_whom_the_proxy_names(site: Site) -> None:
+    client = client_of(site, **PROXY)
+    for name, status in ((OWNER, 403), (f" {ADMIN.upper()} ", 200), ("zo\u00e9@contoso.example".encode().decode("latin-1"), 403)):
+        assert client.get("/people", HTTP_REMOTE_USER=name).status_code == status
+    assert client.get("/api/reports/sending-volume", HTTP_REMOTE_USER=OWNER).json()["totals"]["messages"] == 7
+    assert "session" not in client.cookies
+    page = client.get("/", HTTP_REMOTE_USER=OWNER)
+    assert (OWNER in Page(page).text, "Sign out" in Page(page).text, "/me" in page.content.decode()) == (True, False, False)
+    assert client.get("/").status_code == 302
+    assert client.get("/", HTTP_REMOTE_USER="").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "came",
+    [ELSEWHERE, ELSEWHERE | {"HTTP_X_FORWARDED_FOR": "10.0.0.7"}, {"REMOTE_ADDR": "127.0.0.1"}, {"REMOTE_ADDR": "::ffff:192.0.2.66"}],
+)
+def test_nobody_else_is_believed(site: Site, came: dict[str, str]) -> None:
+    client = client_of(site, **came)
+    assert client.get("/", HTTP_REMOTE_USER=ADMIN).status_code == 302
+    assert client.get("/api/reports", HTTP_REMOTE_USER=ADMIN).status_code == 401
+    assert not Event.objects.filter(deed__in=("signed in", "refused")).exists()
+
+
+def test_the_header_is_nothing_unless_it_is_named(site: Site) -> None:
+    unset = Site(site.store, replace(site.settings, user_header=""), site.clock)
+    other = Site(site.store, replace(site.settings, user_header="X-Webauth-User"), site.clock)
+    for each in (unset, other):
+        assert client_of(each, **PROXY).get("/", HTTP_REMOTE_USER=ADMIN, REMOTE_USER=ADMIN).status_code == 302
+    assert client_of(other, **PROXY).get("/people", HTTP_X_WEBAUTH_USER=ADMIN).status_code == 200
+
+
+def test_a_name_that_nobody_has_is_refused_and_told(site: Site) -> None:
+    client = client_of(site, **PROXY)
+    for name in ("nobody@contoso.example", "nobody@contoso.example", "\xff\xfe", f"{ADMIN}, {OWNER}"):
+        for address in ("/", "/sign-in", "/api/reports", "/people"):
+            assert client.get(address, HTTP_REMOTE_USER=name).status_code == 403
+    assert client.get("/api/reports", HTTP_REMOTE_USER="nobody").headers["Content-Type"] == "application/problem+json"
+    told = Event.objects.filter(deed="refused")
+    assert [(event.name, event.address, event.detail) for event in told] == [("", "198.51.100.9", "by the proxy, Remote-User")] * 4
+    assert "nobody" not in str(list(Event.objects.values()))
+
+
+def test_a_sign_in_is_told_once_a_day_for_each_address(site: Site) -> None:
+    for now, forwarded in (
+        (NOW, "198.51.100.9"),
+        (NOW + SECOND, "198.51.100.9"),
+        (NOW, "198.51.100.10"),
+        (NOW + DAY + SECOND, "198.51.100.9"),
+    ):
+        later = Site(site.store, site.settings, lambda now=now: now)
+        client = client_of(later, REMOTE_ADDR="10.0.0.7", HTTP_X_FORWARDED_FOR=forwarded)
+        assert client.get("/", HTTP_REMOTE_USER=OWNER).status_code == 200
+    told = Event.objects.filter(deed="signed in", name=OWNER)
+    assert [event.address for event in told] == ["198.51.100.9", "198.51.100.10", "198.51.100.9"]
+    assert Person.objects.get(name=OWNER).last_login is not None
+
+
+def test_the_header_wins_over_a_session(site: Site) -> None:
+    client = client_of(site, **PROXY)
+    assert client.post("/sign-in", {"name": ADMIN, "password": PASSWORD}).status_code == 302
+    assert client.get("/people").status_code == 200
+    assert client.get("/people", HTTP_REMOTE_USER=OWNER).status_code == 403
+    assert client.get("/me").status_code == 200
+    for address in ("/me", "/me/second-factor"):
+        assert client.get(address, HTTP_REMOTE_USER=OWNER).status_code == 403
+    assert client.post("/me/second-factor/new", HTTP_REMOTE_USER=OWNER).status_code == 403
+
+
+def test_forms_need_their_token_all_the_same(site: Site) -> None:
+    strict = client_of(site, enforce_csrf_checks=True, **PROXY)
+    assert strict.post("/people/second-factor-off", {"name": ADMIN}, HTTP_REMOTE_USER=ADMIN).status_code == 403
+    assert strict.post("/requests", {"format": "csv"}, HTTP_REMOTE_USER=OWNER).status_code == 403
+
+
+def test_it_takes_a_proxy_to_believe(tmp_path: Path) -> None:
+    site = make_site(tmp_path, *week(), listen="127.0.0.1:0", user_header="Remote-User")
+    client_of(site)
+    add(ADMIN, Role.ADMINISTRATOR, PASSWORD, NOW)
+    with pytest.raises(ReportError, match="taken from trusted_proxies alone"):
+        serve(site, list, pytest.fail)
+    for name in ("Remote_User", "Remote-User: x", "X User"):
+        with pytest.raises(SettingError, match="is not the name of a header"):
+            load({"user_header": name}, {})
+
+
+def test_the_server_takes_no_header_that_only_looks_alike(tmp_path: Path) -> None:
+    program = str(Path(sys.executable).with_name("smtp-auth-report"))
+    where = ["--database", str(tmp_path / "mail.duckdb")]
+    subprocess.run([program, "user", "add", ADMIN, "--role", "administrator", "--no-password", *where], check=True, capture_output=True)
+    environment = os.environ | {"SMTP_AUTH_REPORT_TRUSTED_PROXIES": "127.0.0.1", "SMTP_AUTH_REPORT_USER_HEADER": "Remote-User"}
+    command = [program, "serve", *where, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as served:
+        try:
+            assert served.stderr is not None
+            port = int(served.stderr.readline().rsplit(":", 1)[1].strip("/\n"))
+            statuses = [
+                status_of(port, *lines)
+                for lines in (
+                    [f"Remote-User: {ADMIN}"],
+                    [f"REMOTE-USER: {ADMIN}"],
+                    [f"Remote_User: {ADMIN}"],
+                    [f"Remote-User: {OWNER}", f"Remote_User: {ADMIN}"],
+                    [f"Remote-User : {ADMIN}"],
+                    [f"Remote-User: {OWNER}", f"Remote-User : {ADMIN}"],
+                    [f"X-Remote-User: {ADMIN}"],
+                    [],
+                )
+            ]
+        finally:
+            served.terminate()
+    assert statuses == [200, 200, 302, 403, 400, 400, 302, 302]
+
+
+def status_of(port: int, *lines: str) -> int:
+    """Of the page of people, asked for with these lines."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall("\r\n".join(["GET /people HTTP/1.1", "Host: localhost", "Connection: close", *lines, "", ""]).encode())
+        with connection.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
