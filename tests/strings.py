@@ -52,7 +52,8 @@ CLICK = (
     "Usage:", "Options", "Commands", "Show this message and exit.",
     "default: {default}", "required", "Error: {message}", "Try '{command} {option}' for help.", "Missing command.",
     "Missing argument", "Missing option", "Invalid value: {message}", "Invalid value for {param_hint}: {message}",
-    "No such command {name!r}.", "Option {name!r} does not take a value.", "{value} is not in the range {range}.",
+    "No such command {name!r}.", "No such option {name!r}.", "No such option: {name}", "Option {name!r} does not take a value.",
+    "{value} is not in the range {range}.",
     "{value!r} is not a valid {number_type}.", "Repeat for confirmation", "Error: The two entered values do not match.",
     "Error: invalid input",
 )  # fmt: skip
