@@ -85,7 +85,7 @@ assets-for-tests: .venv/installed
 clean:  ## remove all that was set up, databases of run and demo included
 	rm -rf .venv .run build dist src/smtp_auth_report/web/assets src/smtp_auth_report/web/static/vendor
 	rm -f src/smtp_auth_report/sources/*.so src/smtp_auth_report/sources/compiled-from*
-	rm -f src/smtp_auth_report/web/locale/*/LC_MESSAGES/django.mo src/smtp_auth_report/web/locale/compiled-from.txt
+	rm -f src/smtp_auth_report/locale/*/LC_MESSAGES/django.mo src/smtp_auth_report/locale/compiled-from.txt
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -102,7 +102,7 @@ packages:
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-COMPILED := hatch_build.py $(wildcard src/smtp_auth_report/sources/*.pyx src/smtp_auth_report/sources/*.pxd src/smtp_auth_report/web/locale/*/LC_MESSAGES/django.po)
+COMPILED := hatch_build.py $(wildcard src/smtp_auth_report/sources/*.pyx src/smtp_auth_report/sources/*.pxd src/smtp_auth_report/locale/*/LC_MESSAGES/django.po)
 
 .venv/installed: .venv/made pyproject.toml $(COMPILED)
 	@echo "Installing what the report needs (a minute the first time)"

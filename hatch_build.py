@@ -8,8 +8,8 @@ The compiled modules are src/smtp_auth_report/sources/*.pyx. They are put beside
 installation has them too, and a wheel carries them. Each is optional: what it does is done line by line in Python where
 it is not there, with the same results, and more slowly.
 
-The catalogs are src/smtp_auth_report/web/locale/*/LC_MESSAGES/django.po. Each becomes a django.mo beside it, which is
-what the pages read.
+The catalogs are src/smtp_auth_report/locale/*/LC_MESSAGES/django.po. Each becomes a django.mo beside it, which is
+what the program reads.
 
 What goes wrong
     No C compiler, or no header files of Python: one line that says what is slower and how to mend it, and the package is
@@ -41,7 +41,7 @@ SOURCES = ROOT / "src" / "smtp_auth_report" / "sources"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 MARK = SOURCES / f"compiled-from{SUFFIX}.txt"
 FOR_COMPILING = ("cython>=3.1", "setuptools>=77")
-LOCALE = ROOT / "src" / "smtp_auth_report" / "web" / "locale"
+LOCALE = ROOT / "src" / "smtp_auth_report" / "locale"
 LOCALE_MARK = LOCALE / "compiled-from.txt"
 FOR_CATALOGS = ("babel>=2.16",)
 

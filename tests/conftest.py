@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALL_MUST_RUN = os.environ.get("CI") == "true"
 
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "bench")]
+os.environ["LC_ALL"] = "C.UTF-8"  # tests read what commands say
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,20 +19,24 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 from django.http import HttpResponse
 from django.test import Client
+from django.utils.formats import number_format
 from django.utils.translation import get_language, override
 
+from ingesting import Site as CommandLine
+from reading import log, session
 from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
+from smtp_auth_report import words
 from smtp_auth_report.web import configuration, wording
 from smtp_auth_report.web.digests import claim, subscribe, token_of
 from smtp_auth_report.web.models import Event, Mail, Person, RequestedReport, Sending, Subscription
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
-from strings import WEB, Marked, marked, of_python
+from strings import SHOWN, WEB, Marked, errors, marked, modules, of_python, unmarked
 
-CATALOGS = sorted((WEB / "locale").glob("*/LC_MESSAGES/django.po"))
+CATALOGS = sorted(words.LOCALE.glob("*/LC_MESSAGES/django.po"))
 STRINGS = marked()
-PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w+(?:!r)?\}")
 TAG = re.compile(r"</?\w+[^>]*>")
 PASSWORD = "correct horse battery"
 PARIS = ZoneInfo(ZONE)
@@ -115,12 +119,12 @@ def test_a_french_space_that_can_break_is_found(text: str) -> None:
 
 def breakable(text: str) -> bool:
     """Whether a French text has a mark without the space that belongs before it, or with one at which a line may end."""
-    without_codes = re.sub(r"\d+:\d+|H:i(:s)?|graph:", "", text)
+    without_codes = re.sub(r"\d+(?::\d+)+|H:i(:s)?|(?:graph|mail|https|postgresql):|\w:\d+|!r|\S*::\S*", "", text)
     return bool(re.search(rf"[^{SPACE}{NARROW}][;:?!»]|«[^{SPACE}{NARROW}]", without_codes)) or "'" in text
 
 
 def test_french_has_its_spaces_and_apostrophes() -> None:
-    path = WEB / "locale" / "fr" / "LC_MESSAGES" / "django.po"
+    path = words.LOCALE / "fr" / "LC_MESSAGES" / "django.po"
     assert [text for entry in entries(path).values() for text in forms(entry.string) if breakable(text)] == []
 
 
@@ -132,6 +136,26 @@ def test_a_string_that_no_catalog_could_have_is_refused(tmp_path: Path) -> None:
     assert next(found) == Marked("one", "many", None, "page.py:2")
     with pytest.raises(AssertionError, match=r"page\.py:3"):
         next(found)
+
+
+def test_words_that_are_shown_are_marked() -> None:
+    """What errors say, commands print, and notes of reading tell."""
+    shown = errors() | SHOWN
+    assert {"InputError", "GraphError", "PeopleError"} <= shown
+    assert [text for path in modules() for text in unmarked(path, shown)] == []
+
+
+def test_words_without_a_mark_are_found(tmp_path: Path) -> None:
+    module = tmp_path / "page.py"
+    lines = (
+        'raise InputError(f"{path}: no such file")',
+        'click.echo(worded("{n} rows: {words}", n=count(rows), words="or so"))',
+        'self.notes.append("odd" if odd else worded("even"))',
+        'self.problem = "broken"',
+        'echo(f"{place}: {words}" + table["rows"] + worded("{n} rows", n=count(rows)) + f"{part:>3.0f} %")',
+    )
+    module.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert sorted(text.split(":")[1] for text in unmarked(module, {"InputError", "echo"})) == ["1", "2", "3", "4"]
 
 
 def test_words_in_templates_are_marked() -> None:
@@ -218,6 +242,34 @@ def test_pages_of_mail_have_no_english_left(tmp_path: Path) -> None:
     check_french(client.post(f"/unsubscribe/{token}", headers={"Accept-Language": "fr"}))
 
 
+@pytest.mark.parametrize(
+    ("address", "status", "french"),
+    [
+        ("/report?from=2026-99-99", 400, "from '2026-99-99' n\u2019est pas une date"),
+        ("/report?by=nothing", 400, "il n\u2019y a pas de rapport 'nothing'"),
+        ("/report?tls=nothing", 400, "tls 'nothing' est inconnu"),
+        ("/report?from=2026-11-20&to=2026-11-01", 400, "la période se termine avant de commencer"),
+    ],
+)
+def test_an_error_is_in_the_readers_language(client: Client, address: str, status: int, french: str) -> None:
+    answer = client.get(address, headers={"Accept-Language": "fr"})
+    assert answer.status_code == status
+    assert french in Page(answer).text
+    check_french(cast("HttpResponse", answer))
+
+
+def test_a_question_asked_beside_speaks_the_pages_language(tmp_path: Path) -> None:
+    with make_site(tmp_path).store.snapshot() as seen, words.speaking("fr"):
+        assert seen.beside(lambda _: words.language())() == "fr"
+
+
+def test_a_process_that_speaks_french_answers_each_in_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_of_process", ["fr"])
+    assert client.get("/api/reports/tls-usage?from=x").json()["detail"].startswith("from 'x' is not a date")
+    assert "is not a date" in Page(client.get("/report?from=x")).text
+    assert "n\u2019est pas une date" in Page(french(client, "/report?from=x")).text
+
+
 def check_french(answer: HttpResponse) -> None:
     """Neither the text nor what is read out has a string of the catalog in English."""
     page = Page(answer)
@@ -236,13 +288,13 @@ def check_french(answer: HttpResponse) -> None:
 
 def _expression(text: str) -> re.Pattern[str]:
     """A string with anything in place of its placeholders."""
-    pieces = [re.escape(" ".join(piece.split())) for piece in re.split(r"%\(\w+\)[sd]", text.strip().replace("%%", "%"))]
+    pieces = [re.escape(re.sub(r"\s+", " ", piece)) for piece in re.split(r"%\(\w+\)[sd]|\{\w+(?:!r)?\}", text.strip().replace("%%", "%"))]
     return re.compile(".+".join(pieces).replace(r"\ ", " "))
 
 
 def _english() -> list[re.Pattern[str]]:
     """What French says otherwise, and has words of its own beside the placeholders."""
-    known = entries(WEB / "locale" / "fr" / "LC_MESSAGES" / "django.po")
+    known = entries(words.LOCALE / "fr" / "LC_MESSAGES" / "django.po")
     pairs = [
         pair
         for entry in known.values()
@@ -280,6 +332,13 @@ def test_figures_and_dates_follow_the_language(say: Callable[[], str], english: 
         with override(language):
             said.append(say())
     assert said == [english, french]
+
+
+@pytest.mark.parametrize("language", ["en", *words.languages()])
+def test_figures_below_the_pages_are_the_same(language: str) -> None:
+    with words.speaking(language), override(language):
+        assert [words.count(number) for number in (0, 999, 1234567)] == [wording.count(number) for number in (0, 999, 1234567)]
+        assert words.count(1234.5) == wording.count(1234) + number_format(0.5, decimal_pos=1)[1:]
 
 
 def test_the_chart_has_dates_words_and_the_sign_of_the_language(client: Client) -> None:
@@ -403,3 +462,75 @@ def test_whoever_has_to_sign_in_may_choose_before(client: Client) -> None:
     add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
     assert choose(client, "fr", "http://localhost/sign-in").cookies["language"].value == "fr"
     assert "Mot de passe" in Page(client.get("/sign-in")).text
+
+
+# The command line
+
+
+class Told(NamedTuple):
+    status: int
+    lines: list[str]
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Callable[..., Told]:
+    """The program, for somebody whose machine speaks French, or as the environment says."""
+    site = CommandLine(tmp_path)
+
+    def run(*arguments: str | Path, given: bytes | None = None, **environment: str) -> Told:
+        site.environment |= {"LC_ALL": "fr_FR.UTF-8", "LANGUAGE": "", "PYTHONIOENCODING": "utf-8"} | environment
+        ran = site.run(*arguments, given=given)
+        return Told(ran.returncode, (ran.stdout + ran.stderr).decode().splitlines())
+
+    return run
+
+
+def check_no_english(lines: list[str]) -> None:
+    shown = [" ".join(line.split()).removeprefix("smtp-auth-report: ") for line in lines]
+    assert [line for line in shown for english in ENGLISH if english.fullmatch(line)] == []
+
+
+def test_what_reading_tells_is_in_the_language(commands: Callable[..., Told], tmp_path: Path) -> None:
+    path = tmp_path / "mail.log"
+    path.write_bytes(log(*session(), *["postfix/qmgr[1]: statistics"] * 1100, f"postfix/smtpd[1]: {'x' * 9000}"))
+    told = commands("ingest", "--timezone", "UTC", path)
+    assert told.status == 0
+    assert told.lines[0] == f"Nouveaux enregistrements\u00a0: 1 acceptés{NARROW}; 0 révisés, 0 déjà connus."
+    assert told.lines[1].startswith(f"Lignes\u00a0: 1{NARROW}1")
+    assert told.lines[1].endswith("1 non interprétées; 1 ligne de plus de 8 Kio.")
+    assert any(line.startswith(f"Note\u00a0: {path}\u00a0: ses horodatages") for line in told.lines)
+    check_no_english(told.lines)
+    check_no_english(commands("doctor", "--timezone", "UTC", path).lines)
+
+
+def test_refusals_are_in_the_language(commands: Callable[..., Told], tmp_path: Path) -> None:
+    for arguments, status, french in (
+        (("export",), 1, f"smtp-auth-report: {tmp_path / 'mail.duckdb'}\u00a0: base inexistante{NARROW};"),
+        (("ingest", tmp_path / "none.log"), 1, f"smtp-auth-report: {tmp_path / 'none.log'}\u00a0: fichier inexistant"),
+        (("ingest",), 2, "Erreur\u00a0: Argument manquant 'FILE...'."),
+        (("report", "summary", "--from", "soon"), 2, "smtp-auth-report: from 'soon' n\u2019est pas une date"),
+        (("user", "list"), 1, f"smtp-auth-report: {tmp_path / 'state.sqlite3'}\u00a0: personne n\u2019y a encore été ajouté{NARROW};"),
+        (("user", "add", "anna"), 1, "smtp-auth-report: le mot de passe ne convient pas\u00a0: Ce mot de passe est trop court."),
+        (("serve", "--listen", "here"), 1, "smtp-auth-report: --listen: listen 'here' n\u2019est pas une adresse avec un port"),
+    ):
+        told = commands(*arguments, given=b"short\n")
+        assert told.status == status
+        assert told.lines[-1].startswith(french)
+        check_no_english(told.lines)
+
+
+def test_a_table_has_headings_of_the_language_and_json_has_not(commands: Callable[..., Told], tmp_path: Path) -> None:
+    path = tmp_path / "mail.log"
+    path.write_bytes(log(*session()))
+    commands("ingest", "--year", "2026", path)
+    period = ("report", "sending-volume", "--from", "2026-11-01", "--to", "2026-11-30")
+    assert commands(*period).lines[0].split("  ")[0] == "expéditeur"
+    assert commands(*period, "--format", "csv").lines[0].startswith("sender,sender_domain,account,messages")
+    assert commands(*period).lines != commands(*period, LC_ALL="C").lines
+    assert commands(*period, "--format", "json").lines == commands(*period, "--format", "json", LC_ALL="C").lines
+
+
+@pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"LC_ALL": "eo"}, {"PYTHONIOENCODING": "latin-1"}])
+def test_elsewhere_commands_speak_english(commands: Callable[..., Told], tmp_path: Path, environment: dict[str, str]) -> None:
+    told = commands("ingest", tmp_path / "none.log", **environment)
+    assert told.lines == [f"smtp-auth-report: {tmp_path / 'none.log'}: no such file"]

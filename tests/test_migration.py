@@ -113,7 +113,7 @@ def test_digests_are_made_of_the_days_that_were_sealed_before(tmp_path: Path, mo
         ).fetchall():
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE sealed DROP COLUMN digested")
-        connection.execute("DELETE FROM migrations WHERE number = 5")
+        connection.execute("DELETE FROM migrations WHERE number IN (5, 11)")
     store = open_store(str(path), display_zone="UTC", clock=lambda: NOON + 40 * 24 * HOUR)
     assert isinstance(store, DuckStore)
     before, sums = counted(store), store._connection.execute("SELECT count(*) FROM sums_1").fetchall()
@@ -137,7 +137,7 @@ def test_a_database_of_the_schema_before_is_brought_up_to_date(tmp_path: Path) -
     store.close()
     with duckdb.connect(str(path)) as connection:
         connection.execute("DROP TABLE client_sums_1; ALTER TABLE manners DROP COLUMN way_id")
-        connection.execute("DELETE FROM migrations WHERE number = ?", [migrations()[-1][0]])
+        connection.execute("DELETE FROM migrations WHERE number >= 10")
     with pytest.raises(StoreError, match="older version of smtp-auth-report; run ingest once"):
         open_store(str(path), read_only=True)
     store = open_store(str(path), display_zone="UTC", clock=lambda: NOON)

@@ -34,6 +34,7 @@ from smtp_auth_report.errors import InputError, InUseError, ReportError, Selecti
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.user_commands import user
+from smtp_auth_report.words import count, speak_as, translated, why, worded
 
 if TYPE_CHECKING:
     from smtp_auth_report.changes import Position
@@ -117,10 +118,10 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
         follow_logs(settings, reading, files, child_of)
         return
     if GRAPH in files:
-        raise click.UsageError(f"{GRAPH} is followed: add --follow")
+        raise click.UsageError(worded("{name} is followed: add --follow", name=GRAPH))
     gc.set_threshold(*COLLECTED_SELDOM)
     store = open_for(settings, memory_limit=ENGINE_MEMORY)
-    with progress_bar("Reading") as show:
+    with progress_bar(worded("Reading")) as show:
         run = Ingest(store, site_key(settings.state_path), reading, now(), show)
         try:
             run.run(files)
@@ -135,7 +136,8 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     print_summary(run.summary)
     for finding in (finding for finding in found if finding.remedy.lacks in {"sessions", "tls_version"}):
         remedy = finding.remedy
-        tell(f"Note: {finding.title} on {finding.server}: {finding.missing}; set {remedy.setting} in {remedy.where}.")
+        told = {"title": finding.title, "server": finding.server, "missing": finding.missing, "where": remedy.where}
+        remark(worded("{title} on {server}: {missing}; set {setting} in {where}", setting=remedy.setting, **told))
 
 
 @commands.command()
@@ -154,7 +156,7 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
         settings = load(flags | {"database": f"{folder}/doctor.duckdb"})
         store = open_for(settings, memory_limit=ENGINE_MEMORY)
         try:
-            with progress_bar("Reading") as show:
+            with progress_bar(worded("Reading")) as show:
                 run = Ingest(store, site_key(Path(folder, "state.sqlite3")), reading_of(settings, source, year), now(), show)
                 run.run(files)
             found = missing_from(store, settings)
@@ -163,10 +165,13 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
     print_summary(run.summary)
     for finding in found:
         remedy = finding.remedy
-        click.echo(one_line(f"{finding.title} on {finding.server}: {finding.missing}."))
-        click.echo(f"    {remedy.setting}\n  in {remedy.where}.\n  Gain: {remedy.gain}.")
+        title = worded("{title} on {server}: {missing}.", title=finding.title, server=finding.server, missing=finding.missing)
+        click.echo(one_line(title))
+        click.echo(f"    {remedy.setting}")
+        click.echo(f"  {worded('in {where}.', where=remedy.where)}")
+        click.echo(f"  {worded('Gain: {gain}.', gain=remedy.gain)}")
     if not found:
-        click.echo("Nothing is missing that a setting would bring.")
+        click.echo(worded("Nothing is missing that a setting would bring."))
 
 
 def reading_of(settings: Settings, source: str, year: int | None) -> Reading:
@@ -175,7 +180,8 @@ def reading_of(settings: Settings, source: str, year: int | None) -> Reading:
     from smtp_auth_report.sources import SOURCES
 
     if source not in {"auto", *(kind.name for kind in SOURCES)}:
-        raise click.BadParameter(f"{source!r} is none of auto, {', '.join(kind.name for kind in SOURCES)}", param_hint="--source")
+        kinds = ", ".join(kind.name for kind in SOURCES)
+        raise click.BadParameter(worded("{source!r} is none of auto, {kinds}", source=source, kinds=kinds), param_hint="--source")
     return Reading(settings.log_zone, settings.timezone_given, year, settings.server, source, settings.authenticators)
 
 
@@ -265,7 +271,7 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     try:
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
         with shared.sharing(store, shared.socket_of(settings.database)), reader, tidying(store, int(settings.retention_days), now):
-            serve_pages(site, store.positions, lambda address: click.echo(f"SMTP AUTH clients report at {address}", err=True))
+            serve_pages(site, store.positions, lambda address: tell(worded("SMTP AUTH clients report at {address}", address=address)))
     except ReportError:
         store.close()
         raise
@@ -322,20 +328,22 @@ def export(since: str | None, until: str | None, form: str, output: str, columns
     store = open_for(settings, read_only=True)
     try:
         selection = selected(store, settings, since, until, flags, everything=True)
-        with progress_bar("Writing", shown=output != "-") as show:
+        with progress_bar(worded("Writing"), shown=output != "-") as show:
             write = EXPORTS[form].write
             rows = write_file(output, lambda file: write(store, selection, file, lambda done, total: show(output, done, total), chosen))
     finally:
         store.close()
-    click.echo(f"{rows} submissions written", err=True)
+    tell(worded("{rows} submissions written", rows=rows))
 
 
 @commands.command()
 @with_database
 @click.argument("account")
-@click.confirmation_option("--yes", prompt="Erase this account from rows and sums for good?", help="Do not ask.")
-def erase(account: str, **flags: str | None) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(account: str, *, yes: bool, **flags: str | None) -> None:
     """Erase ACCOUNT from rows and sums. What happened until now does not come back when a log is read again."""
+    if not yes:
+        click.confirm(worded("Erase this account from rows and sums for good?"), abort=True)
     os.umask(0o077)
     settings = load(flags)
 
@@ -351,11 +359,10 @@ def erase(account: str, **flags: str | None) -> None:
         rows = store.erase(account, account_key(site_key(settings.state_path), account), open_sessions)
     finally:
         store.close()
-    click.echo(f"{rows} rows erased, with their sums", err=True)
+    tell(worded("{rows} rows erased, with their sums", rows=rows))
     if shared:
-        click.echo(
-            "Another process holds the database: run the same command once more while none does, and no trace is left in its file.",
-            err=True,
+        tell(
+            worded("Another process holds the database: run the same command once more while none does, and no trace is left in its file.")
         )
     else:
         rewrite(settings.database, memory_limit=ENGINE_MEMORY)
@@ -375,7 +382,9 @@ def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
                 return write(device)
         return write_whole(Path(os.path.realpath(path)), write)
     except OSError as error:
-        raise ReportError(f"{output}: cannot be written: {error.strerror}; choose another place with --output") from None
+        raise ReportError(
+            worded("{path}: cannot be written: {reason}; choose another place with --output", path=output, reason=why(error))
+        ) from None
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], int]) -> int:
@@ -435,9 +444,8 @@ def selected(
     if not since and not until:
         start, end, moved = periods.settle(store, start, end, zone)
         if moved:
-            click.echo(
-                f"No rows in the last 7 days; shown are the 7 days up to {periods.day(end - 1, zone)}, the last with rows.", err=True
-            )
+            day = periods.day(end - 1, zone)
+            tell(worded("No rows in the last 7 days; shown are the 7 days up to {day}, the last with rows.", day=day))
     return Selection(start, end, zone, filters)
 
 
@@ -454,26 +462,35 @@ def progress_bar(verb: str, *, shown: bool = True) -> Any:
 
 def print_summary(summary: Summary) -> None:
     """One block on stderr."""
-    counts = sorted(summary.outcomes.items())
-    rows = ", ".join(f"{count:,} {outcome}" for outcome, count in counts if count > 0) or "none"
-    rows += "".join(f", {-count:,} {outcome} fewer" for outcome, count in counts if count < 0)
-    click.echo(f"New rows: {rows}; {summary.revised:,} earlier rows revised, {summary.unchanged:,} known already.", err=True)
-    unread = sum(summary.unread.values())
-    reasons = "".join(f"; {count:,} {reason}" for reason, count in summary.unread.most_common())
-    click.echo(f"Lines: {summary.lines:,} read, {summary.other:,} not about submission, {unread:,} unread{reasons}.", err=True)
+    outcomes = [(translated(outcome), number) for outcome, number in sorted(summary.outcomes.items())]
+    rows = ", ".join(f"{count(number)} {outcome}" for outcome, number in outcomes if number > 0) or worded("none")
+    fewer = "".join(", " + worded("{n} {outcome} fewer", n=count(-number), outcome=outcome) for outcome, number in outcomes if number < 0)
+    known = {"revised": count(summary.revised), "known": count(summary.unchanged)}
+    tell(worded("New rows: {rows}; {revised} earlier rows revised, {known} known already.", rows=rows + fewer, **known))
+    reasons = "".join(f"; {count(number)} {translated(reason)}" for reason, number in summary.unread.most_common())
+    lines = {"lines": count(summary.lines), "other": count(summary.other), "unread": count(sum(summary.unread.values()))}
+    tell(worded("Lines: {lines} read, {other} not about submission, {unread} unread{reasons}.", reasons=reasons, **lines))
     if summary.counted:
-        click.echo(
-            f"Counted by Microsoft: {summary.counted:,} senders; they are no rows, and in no figure but on the page /exchange-online.",
-            err=True,
+        tell(
+            worded(
+                "Counted by Microsoft: {n} senders; they are no rows, and in no figure but on the page /exchange-online.",
+                n=count(summary.counted),
+            )
         )
     if summary.future:
-        click.echo(f"Note: {summary.future:,} rows lie in the future: check the server's clock, or give --year and --timezone.", err=True)
-    for note in summary.notes:
-        tell(f"Note: {note}.")
+        future = count(summary.future)
+        remark(worded("{n} rows lie in the future: check the server's clock, or give --year and --timezone", n=future))
+    for text in summary.notes:
+        remark(text)
+
+
+def remark(text: str) -> None:
+    """Something to know, on stderr."""
+    tell(worded("Note: {text}.", text=text))
 
 
 def tell(text: str) -> None:
-    """One line on stderr, whatever a log or an argument has put into it."""
+    """What was done, one line on stderr, whatever a log or an argument has put into it."""
     click.echo(one_line(text), err=True)
 
 
@@ -482,7 +499,7 @@ def say(text: str) -> None:
     tell(f"smtp-auth-report: {text}")
 
 
-def fail(message: str, status: int) -> NoReturn:
+def give_up(message: str, status: int) -> NoReturn:
     """One line on stderr, then the end."""
     say(message)
     sys.exit(status)
@@ -490,19 +507,20 @@ def fail(message: str, status: int) -> NoReturn:
 
 def main() -> None:
     """Run a command; every foreseen error is one line."""
+    speak_as(os.environ, sys.stderr.encoding)
     try:
         commands.main(standalone_mode=False)
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.Abort:
-        fail("interrupted; what was committed is kept, and the next run goes on there", 1)
+        give_up(worded("interrupted; what was committed is kept, and the next run goes on there"), 1)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except SelectionError as error:
-        fail(str(error), 2)
+        give_up(str(error), 2)
     except ReportError as error:
-        fail(str(error), 1)
+        give_up(str(error), 1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -511,7 +529,9 @@ def main() -> None:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
-        fail(f"a mistake of this program: {where}; please report it, with what SMTP_AUTH_REPORT_TRACEBACK=1 shows", 1)
+        give_up(
+            worded("a mistake of this program: {where}; please report it, with what SMTP_AUTH_REPORT_TRACEBACK=1 shows", where=where), 1
+        )
     finally:
         gc.freeze()  # what is left goes with the process: to look for circles in it would take a tenth of a second
 

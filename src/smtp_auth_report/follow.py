@@ -44,6 +44,7 @@ from smtp_auth_report.checkpoint import Evidence, beginning, digest
 from smtp_auth_report.checkpoint import position as position_of
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.log_file import Log
+from smtp_auth_report.words import why, worded
 
 RETRIES = 20
 """How often the files of a path are looked at anew because they were rotated meanwhile."""
@@ -210,13 +211,13 @@ class _Files:
         try:
             found = Path(path).stat()
             if not stat.S_ISREG(found.st_mode):
-                self.problem = f"{path}: is not a file; hand its lines over on standard input, as -"
+                self.problem = worded("{path}: is not a file; hand its lines over on standard input, as -", path=path)
                 return None
             if not found.st_size:
                 return None
             log = Log(path, self._clock())
         except OSError as error:
-            self.problem = f"{path}: {error.strerror}; waiting for it"
+            self.problem = worded("{path}: {reason}; waiting for it", path=path, reason=why(error))
             return None
         except InputError as error:
             self.problem = str(error)
@@ -297,7 +298,7 @@ class FileStream(_Files):
         try:
             stands = _stands(Path(self.name).stat())
         except OSError as error:
-            self.problem = f"{self.name}: {error.strerror}; waiting for it"
+            self.problem = worded("{path}: {reason}; waiting for it", path=self.name, reason=why(error))
             if self._stood == NOWHERE or self._logs:
                 return
             stands = NOWHERE
@@ -485,7 +486,7 @@ class DirectoryStream(_Files):
                     if entry.is_file() and not entry.name.startswith("."):
                         entries.append((entry.path, entry.stat()))
         except OSError as error:
-            self.problem = f"{self.name}: {error.strerror}; waiting for it"
+            self.problem = worded("{path}: {reason}; waiting for it", path=self.name, reason=why(error))
             return []
         return sorted(entries, key=lambda entry: (entry[1].st_mtime_ns, entry[0]))
 

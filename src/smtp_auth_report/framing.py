@@ -26,6 +26,8 @@ import json
 import re
 from typing import ClassVar, Protocol
 
+from smtp_auth_report.words import marked
+
 LONGEST = 1 << 20
 """Bytes of a field, or of what has no end, that are kept; a longer one is none that matters."""
 
@@ -77,7 +79,7 @@ def cutter_of(beginning: bytes) -> Cutter | None:
 class JournalExport:
     """The journal's export format."""
 
-    trouble: ClassVar[str] = "entry of the journal not understood"
+    trouble: ClassVar[str] = marked("entry of the journal not understood")
 
     def __init__(self) -> None:
         self.damaged = 0
@@ -151,7 +153,7 @@ class JournalExport:
 class OctetCounted:
     """Messages of a syslog, each behind the number of its bytes."""
 
-    trouble: ClassVar[str] = "message that is not as long as its count says"
+    trouble: ClassVar[str] = marked("message that is not as long as its count says")
 
     def __init__(self) -> None:
         self.damaged = 0

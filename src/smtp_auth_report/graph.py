@@ -32,6 +32,7 @@ from smtp_auth_report.checkpoint import furthest
 from smtp_auth_report.follow import Start
 from smtp_auth_report.graph_client import GraphError, Page
 from smtp_auth_report.moments import DAY, HOUR, SECOND, micros
+from smtp_auth_report.words import worded
 
 GRAPH = "graph:"
 EVERY = 300.0
@@ -173,7 +174,7 @@ class _Polling:
             except GraphError as problem:
                 pause = self._told(problem)
             except Exception as error:  # noqa: BLE001 - a thread that dies is a log that stands still, and nobody is told
-                pause = self._told(GraphError(f"a mistake of this program: {type(error).__name__}; please report it"))
+                pause = self._told(GraphError(worded("a mistake of this program: {name}; please report it", name=type(error).__name__)))
 
     def _ask(self) -> None:
         """All pages of one question."""
@@ -221,7 +222,7 @@ class _Polling:
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
         if problem.wait is not None:
             pause = max(min(problem.wait, LONGEST_WAIT), self._first_pause / 5)
-        self.problem = f"{problem}; asking again in {max(1, round(pause))} s"
+        self.problem = worded("{problem}; asking again in {pause} s", problem=problem, pause=max(1, round(pause)))
         return pause
 
     def _fresh(self, sign_ins: list[Any], waiting: Fresh) -> Fresh:

@@ -33,6 +33,7 @@ from smtp_auth_report import __version__
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.moments import SECOND, micros, now, rfc3339
 from smtp_auth_report.settings import PREFIX, Settings, secret_in
+from smtp_auth_report.words import marked, translated, worded
 
 SECRET = f"{PREFIX}GRAPH_SECRET"
 PAGE = 1000
@@ -44,10 +45,12 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,80}")
 NO_LICENCE = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
 
 REFUSALS = {
-    400: "does not understand the question; check graph_url",
-    401: "does not accept the token; check graph_tenant and graph_client",
-    403: "does not let this app registration read sign-ins; it needs the application permission AuditLog.Read.All, with admin consent",
-    404: "has nothing at this address; check graph_url",
+    400: marked("{host} does not understand the question; check graph_url"),
+    401: marked("{host} does not accept the token; check graph_tenant and graph_client"),
+    403: marked(
+        "{host} does not let this app registration read sign-ins; it needs the application permission AuditLog.Read.All, with admin consent"
+    ),
+    404: marked("{host} has nothing at this address; check graph_url"),
 }
 
 
@@ -77,10 +80,10 @@ class TokenSource(Protocol):
 def ready(settings: Settings, environment: Mapping[str, str]) -> str:
     """The secret, when all is there that polling needs; raises SettingError for what is not."""
     if find_spec("msal") is None:
-        raise SettingError("graph: needs msal: install the package as smtp-auth-report[graph]")
+        raise SettingError(worded("graph: needs msal: install the package as smtp-auth-report[graph]"))
     for name in ("graph_tenant", "graph_client"):
         if not getattr(settings, name):
-            raise SettingError(f"graph: {name} is not set; it is an id that the overview of the app registration shows")
+            raise SettingError(worded("graph: {name} is not set; it is an id that the overview of the app registration shows", name=name))
     return secret_of(settings, environment)
 
 
@@ -89,7 +92,9 @@ def secret_of(settings: Settings, environment: Mapping[str, str]) -> str:
     if settings.graph_secret_file:
         return secret_in("graph: graph_secret_file", settings.graph_secret_file)
     if not environment.get(SECRET):
-        raise SettingError(f"graph: there is no secret; set graph_secret_file to the file that holds it, or {SECRET}")
+        raise SettingError(
+            worded("graph: there is no secret; set graph_secret_file to the file that holds it, or {variable}", variable=SECRET)
+        )
     return environment[SECRET]
 
 
@@ -114,11 +119,18 @@ class Tokens:
         except Exception as error:  # noqa: BLE001 - msal has no error of its own for answers that make no sense
             host, kind = urlsplit(self._authority).netloc, type(error).__name__
             raise GraphError(
-                f"no token from {host}: it cannot be reached, or does not know the tenant ({kind}); check graph_tenant"
+                worded(
+                    "no token from {host}: it cannot be reached, or does not know the tenant ({kind}); check graph_tenant",
+                    host=host,
+                    kind=kind,
+                )
             ) from None
         if not isinstance(token, str):
             raise GraphError(
-                f"no token: the sign-in of the app registration was refused ({_refusal(answer)}); check graph_client and its secret"
+                worded(
+                    "no token: the sign-in of the app registration was refused ({words}); check graph_client and its secret",
+                    words=_refusal(answer),
+                )
             )
         self._application = application
         return token
@@ -136,7 +148,7 @@ def _refusal(answer: Mapping[str, Any]) -> str:
     told = answer.get("error_codes")
     codes = [f"AADSTS{code}" for code in told if isinstance(code, int)] if isinstance(told, list) else []
     error = answer.get("error")
-    return ", ".join(([error] if isinstance(error, str) and WORD.fullmatch(error) else []) + codes) or "no reason was given"
+    return ", ".join(([error] if isinstance(error, str) and WORD.fullmatch(error) else []) + codes) or worded("no reason was given")
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -172,10 +184,10 @@ class GraphClient:
             except _TokenError as refused:
                 raise GraphError(str(refused)) from None
         if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
-            raise GraphError(f"{self._host} answered with something else than a page of sign-ins")
+            raise GraphError(worded("{host} answered with something else than a page of sign-ins", host=self._host))
         following = answer.get("@odata.nextLink") or ""
         if not isinstance(following, str) or (following and urlsplit(following)[:2] != urlsplit(self._base)[:2]):
-            raise GraphError(f"{self._host} names a next page at another host; it is not asked for", anew=True)
+            raise GraphError(worded("{host} names a next page at another host; it is not asked for", host=self._host), anew=True)
         return Page(answer["value"], following)
 
     @property
@@ -193,7 +205,7 @@ class GraphClient:
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             words = " ".join(str(reason).split()) or type(reason).__name__
-            raise GraphError(f"{self._host} cannot be reached: {words}") from None
+            raise GraphError(worded("{host} cannot be reached: {words}", host=self._host, words=words)) from None
         try:
             return json.loads(content) if len(content) <= LARGEST else None
         except (ValueError, RecursionError):
@@ -204,13 +216,16 @@ class GraphClient:
         code = _code_of(error)
         said = f" ({code})" if code else ""
         if error.code == 401:
-            return _TokenError(f"{self._host} {REFUSALS[401]}{said}")
+            return _TokenError(translated(REFUSALS[401]).format(host=self._host) + said)
         if error.code == 429:
-            return GraphError(f"{self._host} asks to wait (429){said}", wait=wait)
+            return GraphError(worded("{host} asks to wait (429){code}", host=self._host, code=said), wait=wait)
         if code == NO_LICENCE:
-            return GraphError(f"{self._host} gives sign-ins to tenants with a licence of Entra ID P1 or P2 only")
-        words = REFUSALS.get(error.code, "answered with an error" if error.code >= 500 else "does not answer the question")
-        return GraphError(f"{self._host} {words}: {error.code}{said}", wait=wait, anew=error.code in {400, 404, 410})
+            return GraphError(worded("{host} gives sign-ins to tenants with a licence of Entra ID P1 or P2 only", host=self._host))
+        words = REFUSALS.get(
+            error.code, marked("{host} answered with an error") if error.code >= 500 else marked("{host} does not answer the question")
+        )
+        refused = worded("{words}: {code}", words=translated(words).format(host=self._host), code=f"{error.code}{said}")
+        return GraphError(refused, wait=wait, anew=error.code in {400, 404, 410})
 
 
 class _TokenError(GraphError):

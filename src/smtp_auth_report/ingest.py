@@ -38,6 +38,7 @@ from smtp_auth_report.sources import NOT_LOOKED, SOURCES, LogReader, Options, So
 from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
+from smtp_auth_report.words import worded
 
 ROWS_A_COMMIT = 100_000
 BYTES_A_COMMIT = 256 << 20
@@ -246,8 +247,12 @@ class Ingest:
         found = next((p for p in known if log.stands_at(p)), None)
         if found is not None and found.options != self._reading.text:
             raise InputError(
-                f"{log.name}: was read before with {found.options}; "
-                f"with {self._reading.text} its rows would be kept twice: use another --database"
+                worded(
+                    "{path}: was read before with {options}; with {now} its rows would be kept twice: use another --database",
+                    path=log.name,
+                    options=found.options,
+                    now=self._reading.text,
+                )
             )
         reader = self._reader(log, Evidence.read(found.evidence).year if found else None)
         reader.settle(sample, log.start, log.head)
@@ -259,29 +264,40 @@ class Ingest:
             raise damage
         if found is not None:
             if run.lines == 0:
-                self.summary.notes.append(f"{log.name}: nothing new since it was last read")
+                self.summary.notes.append(worded("{path}: nothing new since it was last read", path=log.name))
             return
         if not reader.recognised:
-            raise InputError(f"{log.name}: {reader.refusal}" if reader.refusal else self._not_recognised(log))
+            raise InputError(
+                worded("{place}: {words}", place=log.name, words=reader.refusal) if reader.refusal else self._not_recognised(log)
+            )
         if reader.year_evidence:
-            self.summary.notes.append(f"{log.name}: its stamps have no year; the last was taken for {reader.year_evidence}")
+            self.summary.notes.append(
+                worded("{path}: its stamps have no year; the last was taken for {year}", path=log.name, year=reader.year_evidence)
+            )
 
     def _not_recognised(self, log: Log) -> str:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)
         if b"\0" in log.head and made_of_lines(log.head):
-            return f"{log.name}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log"
+            return worded("{path}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log", path=log.name)
         if TABLE.match(log.head):
             known = "; ".join(f"{kind.columns} ({kind.title})" for kind in self._reading.kinds if kind.columns)
-            return (
-                f"{log.name}: is a table without the columns that are looked for: {known}; export it from a portal in English, with commas"
+            return worded(
+                "{path}: is a table without the columns that are looked for: {known}; export it from a portal in English, with commas",
+                path=log.name,
+                known=known,
             )
         messages = MESSAGES.match(log.head)
         if messages and Envelope().split(messages[0]) is None:
-            return (
-                f"{log.name}: its messages do not say which program logged them; let the JSON tell it, as programname, _program (GELF) "
-                "or process.name (ECS)"
+            return worded(
+                "{path}: its messages do not say which program logged them; let the JSON tell it, as programname, _program (GELF) "
+                "or process.name (ECS)",
+                path=log.name,
             )
-        return f"{log.name}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log"
+        return worded(
+            "{path}: no line of a known kind of log ({kinds}); name the mail server's log, for example /var/log/mail.log",
+            path=log.name,
+            kinds=kinds,
+        )
 
     def commit(self, changes: Changes, log: Log, reader: LogReader, place: Place | None) -> None:
         """Apply what was read, with the place where reading stopped, in one transaction; without a place it has not."""

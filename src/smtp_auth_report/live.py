@@ -35,6 +35,7 @@ from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.resuming import Kept, by_server, resume
 from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store.interface import Store
+from smtp_auth_report.words import worded
 
 EVERY = 0.25
 """Seconds between commits of a log that trickles."""
@@ -137,12 +138,12 @@ class Following:
         for name in streams_of(self._paths):
             if name not in self._tails:
                 self._tails[name] = Tail(self._stream(name), self)
-                self._say(f"following {name}")
+                self._say(worded("following {name}", name=name))
         more = [tail.turn() for tail in list(self._tails.values())]
         for tail in self._tails.values():
             if tail.said != tail.problem:
                 tail.said = tail.problem
-                self._say(tail.problem or f"{tail.name.removesuffix(':')}: is read again")
+                self._say(tail.problem or worded("{path}: is read again", path=tail.name.removesuffix(":")))
         return any(more)
 
     def _stream(self, name: str) -> Stream:
@@ -206,10 +207,10 @@ class Tail:
         if self._stream.problem:
             return self._stream.problem
         if self._reader is not None and self._reader.refusal:
-            return f"{self.name}: {self._reader.refusal}"
+            return worded("{place}: {words}", place=self.name, words=self._reader.refusal)
         if self._reader is not None and self._read >= STRANGE and not self._reader.recognised:
             kinds = ", ".join(kind.title for kind in self._following.reading.kinds)
-            return f"{self.name}: no line of a known kind of log ({kinds}); name the mail server's log"
+            return worded("{path}: no line of a known kind of log ({kinds}); name the mail server's log", path=self.name, kinds=kinds)
         return ""
 
     def turn(self) -> bool:

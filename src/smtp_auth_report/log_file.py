@@ -36,6 +36,7 @@ from smtp_auth_report.changes import Position
 from smtp_auth_report.checkpoint import HEAD, TAIL, digest
 from smtp_auth_report.errors import InputError
 from smtp_auth_report.framing import made_of_lines
+from smtp_auth_report.words import why, worded
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -203,16 +204,19 @@ class Log:
             return cast("BinaryIO", sys.stdin.buffer)
         try:
             if stat.S_ISDIR(Path(self.path).stat().st_mode):
-                raise InputError(f"{self.path}: is a directory; name the log files in it")
+                raise InputError(worded("{path}: is a directory; name the log files in it", path=self.path))
             return Path(self.path).open("rb")
         except FileNotFoundError:
-            raise InputError(f"{self.path}: no such file") from None
+            raise InputError(worded("{path}: no such file", path=self.path)) from None
         except PermissionError:
             raise InputError(
-                f"{self.path}: no permission to read it; run as a user of the group that owns the log (often adm), or with sudo"
+                worded(
+                    "{path}: no permission to read it; run as a user of the group that owns the log (often adm), or with sudo",
+                    path=self.path,
+                )
             ) from None
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be opened: {error.strerror}") from None
+            raise InputError(worded("{path}: cannot be opened: {reason}", path=self.path, reason=why(error))) from None
 
     def _magic(self) -> str:
         start = cast("BufferedReader", self._raw).peek(6)[:6]
@@ -234,9 +238,11 @@ class Log:
         try:
             head = self._unpacked(BLOCK)
         except _DAMAGE as error:
-            raise InputError(f"{self.name}: damaged {self.packed or 'file'}: {error}") from None
+            raise InputError(
+                worded("{path}: damaged {kind}: {error}", path=self.name, kind=self.packed or worded("file"), error=error)
+            ) from None
         if not head:
-            raise InputError(f"{self.name}: is empty; is this the log your mail server writes to?")
+            raise InputError(worded("{path}: is empty; is this the log your mail server writes to?", path=self.name))
         self._start = head
         return head[:HEAD]
 
@@ -387,7 +393,13 @@ class Log:
             return self._unpacked(size)
         except _DAMAGE as error:
             raise InputError(
-                f"{self.name}: damaged {self.packed or 'file'} after {self.offset} bytes: {error}; what came before was read"
+                worded(
+                    "{path}: damaged {kind} after {offset} bytes: {error}; what came before was read",
+                    path=self.name,
+                    kind=self.packed or worded("file"),
+                    offset=self.offset,
+                    error=error,
+                )
             ) from None
 
     def _unpacked(self, size: int) -> bytes:

@@ -30,15 +30,16 @@ from urllib.parse import urlsplit
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.moments import moment
 from smtp_auth_report.settings import PREFIX, Settings, is_loopback, secret_in
+from smtp_auth_report.words import marked, translated, why, worded
 
 PASSWORD = f"{PREFIX}MAIL_PASSWORD"
 TIMEOUT = 30
 LONGEST_REPLY = 200
 
 REFUSED = {
-    smtplib.SMTPAuthenticationError: "refuses the sign-in; check mail_user and its password",
-    smtplib.SMTPSenderRefused: "refuses the sender; check mail_from",
-    smtplib.SMTPDataError: "refuses the message",
+    smtplib.SMTPAuthenticationError: marked("{where} refuses the sign-in; check mail_user and its password"),
+    smtplib.SMTPSenderRefused: marked("{where} refuses the sender; check mail_from"),
+    smtplib.SMTPDataError: marked("{where} refuses the message"),
 }
 
 
@@ -68,12 +69,16 @@ def ready(settings: Settings, environment: Mapping[str, str]) -> str:
         return ""
     for name in ("mail_from", "public_url"):
         if not getattr(settings, name):
-            raise SettingError(f"mail: {name} is not set; sending mail through {settings.mail_server} needs it")
+            raise SettingError(
+                worded("mail: {name} is not set; sending mail through {server} needs it", name=name, server=settings.mail_server)
+            )
     if settings.mail_security == "none" and not is_loopback(settings.mail_address[0]):
-        raise SettingError(f"mail: {settings.mail_server} is another machine; without TLS, mail goes to the loopback interface alone")
+        raise SettingError(
+            worded("mail: {server} is another machine; without TLS, mail goes to the loopback interface alone", server=settings.mail_server)
+        )
     host = urlsplit(settings.public_url).hostname or ""
     if not is_loopback(host) and host not in {*settings.hosts, settings.listen_address[0]}:
-        raise SettingError(f"mail: pages are not answered under the name of public_url; add {host} to host_names")
+        raise SettingError(worded("mail: pages are not answered under the name of public_url; add {host} to host_names", host=host))
     return _password(settings, environment) if settings.mail_user else ""
 
 
@@ -84,9 +89,11 @@ def _password(settings: Settings, environment: Mapping[str, str]) -> str:
     except SettingError as error:
         raise SettingError(f"mail: {error}") from None
     if not password:
-        raise SettingError(f"mail: there is no password; set mail_password_file to the file that holds it, or {PASSWORD}")
+        raise SettingError(
+            worded("mail: there is no password; set mail_password_file to the file that holds it, or {variable}", variable=PASSWORD)
+        )
     if not (password + settings.mail_user).isascii():
-        raise SettingError("mail: mail_user and its password must be ASCII; others cannot be signed in with everywhere")
+        raise SettingError(worded("mail: mail_user and its password must be ASCII; others cannot be signed in with everywhere"))
     return password
 
 
@@ -116,18 +123,31 @@ def hand_over(message: EmailMessage, settings: Settings, environment: Mapping[st
                 server.quit()
     except smtplib.SMTPRecipientsRefused as error:
         code, reply = next(iter(error.recipients.values()))
-        raise DeliveryError(f"{where} refuses the recipient: {_said(code, reply)}", final=code >= 500) from None
+        raise DeliveryError(
+            worded("{where} refuses the recipient: {words}", where=where, words=_said(code, reply)), final=code >= 500
+        ) from None
     except smtplib.SMTPResponseException as error:
-        words = REFUSED.get(type(error), "does not answer as it should")
-        raise DeliveryError(f"{where} {words}: {_said(error.smtp_code, error.smtp_error)}", final=error.smtp_code >= 500) from None
+        words = translated(REFUSED.get(type(error), marked("{where} does not answer as it should"))).format(where=where)
+        said = _said(error.smtp_code, error.smtp_error)
+        raise DeliveryError(worded("{words}: {code}", words=words, code=said), final=error.smtp_code >= 500) from None
     except smtplib.SMTPNotSupportedError as error:
-        raise DeliveryError(f"{where} lacks what is needed: {str(error).rstrip('.')}", final=True) from None
+        raise DeliveryError(
+            worded("{where} lacks what is needed: {words}", where=where, words=str(error).rstrip(".")), final=True
+        ) from None
     except smtplib.SMTPException as error:
-        raise DeliveryError(f"{where} broke off: {_line(str(error))}") from None
+        raise DeliveryError(worded("{where} broke off: {words}", where=where, words=_line(str(error)))) from None
     except ssl.SSLCertVerificationError as error:
-        raise DeliveryError(f"{where} shows a certificate that is not accepted: {error.verify_message.rstrip('.')}") from None
+        raise DeliveryError(
+            worded("{where} shows a certificate that is not accepted: {words}", where=where, words=error.verify_message.rstrip("."))
+        ) from None
     except OSError as error:
-        raise DeliveryError(f"{where} cannot be reached: {_line(error.strerror or str(error)) or type(error).__name__}") from None
+        raise DeliveryError(
+            worded(
+                "{where} cannot be reached: {words}",
+                where=where,
+                words=_line(why(error) if error.strerror else str(error)) or type(error).__name__,
+            )
+        ) from None
 
 
 def _connected(settings: Settings) -> smtplib.SMTP:

@@ -15,6 +15,7 @@ What goes wrong
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -29,6 +30,7 @@ from smtp_auth_report.checkpoint import furthest
 from smtp_auth_report.follow import Start
 from smtp_auth_report.framing import FIELDS
 from smtp_auth_report.log_file import LONGEST
+from smtp_auth_report.words import marked, why, worded
 
 JOURNAL = "journal:"
 CHUNK = 1 << 20
@@ -162,10 +164,12 @@ class JournalStream:
         folder = self.name.removeprefix(JOURNAL)
         try:
             if folder.startswith("/") and not Path(folder).is_dir():
-                raise FileNotFoundError(2, "no such directory", folder)
+                raise FileNotFoundError(errno.ENOENT, marked("no such directory"), folder)
             self._process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, pipesize=CHUNK)  # noqa: S603
         except OSError as error:
-            self.problem = f"{self.name}: {error.filename or 'journalctl'}: {error.strerror}; waiting for it"
+            self.problem = worded(
+                "{path}: {file}: {reason}; waiting for it", path=self.name, file=error.filename or "journalctl", reason=why(error)
+            )
             self._again = clocks.monotonic() + PAUSE
             return False
         assert self._process.stdout is not None
@@ -177,7 +181,11 @@ class JournalStream:
         """journalctl ended: say why, and start it again after a pause."""
         assert self._process is not None
         said = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
-        self.problem = f"{self.name}: journalctl ended: {said[-1] if said else f'status {self._process.returncode}'}; starting it again"
+        self.problem = worded(
+            "{path}: journalctl ended: {words}; starting it again",
+            path=self.name,
+            words=said[-1] if said else worded("status {number}", number=self._process.returncode),
+        )
         self._process = None
         self._again = clocks.monotonic() + PAUSE
 

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from smtp_auth_report.errors import SettingError
+from smtp_auth_report.words import why, worded
 
 CONFIG = Path("/etc/smtp-auth-report.toml")
 PREFIX = "SMTP_AUTH_REPORT_"
@@ -196,7 +197,7 @@ def _zone(value: str) -> str:
     try:
         return ZoneInfo(value).key if value else ""
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("is not a time zone; give an IANA name such as Europe/Paris") from None
+        raise ValueError(worded("is not a time zone; give an IANA name such as Europe/Paris")) from None
 
 
 def _display_zone(value: str) -> str:
@@ -205,13 +206,13 @@ def _display_zone(value: str) -> str:
 
 def _address(value: str) -> str:
     if not _has_port(value):
-        raise ValueError("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025")
+        raise ValueError(worded("is not an address and port; give them as 127.0.0.1:8025 or [::1]:8025"))
     return value
 
 
 def _mail_server(value: str) -> str:
     if value and not _has_port(value):
-        raise ValueError("is not a host and port; give them as mail.example.org:465")
+        raise ValueError(worded("is not a host and port; give them as mail.example.org:465"))
     return value
 
 
@@ -222,19 +223,19 @@ def _has_port(value: str) -> bool:
 
 def _mail_tls(value: str) -> str:
     if value not in MAIL_TLS:
-        raise ValueError(f"is none of {', '.join(filter(None, MAIL_TLS))}")
+        raise ValueError(worded("is none of {known}", known=", ".join(filter(None, MAIL_TLS))))
     return value
 
 
 def _mailbox(value: str) -> str:
     if value and not re.fullmatch(r"""[^\s@<>",;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", value):
-        raise ValueError("is not an e-mail address; give it alone, as report@example.org")
+        raise ValueError(worded("is not an e-mail address; give it alone, as report@example.org"))
     return value
 
 
 def _megabytes(value: str) -> str:
     if not value.isdecimal() or len(value) > 3:
-        raise ValueError("is not a number of megabytes below 1000")
+        raise ValueError(worded("is not a number of megabytes below 1000"))
     return value
 
 
@@ -244,7 +245,7 @@ def _listed(value: str) -> list[str]:
 
 def _hosts(value: str) -> str:
     if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", entry) for entry in _listed(value.lower())):
-        raise ValueError("is not a list of host names; give it as report.example.org, report.example.net")
+        raise ValueError(worded("is not a list of host names; give it as report.example.org, report.example.net"))
     return value.lower()
 
 
@@ -253,25 +254,25 @@ def _networks(value: str) -> str:
         for entry in _listed(value):
             ip_network(entry)
     except ValueError:
-        raise ValueError("is not a list of addresses or networks; give it as 127.0.0.1, 2001:db8::/64") from None
+        raise ValueError(worded("is not a list of addresses or networks; give it as 127.0.0.1, 2001:db8::/64")) from None
     return value
 
 
 def _header(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]*", value):
-        raise ValueError("is not the name of a header, such as Remote-User; underscores are none of it")
+        raise ValueError(worded("is not the name of a header, such as Remote-User; underscores are none of it"))
     return value
 
 
 def _days(value: str) -> str:
     if not value.isdecimal() or len(value) > 5:
-        raise ValueError("is not a number of days")
+        raise ValueError(worded("is not a number of days"))
     return value
 
 
 def _requests(value: str) -> str:
     if not value.isdecimal() or int(value) > 1_000_000:
-        raise ValueError("is not a number of requests in a minute, from 0 to 1000000")
+        raise ValueError(worded("is not a number of requests in a minute, from 0 to 1000000"))
     return value
 
 
@@ -282,7 +283,7 @@ def _pairs(value: str) -> list[tuple[str, str]]:
 
 def _authenticators(value: str) -> str:
     if not all(re.fullmatch(r"\w+", name) and re.fullmatch(r"[A-Z0-9_-]{1,20}", mechanism) for name, mechanism in _pairs(value)):
-        raise ValueError("is not a list of authenticators; give it as mail_auth=PLAIN, old_auth=LOGIN")
+        raise ValueError(worded("is not a list of authenticators; give it as mail_auth=PLAIN, old_auth=LOGIN"))
     return value
 
 
@@ -294,7 +295,7 @@ def _state(value: str) -> str:
     if "://" not in value:
         return _path(value)
     if not POSTGRESQL.fullmatch(value):
-        raise ValueError("is neither a path nor a database of PostgreSQL; give that as postgresql://user@host/database")
+        raise ValueError(worded("is neither a path nor a database of PostgreSQL; give that as postgresql://user@host/database"))
     return value
 
 
@@ -317,13 +318,13 @@ def secret_in(what: str, path: str) -> str:
     """The secret that a file holds and nothing else; `what` is said before the path where it cannot be read."""
     try:
         if Path(path).stat().st_mode & 0o007:
-            raise SettingError(f"{what} {path} is open to everybody; chmod 600 it")
+            raise SettingError(worded("{what} {path} is open to everybody; chmod 600 it", what=what, path=path))
         secret = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
-        raise SettingError(f"{what} {path} cannot be read: {reason}") from None
+        reason = why(error) if isinstance(error, OSError) else worded("is no text")
+        raise SettingError(worded("{what} {path} cannot be read: {reason}", what=what, path=path, reason=reason)) from None
     if not secret:
-        raise SettingError(f"{what} {path} is empty")
+        raise SettingError(worded("{what} {path} is empty", what=what, path=path))
     return secret
 
 
@@ -336,9 +337,9 @@ def _issuer(value: str) -> str:
     """As `_service`, kept to the last slash."""
     parts = urlsplit(value)
     if not is_private(value):
-        raise ValueError("is not an address that begins with https://")
+        raise ValueError(worded("is not an address that begins with https://"))
     if not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("is not an address of a service, such as https://graph.microsoft.com/v1.0")
+        raise ValueError(worded("is not an address of a service, such as https://graph.microsoft.com/v1.0"))
     return value
 
 
@@ -353,20 +354,20 @@ def _group_roles(value: str) -> list[tuple[str, str]]:
 
 def _roles(value: str) -> str:
     if not all(group and re.fullmatch(r"administrator|reader|[\w-]+(\.[\w-]+)+", role) for group, role in _group_roles(value)):
-        raise ValueError("is not a list of groups; give it as mail-team=administrator, helpdesk=reader, contoso=contoso.example")
+        raise ValueError(worded("is not a list of groups; give it as mail-team=administrator, helpdesk=reader, contoso=contoso.example"))
     return value
 
 
 def _scope(value: str) -> str:
     if "openid" not in value.split():
-        raise ValueError("lacks openid; give it as openid email")
+        raise ValueError(worded("lacks openid; give it as openid email"))
     return value
 
 
 def _site(value: str) -> str:
     """An address at which the pages are opened."""
     if value and (urlsplit(_service(value)).path or not value.isascii()):
-        raise ValueError("is not the address of a whole host; give it as https://report.example.org")
+        raise ValueError(worded("is not the address of a whole host; give it as https://report.example.org"))
     return value.rstrip("/")
 
 
@@ -440,14 +441,16 @@ def _from_file(path: Path, *, required: bool) -> dict[str, tuple[str, str]]:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if required:
-            raise SettingError(f"{path}: no such configuration file") from None
+            raise SettingError(worded("{path}: no such configuration file", path=path)) from None
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"{path}: cannot be read: {error}") from None
+        raise SettingError(worded("{path}: cannot be read: {error}", path=path, error=error)) from None
     known = {setting.name for setting in SETTINGS}
     for name, value in content.items():
         if name not in known:
-            raise SettingError(f"{path}: unknown setting {name!r}; known are {', '.join(sorted(known))}")
+            raise SettingError(
+                worded("{path}: unknown setting {name!r}; known are {known}", path=path, name=name, known=", ".join(sorted(known)))
+            )
         if not isinstance(value, str):
-            raise SettingError(f"{path}: {name} must be a text in quotes")
+            raise SettingError(worded("{path}: {name} must be a text in quotes", path=path, name=name))
     return {name: (value, str(path)) for name, value in content.items()}

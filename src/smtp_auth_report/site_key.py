@@ -19,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from smtp_auth_report.errors import ReportError
+from smtp_auth_report.words import why, worded
 
 
 def site_key(state: Path) -> bytes:
@@ -30,7 +31,9 @@ def site_key(state: Path) -> bytes:
     except FileExistsError:
         pass
     except OSError as error:
-        raise ReportError(f"{path}: cannot make the site's key: {error.strerror}; choose another place with --database") from None
+        raise ReportError(
+            worded("{path}: cannot make the site's key: {reason}; choose another place with --database", path=path, reason=why(error))
+        ) from None
     else:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32) + "\n")
@@ -39,9 +42,11 @@ def site_key(state: Path) -> bytes:
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: the site's key cannot be read: {error}") from None
+        raise ReportError(worded("{path}: the site's key cannot be read: {error}", path=path, error=error)) from None
     if len(key) != 32:
-        raise ReportError(f"{path}: the site's key is damaged; restore the file from a backup, or remove it to start with a new one")
+        raise ReportError(
+            worded("{path}: the site's key is damaged; restore the file from a backup, or remove it to start with a new one", path=path)
+        )
     return key
 
 

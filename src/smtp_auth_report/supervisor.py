@@ -28,6 +28,7 @@ from smtp_auth_report.errors import StoreError
 from smtp_auth_report.log_file import STDIN
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Store
+from smtp_auth_report.words import worded
 
 LONGEST_PAUSE = 30.0
 STEADY = 60.0
@@ -65,10 +66,16 @@ def _keep_reading(arguments: list[str], settings: Settings, say: Callable[[str],
             _end(reader)
             return
         if reader.returncode == 0 and arguments[-1:] == [STDIN]:
-            say("standard input has ended; what was read is served")
+            say(worded("standard input has ended; what was read is served"))
             return
         pause = 1.0 if clocks.monotonic() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
-        say(f"reading ended with status {reader.returncode}; it starts again in {pause:.0f} seconds")
+        say(
+            worded(
+                "reading ended with status {returncode}; it starts again in {pause} seconds",
+                returncode=reader.returncode,
+                pause=format(pause, ".0f"),
+            )
+        )
         stop.wait(pause)
 
 

@@ -26,6 +26,7 @@ from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.web.reader import Role
+from smtp_auth_report.words import language, worded
 
 ROLES = [role.value for role in Role]
 
@@ -58,7 +59,7 @@ def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **fla
     """Let NAME sign in: an administrator, a reader of everything, or a reader of single domains."""
     settings = load(flags)
     person = _people(settings, new=True).add(name, Role(role), None if no_password else _password, now(), domains)
-    click.echo(f"{person.name} may sign in; people are in {settings.state_place}", err=True)
+    click.echo(worded("{name} may sign in; people are in {path}", name=person.name, path=settings.state_place), err=True)
 
 
 @user.command(name="list")
@@ -76,9 +77,9 @@ def listed(**flags: str | None) -> None:
         of = f" {', '.join(domains)}" if domains else ""
         click.echo(
             f"{person.name}\t{person.role}{of}"
-            + (f"\ttokens: {', '.join(tokens)}" if tokens else "")
-            + ("\tsecond factor" if person.factor_salt else "")
-            + ("\tby groups" if person.by_groups else "")
+            + ("\t" + worded("tokens: {labels}", labels=", ".join(tokens)) if tokens else "")
+            + ("\t" + worded("second factor") if person.factor_salt else "")
+            + ("\t" + worded("by groups") if person.by_groups else "")
         )
 
 
@@ -90,7 +91,7 @@ def password(name: str, **flags: str | None) -> None:
     people = _people(load(flags))
     person = people.named(name)
     people.change_password(person, _password(), now())
-    click.echo(f"the password of {person.name} was changed", err=True)
+    click.echo(worded("the password of {name} was changed", name=person.name), err=True)
 
 
 @user.command(name="second-factor-off")
@@ -103,7 +104,7 @@ def second_factor_off(name: str, **flags: str | None) -> None:
     from smtp_auth_report.web.second_factor import switch_off
 
     switch_off(person, now())
-    click.echo(f"{person.name} is asked for the password alone", err=True)
+    click.echo(worded("{name} is asked for the password alone", name=person.name), err=True)
 
 
 @user.command()
@@ -117,7 +118,7 @@ def remove(name: str, **flags: str | None) -> None:
     from smtp_auth_report.web.requested import sweep
 
     sweep(settings, now())
-    click.echo(f"{name} may sign in no more", err=True)
+    click.echo(worded("{name} may sign in no more", name=name), err=True)
 
 
 @user.command()
@@ -138,18 +139,24 @@ def revoke(name: str, label: str, **flags: str | None) -> None:
     """Make a token of NAME good for nothing."""
     people = _people(load(flags))
     people.revoke_token(people.named(name), label, now())
-    click.echo(f"the token {label!r} of {name} is revoked", err=True)
+    click.echo(worded("the token {label!r} of {name} is revoked", label=label, name=name), err=True)
 
 
 def _people(settings: Settings, *, new: bool = False) -> Any:
     """The module that knows of people, once their database is ready."""
     os.umask(0o077)
     if not new and not settings.state_url and not settings.state_path.exists():
-        raise ReportError(f"{settings.state_path}: nobody was added there yet; name the right one with --database or --state")
+        raise ReportError(
+            worded("{path}: nobody was added there yet; name the right one with --database or --state", path=settings.state_path)
+        )
 
     from smtp_auth_report.web.application import prepare
 
     prepare(settings)
+
+    from django.utils.translation import activate
+
+    activate(language())
 
     from smtp_auth_report.web import people
 
@@ -159,5 +166,5 @@ def _people(settings: Settings, *, new: bool = False) -> Any:
 def _password() -> str:
     """Asked for twice on a terminal, else the first line of standard input."""
     if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        return str(click.prompt(worded("Password"), hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")

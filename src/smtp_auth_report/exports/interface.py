@@ -27,6 +27,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.render import FORMULA_STARTS
 from smtp_auth_report.store.interface import Readable, Selection
 from smtp_auth_report.submission import Submission, auth_class, domain_of
+from smtp_auth_report.words import worded
 
 Cell = str | int | None
 Record = tuple[Cell, ...]
@@ -93,9 +94,9 @@ def read_columns(stated: Iterable[str], known: Sequence[str] = NAMES) -> tuple[s
     stated = list(stated)
     names = tuple(dict.fromkeys(name for each in stated for part in each.split(",") if (name := part.strip())))
     if unknown := [name for name in names if name not in known]:
-        raise SelectionError(f"there is no column {unknown[0]!r}; columns are {', '.join(known)}")
+        raise SelectionError(worded("there is no column {name!r}; columns are {known}", name=unknown[0], known=", ".join(known)))
     if stated and not names:
-        raise SelectionError(f"no column is chosen; columns are {', '.join(known)}")
+        raise SelectionError(worded("no column is chosen; columns are {known}", known=", ".join(known)))
     return names or tuple(known)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.exports.interface import FIELDS, NAMES, Progress, Record, places, records
 from smtp_auth_report.store.interface import Readable, Selection
+from smtp_auth_report.words import worded
 
 TYPES = {"text": "VARCHAR", "count": "BIGINT", "time": "TIMESTAMPTZ"}
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -74,7 +75,13 @@ def _temporary(folder: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
-        raise ReportError(f"{folder.parent}: cannot hold the rows on their way to Parquet: {reason}; free space or set TMPDIR") from None
+        raise ReportError(
+            worded(
+                "{folder}: cannot hold the rows on their way to Parquet: {reason}; free space or set TMPDIR",
+                folder=folder.parent,
+                reason=reason,
+            )
+        ) from None
 
 
 @contextmanager
@@ -82,6 +89,6 @@ def _folder() -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="smtp-auth-report-")
     except OSError as error:
-        raise ReportError(f"cannot make a temporary folder: {error}; set TMPDIR to one that can be written") from None
+        raise ReportError(worded("cannot make a temporary folder: {error}; set TMPDIR to one that can be written", error=error)) from None
     with folder as path:
         yield Path(path)

@@ -39,6 +39,7 @@ from smtp_auth_report.store.filters import UNKNOWN
 from smtp_auth_report.store.interface import Answer, Asked, Interval, Question, Selection, Snapshot, Value, View
 from smtp_auth_report.store.local_time import earlier_starts, shifted, slots
 from smtp_auth_report.submission import Outcome
+from smtp_auth_report.words import worded
 
 HOURS_AT_MOST = 93 * DAY
 
@@ -129,7 +130,7 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
     """Several tables of one selection, of one state of the store, in less time than each alone."""
     chosen = interval_for(selection) if interval == "auto" else interval
     if chosen == "hour" and selection.end - selection.start > HOURS_AT_MOST:
-        raise SelectionError(f"hours are given for {HOURS_AT_MOST // DAY} days or less; ask for days or weeks")
+        raise SelectionError(worded("hours are given for {days} days or less; ask for days or weeks", days=HOURS_AT_MOST // DAY))
     with store.snapshot() as seen:
         history = _history(seen, selection)
         beside = [seen.beside(partial(_rows, selection, each, history)) if each.rows and each.needs_more else None for each in wanted]

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.store.interface import Question, Selection, Snapshot
+from smtp_auth_report.words import count, marked, translated, worded
 
 FIGURES = (
     "accepted", "failed", "no_mail", "no_tls_version", "no_mechanism", "no_service", "no_account", "no_client_ip", "no_helo",
@@ -41,34 +42,40 @@ class Finding(NamedTuple):
 def _of_messages(name: str, words: str) -> Callable[[Figures], str]:
     def say(figures: Figures) -> str:
         number, accepted = figures[f"no_{name}"], figures["accepted"]
-        return f"{words} of {number:,} of {accepted:,} messages is not in the log" if number else ""
+        return translated(words).format(n=count(number), messages=count(accepted)) if number else ""
 
     return say
 
 
 def _none(name: str, words: str) -> Callable[[Figures], str]:
-    return lambda figures: f"{words} in the log" if figures["accepted"] and not figures[name] else ""
+    return lambda figures: translated(words) if figures["accepted"] and not figures[name] else ""
 
 
 LACKS: Mapping[str, Callable[[Figures], str]] = {
-    "sessions": lambda figures: "" if figures["accepted"] or figures["failed"] or figures["no_mail"] else "no sign-in is in the log",
+    "sessions": lambda figures: (
+        "" if figures["accepted"] or figures["failed"] or figures["no_mail"] else worded("no sign-in is in the log")
+    ),
     "messages": lambda figures: (
-        f"no message of {figures['no_mail']:,} sessions that signed in is in the log"
+        worded("no message of {n} sessions that signed in is in the log", n=count(figures["no_mail"]))
         if figures["no_mail"] and not figures["accepted"]
         else ""
     ),
-    "tls_version": _of_messages("tls_version", "the TLS version"),
-    "mechanism": _of_messages("mechanism", "the mechanism"),
-    "service": _of_messages("service", "the service (port 587, 465 or 25)"),
-    "account": _of_messages("account", "the account"),
-    "client_ip": _of_messages("client_ip", "the client's address"),
-    "helo": _of_messages("helo", "the HELO name"),
-    "recipients": _none("recipients", "no number of recipients is"),
-    "size": _none("bytes", "no size is"),
-    "no_mail": _none("no_mail", "no session that signed in and sent nothing is"),
-    "failures": _none("failed", "no failed sign-in is"),
+    "tls_version": _of_messages("tls_version", marked("the TLS version of {n} of {messages} messages is not in the log")),
+    "mechanism": _of_messages("mechanism", marked("the mechanism of {n} of {messages} messages is not in the log")),
+    "service": _of_messages("service", marked("the service (port 587, 465 or 25) of {n} of {messages} messages is not in the log")),
+    "account": _of_messages("account", marked("the account of {n} of {messages} messages is not in the log")),
+    "client_ip": _of_messages("client_ip", marked("the client's address of {n} of {messages} messages is not in the log")),
+    "helo": _of_messages("helo", marked("the HELO name of {n} of {messages} messages is not in the log")),
+    "recipients": _none("recipients", marked("no number of recipients is in the log")),
+    "size": _none("bytes", marked("no size is in the log")),
+    "no_mail": _none("no_mail", marked("no session that signed in and sent nothing is in the log")),
+    "failures": _none("failed", marked("no failed sign-in is in the log")),
     "failed_account": lambda figures: (
-        f"the name tried in {figures['failed_account']:,} of {figures['failed']:,} failed sign-ins is not in the log"
+        worded(
+            "the name tried in {n} of {failed} failed sign-ins is not in the log",
+            n=count(figures["failed_account"]),
+            failed=count(figures["failed"]),
+        )
         if figures["failed_account"]
         else ""
     ),
@@ -97,10 +104,15 @@ def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selectio
     in_use = {server for (_, server), told in figures.items() if not LACKS["sessions"](told)}
     by_name = {kind.name: kind for kind in kinds}
     return [
-        Finding(source, f"{by_name[source].title} {versions.get((source, server), '')}".rstrip(), server, missing, remedy)
+        Finding(source, f"{by_name[source].title} {versions.get((source, server), '')}".rstrip(), server, missing, _told(remedy))
         for (source, server), told in sorted(figures.items())
         if source in by_name
         for remedy in by_name[source].remedies
         if remedy.fits(versions.get((source, server), ""))
         if not (remedy.lacks == "sessions" and server in in_use) and (missing := LACKS[remedy.lacks](told))
     ]
+
+
+def _told(remedy: Remedy) -> Remedy:
+    """In the reader's language, the setting too where that is words."""
+    return remedy._replace(setting=translated(remedy.setting), where=translated(remedy.where), gain=translated(remedy.gain))

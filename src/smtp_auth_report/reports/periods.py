@@ -23,6 +23,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import DAY, EPOCH
 from smtp_auth_report.store.interface import Interval, Selection, Snapshot
 from smtp_auth_report.store.local_time import offset_at
+from smtp_auth_report.words import worded
 
 PRESETS = (7, 30, 90, 365)
 """Lengths, in days, that pages offer."""
@@ -53,7 +54,13 @@ def parse(text_from: str | None, text_to: str | None, zone: str, now: int) -> tu
     else:
         start = instant(first, zone) if isinstance(first, datetime) else midnight(first, zone)
     if start >= end:
-        raise SelectionError(f"the period ends before it starts: from {text_from or 'seven days before'} to {text_to or 'today'}")
+        raise SelectionError(
+            worded(
+                "the period ends before it starts: from {start} to {end}",
+                start=text_from or worded("seven days before"),
+                end=text_to or worded("today"),
+            )
+        )
     return start, end
 
 
@@ -84,9 +91,13 @@ def _read(name: str, text: str | None) -> date | datetime | None:
     try:
         stated = date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else datetime.fromisoformat(text)
     except ValueError:
-        raise SelectionError(f"{name} {text!r} is not a date; give it as 2026-11-22 or 2026-11-22T14:00:00Z") from None
+        raise SelectionError(
+            worded("{name} {text!r} is not a date; give it as 2026-11-22 or 2026-11-22T14:00:00Z", name=name, text=text)
+        ) from None
     if stated.year not in YEARS:
-        raise SelectionError(f"{name} {text!r} is out of range; years go from {YEARS[0]} to {YEARS[-1]}")
+        raise SelectionError(
+            worded("{name} {text!r} is out of range; years go from {first} to {last}", name=name, text=text, first=YEARS[0], last=YEARS[-1])
+        )
     return stated
 
 

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from smtp_auth_report.moments import EPOCH, rfc3339
 from smtp_auth_report.reports.interface import Column, Table
 from smtp_auth_report.store.interface import Selection, Value
+from smtp_auth_report.words import count, translated, worded
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula; the last are full-width forms of the first."""
@@ -132,15 +133,15 @@ def as_text(table: Table, *, width: int = 100, colour: bool = False, series: boo
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=colour, no_color=not colour, highlight=False, emoji=False, markup=False)
     if not rows:
-        console.print("no rows")
+        console.print(worded("no rows"))
     elif len(rows) == 1 and table.report.name == "summary" and not series:
-        names = [[column.name, _shown(column, value, table)] for column, value in zip(columns, rows[0], strict=True)]
+        names = [[translated(column.name), _shown(column, value, table)] for column, value in zip(columns, rows[0], strict=True)]
         console.print(_grid(["", ""], names, {1}))
     else:
         kept = [index for index, column in enumerate(columns) if column.type != "share" and any(row[index] not in NOTHING for row in rows)]
         numbers = {place for place, index in enumerate(kept) if columns[index].type in ("count", "bytes", "number")}
         cells = [[_shown(columns[index], row[index], table) for index in kept] for row in rows]
-        console.print(_grid([columns[index].name for index in kept], cells, numbers))
+        console.print(_grid([translated(columns[index].name) for index in kept], cells, numbers))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
@@ -160,9 +161,9 @@ def _shown(column: Column, value: Value, table: Table) -> str:
     if value is None:
         return ""
     if column.type == "flag":
-        return column.name.removeprefix("is_") if value else ""
+        return translated(column.name.removeprefix("is_")) if value else ""
     if column.type == "time":
         return local_rfc3339(int(value), table.selection.zone)[:16].replace("T", " ")
     if column.type == "share":
         return f"{float(value):.1%}"
-    return f"{value:,}" if isinstance(value, int | float) else visible(value)
+    return count(value) if isinstance(value, int | float) else visible(value)

@@ -35,6 +35,7 @@ from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.json_log import Objects, entries
 from smtp_auth_report.sources.portal_dates import day_comes_first, stamp_of
 from smtp_auth_report.submission import Identity, Outcome, Submission, bare
+from smtp_auth_report.words import marked, translated
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
@@ -45,7 +46,7 @@ DEFAULT_SERVER = "localhost"  # of Options: nobody named another
 JSON = re.compile(rb'"createdDateTime"\s*:|metadata#auditLogs/signIns"', re.IGNORECASE)
 CLIENT = re.compile(rb'"(?:clientAppUsed|userPrincipalName)"\s*:|metadata#auditLogs/signIns"', re.IGNORECASE)
 HEADER_BYTES = 1 << 13
-REFUSED = (
+REFUSED = marked(
     "has some columns of Entra's sign-in logs, and lacks {missing}; the portal has them when its language is English: "
     "download the sign-in logs again as CSV, or as JSON, which is the same in all languages"
 )
@@ -111,7 +112,7 @@ class EntraSource(Source):
         self._columns = _header(header)
         missing = [name for name in lines.NEEDED if name not in self._columns]
         if missing:
-            self.refusal = REFUSED.format(missing=", ".join(f'"{name}"' for name in missing))
+            self.refusal = translated(REFUSED).format(missing=", ".join(f'"{name}"' for name in missing))
 
     def feed(self, batch: bytes) -> None:
         """Read whole lines."""

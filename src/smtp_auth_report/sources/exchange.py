@@ -38,6 +38,7 @@ from smtp_auth_report.sources.exchange_sessions import Sessions, server_of
 from smtp_auth_report.sources.exchange_tracking import RECEIVED, told
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.submission import Submission
+from smtp_auth_report.words import translated
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
@@ -126,7 +127,7 @@ class ExchangeSource(Source):
 
     def _be(self, kind: Kind | None) -> None:
         self.kind = kind
-        self.refusal = lines.REFUSED.get(kind, "") if kind else ""
+        self.refusal = translated(lines.REFUSED.get(kind, "")) if kind else ""
 
     def _header(self, line: bytes) -> None:
         line = line.removeprefix(BOM).rstrip()

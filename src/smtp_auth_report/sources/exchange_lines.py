@@ -16,6 +16,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from smtp_auth_report.sources.csv_log import BOM, fields
+from smtp_auth_report.words import marked
 
 REASONS = (
     "aborted",
@@ -51,9 +52,11 @@ class Kind(Enum):
 
 
 REFUSED = {
-    Kind.SEND: "is Exchange's SMTP Send protocol log, which tells what the server sent; name its SMTP Receive protocol logs (SmtpReceive)",
-    Kind.IMAP: "is Exchange's IMAP4 protocol log, in which nobody submits mail; name its SMTP Receive protocol logs (SmtpReceive)",
-    Kind.POP: "is Exchange's POP3 protocol log, in which nobody submits mail; name its SMTP Receive protocol logs (SmtpReceive)",
+    Kind.SEND: marked(
+        "is Exchange's SMTP Send protocol log, which tells what the server sent; name its SMTP Receive protocol logs (SmtpReceive)"
+    ),
+    Kind.IMAP: marked("is Exchange's IMAP4 protocol log, in which nobody submits mail; name its SMTP Receive protocol logs (SmtpReceive)"),
+    Kind.POP: marked("is Exchange's POP3 protocol log, in which nobody submits mail; name its SMTP Receive protocol logs (SmtpReceive)"),
 }
 
 PROTOCOL_COLUMNS = (

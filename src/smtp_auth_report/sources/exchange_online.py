@@ -30,6 +30,7 @@ from smtp_auth_report.sources.envelope import Parts
 from smtp_auth_report.sources.interface import Remedy, Source
 from smtp_auth_report.sources.portal_dates import day_comes_first, stamp_of
 from smtp_auth_report.submission import domain_of
+from smtp_auth_report.words import marked, translated
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
@@ -44,7 +45,7 @@ NUMBER = re.compile(r"\d{1,15}|\d{1,3}(?:[, ]\d{3}){1,4}")
 SHARE = re.compile(r"(\d{1,3}(?:[.,]\d{1,10})?) ?(%?) ?(?:\(\d+\))?")
 ROUNDING = 0.02
 
-REFUSED = (
+REFUSED = marked(
     'is a table of TLS versions whose header has no column with {missing} in its name; of the report "SMTP AUTH clients" these are '
     "looked for: sender (or address), messages, TLS 1.0, TLS 1.1, TLS 1.2, separated by commas; export it again with the admin center "
     "in English"
@@ -116,7 +117,7 @@ class ExchangeOnlineSource(Source):
             if version:
                 self._columns[f"tls_1_{version[1]}"] = place
         missing = [column for column in NEEDED if column not in self._columns or len(names) < len(TLS_COLUMNS)]
-        self.refusal = REFUSED.format(missing=" or ".join(f'"{column}"' for column in missing)) if missing else ""
+        self.refusal = translated(REFUSED).format(missing=" or ".join(f'"{column}"' for column in missing)) if missing else ""
 
     def feed(self, batch: bytes) -> None:
         """Read whole lines."""

@@ -47,7 +47,7 @@ class Options:
 
 
 class Remedy(NamedTuple):
-    """A setting of the mail server that makes its log tell more."""
+    """A setting of the mail server that makes its log tell more; `where` and `gain` are translated where they are shown."""
 
     lacks: str  # what is missing without it: a key of LACKS in reports/findings.py
     setting: str  # the line of configuration, as it is written

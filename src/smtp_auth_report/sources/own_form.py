@@ -31,8 +31,9 @@ from smtp_auth_report.moments import HOUR
 from smtp_auth_report.sources.envelope import ANSI, LONGEST, Parts
 from smtp_auth_report.sources.joining import Line, Message, Session, SessionSource
 from smtp_auth_report.submission import Outcome
+from smtp_auth_report.words import marked
 
-UNDATED = "line without a time: read the container's log with its time stamps"
+UNDATED = marked("line without a time: read the container's log with its time stamps")
 SIGNS = (b"+", b"-")  # of the offset that may end a stamp: +01:00
 
 

@@ -36,6 +36,7 @@ from smtp_auth_report.sources.postfix_rows import accounts
 from smtp_auth_report.sources.postfix_sessions import Process, Server, Session
 from smtp_auth_report.sources.postfix_sieve import Sieve, Sifted
 from smtp_auth_report.submission import Submission
+from smtp_auth_report.words import marked
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.postfix_scan import Scan
@@ -89,7 +90,7 @@ class PostfixSource(Source):
         ),
         Remedy(
             "failed_account",
-            "Postfix 3.9 or newer",
+            marked("Postfix 3.9 or newer"),
             "an upgrade: older versions do not log the name",
             "which accounts are attacked",
             before=(3, 9),

@@ -33,6 +33,7 @@ from zoneinfo import ZoneInfo
 from smtp_auth_report.moments import DAY, EPOCH, HOUR, SECOND, micros, moment
 from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.sources.interface import Options
+from smtp_auth_report.words import marked, translated
 
 WRAP = 30 * DAY
 STRAGGLER = 2 * DAY
@@ -86,7 +87,7 @@ class Clock:
         self._year = options.year or moment(options.reference or options.now).year
         self._settled = options.year is not None
         self._yearless = False  # a stamp without a year was read
-        self._year_from = "stated" if options.year else "the machine's clock"
+        self._year_from = "" if options.year else marked("{year}, from the machine's clock")
         self._newest: int | None = None  # local, microseconds
         self._newest_utc = 0
         self._stamp = b""
@@ -107,7 +108,7 @@ class Clock:
     @property
     def year_evidence(self) -> str:
         """What told the year of stamps that have none; "" where all have one."""
-        return f"{self._year}, from {self._year_from}" if self._yearless and self._year_from != "stated" else ""
+        return translated(self._year_from).format(year=self._year) if self._yearless else ""
 
     def settle(self, sampled: list[bytes], reference: int) -> None:
         """Fix the year of the first stamp, from sampled lines in file order and from when the file was written."""
@@ -126,7 +127,7 @@ class Clock:
         days = [(_local(2000, parts) or 0) // DAY for parts in found]
         wraps = sum(later < earlier - WRAP // DAY for earlier, later in pairwise(days))
         self._year = year - wraps
-        self._year_from = "when the file was written"
+        self._year_from = marked("{year}, from when the file was written")
 
     def evidence(self, stamp: bytes, made: int | None) -> None:
         """A queue id, made when the line was logged, tells the year and the zone that its stamp lacks."""
@@ -151,7 +152,7 @@ class Clock:
                 if year != self._year:
                     self._year, self._newest, self._stamp, self._minute = year, None, b"", b""
                 self._settled = True
-                self._year_from = "queue ids"
+                self._year_from = marked("{year}, from queue ids")
                 return
 
     def resume(self, stamp: bytes, newest: int, offset: int | None, *, year_found: bool) -> None:

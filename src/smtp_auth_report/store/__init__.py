@@ -18,6 +18,7 @@ from collections.abc import Callable
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.moments import now
 from smtp_auth_report.store.interface import Store
+from smtp_auth_report.words import worded
 
 __all__ = ["open_store", "rewrite"]
 
@@ -37,7 +38,11 @@ def open_store(
     """
     kind, separator, _ = database.partition("://")
     if separator:
-        raise StoreError(f"{database}: {kind} databases are not available yet; give the path of a file with --database")
+        raise StoreError(
+            worded(
+                "{database}: {kind} databases are not available yet; give the path of a file with --database", database=database, kind=kind
+            )
+        )
     from smtp_auth_report.store.duckdb import DuckStore  # noqa: PLC0415 (a command that needs no store starts without DuckDB)
 
     return DuckStore(

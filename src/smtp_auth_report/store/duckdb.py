@@ -48,6 +48,7 @@ from smtp_auth_report.store.interface import (
 from smtp_auth_report.store.local_time import bucket_minutes
 from smtp_auth_report.store.relations import rows
 from smtp_auth_report.submission import Submission
+from smtp_auth_report.words import worded
 
 SPELLED = ", ".join(
     f"epoch_us(s.{name})" if name in ("opened", "time") else "coalesce(a.spelling, s.account)" if name == "account" else f"s.{name}"
@@ -102,7 +103,7 @@ class DuckStore:
 
     def commit(self, commit: Commit) -> Applied:
         if self._read_only:
-            raise StoreError(f"{self._database}: cannot be written: it was opened for reading only")
+            raise StoreError(worded("{database}: cannot be written: it was opened for reading only", database=self._database))
         with self._writing, explained(self._database):
             return self._writer.apply(commit)
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 import duckdb
 
 from smtp_auth_report.errors import InUseError, StoreError
+from smtp_auth_report.words import marked, translated, worded
 
 ENVIRONMENT = (
     duckdb.IOException,
@@ -36,20 +37,23 @@ ENVIRONMENT = (
 LOCKED = r"Could not set lock|already open|different configuration"
 
 CAUSES = (
-    (r"Could not set lock.*?\(PID (\d+)", "is in use by another process (pid {0}); wait until it has ended, or stop it"),
-    (LOCKED, "is in use by another process; wait until it has ended, or stop it"),
-    (r"not a valid DuckDB database", "is not a DuckDB database; choose another path with --database"),
-    (r"newer version of DuckDB|version number", "was written by a newer version of DuckDB; update the duckdb package"),
-    (r"[Ii]s a directory", "is a directory; give the path of a file with --database"),
-    (r"[Pp]ermission denied|not permitted", "permission denied; run as the owner of the file, or choose another path with --database"),
-    (r"[Rr]ead-only file system|read-only mode", "cannot be written: it is read-only"),
-    (r"No space left|[Dd]isk quota|File too large|not enough space", "the disk is full; make room and run the same command again"),
-    (r"does not exist|No such file", "no such database; run ingest first, or choose another path with --database"),
-    (r"[Oo]ut of [Mm]emory|could not allocate", "not enough memory for this; choose a shorter period"),
+    (r"Could not set lock.*?\(PID (\d+)", marked("is in use by another process (pid {0}); wait until it has ended, or stop it")),
+    (LOCKED, marked("is in use by another process; wait until it has ended, or stop it")),
+    (r"not a valid DuckDB database", marked("is not a DuckDB database; choose another path with --database")),
+    (r"newer version of DuckDB|version number", marked("was written by a newer version of DuckDB; update the duckdb package")),
+    (r"[Ii]s a directory", marked("is a directory; give the path of a file with --database")),
+    (
+        r"[Pp]ermission denied|not permitted",
+        marked("permission denied; run as the owner of the file, or choose another path with --database"),
+    ),
+    (r"[Rr]ead-only file system|read-only mode", marked("cannot be written: it is read-only")),
+    (r"No space left|[Dd]isk quota|File too large|not enough space", marked("the disk is full; make room and run the same command again")),
+    (r"does not exist|No such file", marked("no such database; run ingest first, or choose another path with --database")),
+    (r"[Oo]ut of [Mm]emory|could not allocate", marked("not enough memory for this; choose a shorter period")),
 )
 """What DuckDB's words contain -> what to tell, the first that matches."""
 
-DAMAGED = "is damaged or cannot be read ({0}); restore it from a backup, or move it away and ingest the logs again"
+DAMAGED = marked("is damaged or cannot be read ({0}); restore it from a backup, or move it away and ingest the logs again")
 
 
 @contextmanager
@@ -60,7 +64,7 @@ def explained(database: str) -> Iterator[None]:
     except duckdb.Error as error:
         if isinstance(error, ENVIRONMENT) or type(error) is duckdb.Error:  # a damaged file has no class of its own
             kind = InUseError if re.search(LOCKED, str(error)) else StoreError
-            raise kind(f"{database}: {explanation(str(error))}") from error
+            raise kind(worded("{place}: {words}", place=database, words=explanation(str(error)))) from error
         raise
 
 
@@ -69,5 +73,5 @@ def explanation(words: str) -> str:
     for pattern, text in CAUSES:
         found = re.search(pattern, words, re.DOTALL)
         if found:
-            return text.format(*found.groups())
-    return DAMAGED.format(" ".join(words.partition("\n")[0].split())[:200])
+            return translated(text).format(*found.groups())
+    return translated(DAMAGED).format(" ".join(words.partition("\n")[0].split())[:200])

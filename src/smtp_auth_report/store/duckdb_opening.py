@@ -23,6 +23,7 @@ import duckdb
 
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store.duckdb_errors import explained, explanation
+from smtp_auth_report.words import why, worded
 
 CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is ever fetched from the network
@@ -38,15 +39,19 @@ def connect(database: str, *, read_only: bool, memory_limit: str = "") -> duckdb
     with explained(database):
         try:
             if not database:
-                raise StoreError("no database is named; give the path of a file with --database")
+                raise StoreError(worded("no database is named; give the path of a file with --database"))
             if path.is_dir():
-                raise StoreError(f"{database}: {explanation('Is a directory')}")
+                raise StoreError(worded("{place}: {words}", place=database, words=explanation("Is a directory")))
             if read_only and not path.exists():
-                raise StoreError(f"{database}: {explanation('No such file')}")
+                raise StoreError(worded("{place}: {words}", place=database, words=explanation("No such file")))
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"{database}: cannot use its folder: {error.strerror}; choose another path with --database") from None
+            raise StoreError(
+                worded(
+                    "{database}: cannot use its folder: {reason}; choose another path with --database", database=database, reason=why(error)
+                )
+            ) from None
         configuration = CONFIGURATION | ({"memory_limit": memory_limit} if memory_limit else {})
         return duckdb.connect(database, read_only=read_only, config=configuration)
 
@@ -67,7 +72,9 @@ def rewrite(database: str, *, memory_limit: str) -> None:
             os.chown(fresh, owner.st_uid, owner.st_gid)
             fresh.replace(path)
     except OSError as error:
-        raise StoreError(f"{database}: cannot be written anew: {error.strerror}; run the same command again") from None
+        raise StoreError(
+            worded("{database}: cannot be written anew: {reason}; run the same command again", database=database, reason=why(error))
+        ) from None
     finally:
         fresh.unlink(missing_ok=True)
 
@@ -87,14 +94,18 @@ def migrate(connection: duckdb.DuckDBPyConnection, database: str, *, read_only: 
     """Bring the database up to this version of the program."""
     tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()}
     if tables and "migrations" not in tables:
-        raise StoreError(f"{database}: is a database of another program; choose another path with --database")
+        raise StoreError(worded("{database}: is a database of another program; choose another path with --database", database=database))
     rows = connection.execute("SELECT number FROM migrations").fetchall() if tables else []
     applied, known = {row[0] for row in rows}, migrations()
     if max(applied, default=0) > known[-1][0]:
-        raise StoreError(f"{database}: was written by a newer version of smtp-auth-report; update the program")
+        raise StoreError(worded("{database}: was written by a newer version of smtp-auth-report; update the program", database=database))
     missing = [migration for migration in known if migration[0] not in applied]
     if missing and read_only:
-        raise StoreError(f"{database}: was written by an older version of smtp-auth-report; run ingest once to bring it up to date")
+        raise StoreError(
+            worded(
+                "{database}: was written by an older version of smtp-auth-report; run ingest once to bring it up to date", database=database
+            )
+        )
     for number, name, sql in missing:
         connection.execute("BEGIN TRANSACTION")
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name VARCHAR NOT NULL)")

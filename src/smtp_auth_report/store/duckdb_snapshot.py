@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cached_property
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ from smtp_auth_report.store.interface import (
 )
 from smtp_auth_report.store.relations import Base, Reader, answer, in_common, is_whole, number_of_rows
 from smtp_auth_report.store.sums import Coverage
+from smtp_auth_report.words import worded
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
@@ -81,7 +83,7 @@ class DuckSnapshot:
         yield self
 
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        return self._aside.thread.submit(work, self._aside.seen).result if self._aside else at_once(work, self)
+        return self._aside.thread.submit(copy_context().run, work, self._aside.seen).result if self._aside else at_once(work, self)
 
     @cached_property
     def _coverage(self) -> Coverage:
@@ -116,7 +118,7 @@ class DuckSnapshot:
 
     def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
         if column not in COLUMNS:
-            raise SelectionError(f"there is no filter {column!r}; filters are {', '.join(COLUMNS)}")
+            raise SelectionError(worded("there is no filter {column!r}; filters are {known}", column=column, known=", ".join(COLUMNS)))
         name = COLUMNS[column]
         value = f"CASE WHEN sender = '' THEN '{NULL_SENDER}' ELSE sender END" if name == "sender" else name
         shown = f"coalesce({value}, '{UNKNOWN}')"

@@ -25,6 +25,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store.dialects import Dialect
 from smtp_auth_report.store.interface import FILTERS, Selection, Value
 from smtp_auth_report.submission import AUTH_CLASSES, LEGACY_TLS, AuthClass, Outcome, Service, Tls
+from smtp_auth_report.words import worded
 
 UNKNOWN = "unknown"
 NULL_SENDER = "<>"
@@ -105,7 +106,9 @@ def _one_of(kind: type[StrEnum], name: str, value: str, more: tuple[str, ...] = 
     for member in kind:
         if member.lower() == value.lower():
             return [str(member)]
-    raise SelectionError(f"{name} {value!r} is not known; it is one of {', '.join([*kind, *more])}")
+    raise SelectionError(
+        worded("{name} {value!r} is not known; it is one of {known}", name=name, value=value, known=", ".join([*kind, *more]))
+    )
 
 
 READERS: Mapping[str, tuple[str, str, Callable[[str], list[str | None]]]] = {
@@ -141,7 +144,7 @@ def read_filters(selection: Selection, dialect: Dialect) -> Conditions:
     conditions = Conditions(dialect)
     for number, (name, values) in enumerate(sorted(selection.filters.items())):
         if name not in FILTERS:
-            raise SelectionError(f"there is no filter {name!r}; filters are {', '.join(FILTERS)}")
+            raise SelectionError(worded("there is no filter {name!r}; filters are {known}", name=name, known=", ".join(FILTERS)))
         cleaned = [clean(value) for value in values]
         if name == "client" and cleaned:
             _read_clients(conditions, cleaned)
@@ -165,7 +168,9 @@ def _read_clients(conditions: Conditions, values: list[str]) -> None:
         try:
             network = _unwrapped_network(ip_network(value.strip(), strict=False))
         except ValueError:
-            raise SelectionError(f"client {value!r} is not an address or network; give it as 192.0.2.10 or 192.0.2.0/24") from None
+            raise SelectionError(
+                worded("client {value!r} is not an address or network; give it as 192.0.2.10 or 192.0.2.0/24", value=value)
+            ) from None
         if network.num_addresses == 1:
             conditions.addresses.add(str(_unwrapped(network.network_address)))
         else:

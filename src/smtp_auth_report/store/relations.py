@@ -36,6 +36,7 @@ from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
 from smtp_auth_report.store.local_time import MONDAY, WIDTHS, earlier_starts, segments
 from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, HOURLY, ROWS, SUMS, Coverage, Piece, pieces, usable
+from smtp_auth_report.words import worded
 
 RELATIONS = ("facts", "events", "previous", "earlier")
 
@@ -376,7 +377,9 @@ def _quoted(names: Iterable[str]) -> str:
 def _order(question: Question, view: View) -> str:
     """The order asked for; ties are settled by messages, most first, then by the other columns."""
     if view.sort is not None and view.sort not in question.columns:
-        raise SelectionError(f"there is no column {view.sort!r} to sort by; columns are {', '.join(question.columns)}")
+        raise SelectionError(
+            worded("there is no column {sort!r} to sort by; columns are {known}", sort=view.sort, known=", ".join(question.columns))
+        )
     first = [f'q."{view.sort}" {"DESC" if view.descending else "ASC"} NULLS LAST'] if view.sort is not None else []
     most = ['q."messages" DESC NULLS LAST'] if view.sort is not None and "messages" in question.columns and view.sort != "messages" else []
     others = (name for name in question.columns if name != view.sort and not (most and name == "messages"))

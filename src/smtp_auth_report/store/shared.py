@@ -9,7 +9,8 @@ The socket has mode 0600: who may connect may read the file itself. Calls and an
 what the other sends. Every connection has a thread of its own; the store orders the commits.
 
 What goes wrong
-    StoreError and SelectionError cross the socket as they are; a connection that breaks is a StoreError.
+    StoreError and SelectionError cross the socket as they are, in the language of the process that holds the file; a
+    connection that breaks is a StoreError.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ from smtp_auth_report.store.interface import (
     at_once,
 )
 from smtp_auth_report.submission import Identity, Submission
+from smtp_auth_report.words import why, worded
 
 LONGEST_ADDRESS = 100
 
@@ -77,7 +79,9 @@ def sharing(store: Store, path: Path) -> Iterator[None]:
         listener = Listener(_address(path, folder), family="AF_UNIX")
     except OSError as error:
         os.close(folder)
-        raise StoreError(f"{path}: cannot be made: {error.strerror}; the database's folder must be one to write in") from None
+        raise StoreError(
+            worded("{path}: cannot be made: {reason}; the database's folder must be one to write in", path=path, reason=why(error))
+        ) from None
     finally:
         os.umask(mask)
     over = Event()
@@ -222,7 +226,7 @@ class SharedStore:
         return answer["result"]
 
     def _broken(self) -> StoreError:
-        return StoreError(f"{self._database}: the process that serves it has ended; run the same command again")
+        return StoreError(worded("{database}: the process that serves it has ended; run the same command again", database=self._database))
 
 
 def _listen(listener: Listener, store: Store, over: Event) -> None:
@@ -256,7 +260,9 @@ def _answer(connection: Connection[Any, Any], store: Store, over: Event) -> None
             except (KeyError, TypeError, ValueError) as error:
                 _reply(
                     connection,
-                    error=f"the serving process could not answer: {type(error).__name__}; use the same version of the program",
+                    error=worded(
+                        "the serving process could not answer: {kind}; use the same version of the program", kind=type(error).__name__
+                    ),
                     kind="store",
                 )
 

@@ -51,6 +51,7 @@ from smtp_auth_report.web.api_site import selection_of
 from smtp_auth_report.web.errors import problem
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import site_of
+from smtp_auth_report.words import worded
 
 OFFERED = 50
 """Values of a filter that are offered, as on the report page."""
@@ -108,9 +109,11 @@ def _strict(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         known = _parameters()[f"/{route}"]
         for name, values in request.GET.lists():
             if name not in known:
-                raise SelectionError(f"there is no parameter {name!r} here; there are {', '.join(known) or 'none'}")
+                raise SelectionError(
+                    worded("there is no parameter {name!r} here; there are {known}", name=name, known=", ".join(known) or worded("none"))
+                )
             if len(values) > 1 and not known[name]:
-                raise SelectionError(f"{name} is given more than once")
+                raise SelectionError(worded("{name} is given more than once", name=name))
         return view(request, *args, **kwargs)
 
     return checked

@@ -52,6 +52,7 @@ from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.requested import requests_of
 from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.words import worded
 
 router = Router()
 
@@ -60,7 +61,7 @@ def selection_of(site: Site, period: Period, filters: dict[str, tuple[str, ...]]
     """What the store is asked."""
     zone, now = site.settings.display_timezone, site.clock()
     if period.days is not None and (period.from_ or period.to):
-        raise SelectionError("give either days, or from and to")
+        raise SelectionError(worded("give either days, or from and to"))
     start, end = periods.preset(period.days, zone, now) if period.days else periods.parse(period.from_, period.to, zone, now)
     return Selection(start, end, zone, filters or {})
 

@@ -34,6 +34,7 @@ from smtp_auth_report.web import configuration, own_log
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY, Site
 from smtp_auth_report.web.state_database import database_of, migrate, unusable
+from smtp_auth_report.words import why, worded
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -95,7 +96,13 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         server.prepare()
     except OSError as error:
-        raise ReportError(f"{site.settings.listen}: cannot listen there: {error.strerror}; choose another address with --listen") from None
+        raise ReportError(
+            worded(
+                "{listen}: cannot listen there: {reason}; choose another address with --listen",
+                listen=site.settings.listen,
+                reason=why(error),
+            )
+        ) from None
     try:
         host, port = server.bind_addr[:2]
         with posting(site):
@@ -116,7 +123,7 @@ def _connection_class() -> type:
 
         def _transform_key(self, name: bytes) -> bytes:
             if name != name.strip():  # RFC 9112, 5.1: a proxy may have taken it for another header
-                raise ValueError("a space before the colon")
+                raise ValueError("a space before the colon")  # of a request that is answered with 400
             return name.title()
 
     class Request(HTTPRequest):
@@ -135,12 +142,19 @@ def _refuse_unready(settings: Settings) -> None:
 
     ready(settings)
     if settings.user_header and not settings.proxies:
-        raise ReportError("user_header is taken from trusted_proxies alone, and that names none; name the proxy that sets the header")
+        raise ReportError(
+            worded("user_header is taken from trusted_proxies alone, and that names none; name the proxy that sets the header")
+        )
 
     open_to_network = not is_loopback(settings.listen_address[0]) or settings.hosts or settings.proxies
     if open_to_network and not Person.objects.filter(role=Role.ADMINISTRATOR).exists():
-        reason = "nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies)"
-        raise ReportError(f"{settings.listen}: {reason}; add an administrator first: smtp-auth-report user add NAME --role administrator")
+        raise ReportError(
+            worded(
+                "{listen}: nobody could sign in, and the pages are to be open to a network (listen, host_names, trusted_proxies); "
+                "add an administrator first: smtp-auth-report user add NAME --role administrator",
+                listen=settings.listen,
+            )
+        )
 
 
 def _configure(settings: Settings) -> None:

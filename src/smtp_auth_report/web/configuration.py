@@ -14,15 +14,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import locale
-from django.utils.translation import to_language
+
+from smtp_auth_report.words import LOCALE, languages
 
 HERE = Path(__file__).parent
 
 
 def _translated(folder: Path) -> list[tuple[str, str]]:
     """Languages that have a catalog, by their own names."""
-    codes = sorted(to_language(path.parent.parent.name) for path in folder.glob("*/LC_MESSAGES/django.mo"))
-    return [(code, locale.LANG_INFO[code]["name_local"].capitalize()) for code in codes]
+    return [(code, locale.LANG_INFO[code]["name_local"].capitalize()) for code in languages(folder)]
 
 
 DEBUG = False
@@ -83,8 +83,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
-LOCALE_PATHS = [HERE / "locale"]
-LANGUAGES = [("en", "English"), *_translated(LOCALE_PATHS[0])]
+LOCALE_PATHS = [LOCALE]
+LANGUAGES = [("en", "English"), *_translated(LOCALE)]
 LANGUAGE_COOKIE_NAME = "language"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # seconds
 LANGUAGE_COOKIE_HTTPONLY = True

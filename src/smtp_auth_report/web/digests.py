@@ -28,18 +28,23 @@ from smtp_auth_report.web.mailed_report import addresses
 from smtp_auth_report.web.models import Deed, Mail, Person, Subscription
 from smtp_auth_report.web.people import note
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import worded
 
 
 def subscribe(site: Site, every: str, address: str, language: str, zone: str) -> None:
     """From the next period on that ends."""
     if every not in list(Every):
-        raise SelectionError(f"there is no digest of every {every!r}; there are those of every {', '.join(Every)}")
+        raise SelectionError(
+            worded("there is no digest of every {every!r}; there are those of every {known}", every=every, known=", ".join(Every))
+        )
     if zone not in available_timezones():
-        raise SelectionError(f"{zone!r} is not a time zone; give an IANA name such as Europe/Paris")
+        raise SelectionError(worded("{zone!r} is not a time zone; give an IANA name such as Europe/Paris", zone=zone))
     if language not in dict(settings.LANGUAGES):
-        raise SelectionError(f"there is no language {language!r}; there are {', '.join(dict(settings.LANGUAGES))}")
+        raise SelectionError(
+            worded("there is no language {language!r}; there are {known}", language=language, known=", ".join(dict(settings.LANGUAGES)))
+        )
     if len(allowed := addresses(site, address)) != 1:
-        raise SelectionError("a digest is sent to one address")
+        raise SelectionError(worded("a digest is sent to one address"))
     Subscription.objects.update_or_create(
         person=Person.objects.get(name=site.reader.name),
         defaults={

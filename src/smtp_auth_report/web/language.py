@@ -8,7 +8,7 @@ What programs read is in English always. This is done here and not by Django's L
 exception, and leaves its language to whatever the thread does next.
 
 See also
-    docs/index.md for how a language is added
+    words.py for messages from below the pages; docs/index.md for how a language is added
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language_from_request, override
 
 from smtp_auth_report.web.errors import is_for_programs
-
-ENGLISH = "en"
+from smtp_auth_report.words import ENGLISH, speaking
 
 
 def spoken(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -30,7 +29,7 @@ def spoken(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Http
     def middleware(request: HttpRequest) -> HttpResponseBase:
         for_program = is_for_programs(request)
         language = ENGLISH if for_program else get_language_from_request(request)
-        with override(language):
+        with override(language), speaking(language):
             response = respond(request)
         if not for_program:
             patch_vary_headers(response, ("Accept-Language", "Cookie"))

@@ -32,6 +32,7 @@ from smtp_auth_report.web.people import note
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.requested import KEPT, file_of, name_of, requests_of
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import worded
 
 MEGABYTE = 1_000_000
 MOST_ADDRESSES = 10
@@ -51,14 +52,25 @@ def addresses(site: Site, text: str) -> list[str]:
     """Of a list as somebody wrote it, those that it names; each of them is checked."""
     wanted = list(dict.fromkeys(address.strip() for address in text.split(",") if address.strip()))
     if len(wanted) > MOST_ADDRESSES:
-        raise SelectionError(f"a report is sent to {MOST_ADDRESSES} addresses at most; these are {len(wanted)}")
+        raise SelectionError(worded("a report is sent to {most} addresses at most; these are {n}", most=MOST_ADDRESSES, n=len(wanted)))
     for address in wanted:
         if not _is_address(address):
-            raise SelectionError(f"{address!r} is not an e-mail address; give them as anna@example.org, ben@example.org")
+            raise SelectionError(
+                worded("{address!r} is not an e-mail address; give them as anna@example.org, ben@example.org", address=address)
+            )
         if not sends_to_any(site) and address.casefold() != own_address(site):
-            raise SelectionError(f"{address}: only administrators send to addresses other than their own, and only where mail is set up")
+            raise SelectionError(
+                worded(
+                    "{address}: only administrators send to addresses other than their own, and only where mail is set up", address=address
+                )
+            )
         if _sees_less(address, site.reader):
-            raise SelectionError(f"{address} sees single domains only, and gets nothing that another sees; let them request it themselves")
+            raise SelectionError(
+                worded(
+                    "{address} sees single domains only, and gets nothing that another sees; let them request it themselves",
+                    address=address,
+                )
+            )
     return wanted
 
 

@@ -42,6 +42,7 @@ from smtp_auth_report.web.people import PeopleError, let_in_by_groups, note
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import OPENID_BACK, address_of, begun, form, wanted
 from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.words import ENGLISH, speaking, worded
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ def ready(settings: Settings) -> None:
     if not settings.oidc_issuer:
         return
     if find_spec("authlib") is None or find_spec("requests") is None:
-        raise SettingError("oidc_issuer: needs Authlib: install the package as smtp-auth-report[oidc]")
+        raise SettingError(worded("oidc_issuer: needs Authlib: install the package as smtp-auth-report[oidc]"))
     if not settings.oidc_client_id:
-        raise SettingError("oidc_client_id is not set; it is what the provider calls this program")
+        raise SettingError(worded("oidc_client_id is not set; it is what the provider calls this program"))
     _secret(settings)
 
 
@@ -75,6 +76,7 @@ def _secret(settings: Settings) -> str | None:
 
 
 @require_safe
+@speaking(ENGLISH)  # why it fails is for the record
 def leave(request: HttpRequest) -> HttpResponse:
     """To the provider."""
     there = wanted(request)
@@ -93,6 +95,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@speaking(ENGLISH)  # why somebody is refused is for the record
 def returned(request: HttpRequest) -> HttpResponse:
     """From the provider, with a code that it gives claims for."""
     settings = site_of(request).settings
@@ -127,11 +130,11 @@ def _person(site: Site, name: str, groups: object) -> Person:
     if person is not None and not person.by_groups:
         return person
     if not site.settings.group_roles and person is None:
-        raise PeopleError("nobody here has this name")
+        raise PeopleError(worded("nobody here has this name"))
     listed = groups if isinstance(groups, list) else [groups]
     given = {role for group, role in site.settings.group_roles if group in listed}
     if not given:
-        raise PeopleError("none of their groups has a role here")
+        raise PeopleError(worded("none of their groups has a role here"))
     role = next((role for role in (Role.ADMINISTRATOR, Role.READER) if role in given), Role.DOMAINS)
     return let_in_by_groups(name, role, sorted(given) if role == Role.DOMAINS else [], site.clock())
 
@@ -178,13 +181,15 @@ def _document(issuer: str) -> Mapping[str, Any]:
 
     answer = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=TIMEOUT, allow_redirects=False)
     if answer.status_code != HTTPStatus.OK:
-        raise ProviderError(f"its discovery document is not there: {answer.status_code}")
+        raise ProviderError(worded("its discovery document is not there: {code}", code=answer.status_code))
     document: Any = answer.json()
     if document["issuer"] != issuer:
-        raise ProviderError(f"it calls itself {document['issuer']!r}; oidc_issuer has to be the same, to the last slash")
+        raise ProviderError(
+            worded("it calls itself {issuer!r}; oidc_issuer has to be the same, to the last slash", issuer=document["issuer"])
+        )
     for name in (*ENDPOINTS, *(["userinfo_endpoint"] if document.get("userinfo_endpoint") else [])):
         if not is_private(document[name]):
-            raise ProviderError(f"its {name} is no https:// address")
+            raise ProviderError(worded("its {name} is no https:// address", name=name))
     result: Mapping[str, Any] = document
     return result
 
@@ -193,7 +198,7 @@ def _algorithms(document: Mapping[str, Any]) -> list[str]:
     """Of signatures that nobody but the provider can make."""
     algorithms = [each for each in document.get("id_token_signing_alg_values_supported", ["RS256"]) if each in ALGORITHMS]
     if not algorithms:
-        raise ProviderError("it signs with no algorithm of a key of its own")
+        raise ProviderError(worded("it signs with no algorithm of a key of its own"))
     return algorithms
 
 
@@ -206,7 +211,7 @@ def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str,
         return claims
     more = client.userinfo(token=token)
     if more["sub"] != claims["sub"]:
-        raise ProviderError("UserInfo is of another subject than the ID token")
+        raise ProviderError(worded("UserInfo is of another subject than the ID token"))
     return dict(more) | claims
 
 

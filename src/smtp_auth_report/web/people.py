@@ -38,6 +38,7 @@ from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedV
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.state_database import alone
+from smtp_auth_report.words import worded
 
 WINDOW = 15 * 60 * SECOND
 OF_BOTH, OF_ONE_ADDRESS, OF_ONE_NAME, CODES_OF_ONE_NAME = 5, 20, 100, 10
@@ -84,7 +85,7 @@ def attempt(site: Site, name: str, address: str, deed: Deed = Deed.REFUSED) -> E
             known = name if Person.objects.filter(name=name).exists() else ""
             guess = note(Deed.HELD_UP if held_up else deed, now, name=known, key=key, address=address)
     if held_up:
-        raise HeldUpError("there were too many refusals; wait a quarter of an hour")
+        raise HeldUpError(worded("there were too many refusals; wait a quarter of an hour"))
     return guess
 
 
@@ -125,17 +126,17 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
     """Somebody more who may sign in. A password may be asked for once the rest is right; None is none, for other ways to sign in."""
     name = name.strip().casefold()
     if not name or len(name) > 254 or not name.isprintable():
-        raise PeopleError("a person needs a name of printable characters; an e-mail address is best")
+        raise PeopleError(worded("a person needs a name of printable characters; an e-mail address is best"))
     folded = sorted({domain.strip().rstrip(".").lower() for domain in domains})
     if role == Role.DOMAINS and not folded:
-        raise PeopleError("a reader of domains needs one at least; name them with --domain")
+        raise PeopleError(worded("a reader of domains needs one at least; name them with --domain"))
     if role != Role.DOMAINS and folded:
-        raise PeopleError(f"--domain is for the role {Role.DOMAINS}")
+        raise PeopleError(worded("--domain is for the role {role}", role=Role.DOMAINS))
     for domain in folded:
         if not DOMAIN.fullmatch(domain):
-            raise PeopleError(f"{domain!r} is not a domain; give it as the log has it, such as contoso.example")
+            raise PeopleError(worded("{domain!r} is not a domain; give it as the log has it, such as contoso.example", domain=domain))
     if Person.objects.filter(name=name).exists():
-        raise PeopleError(f"{name} is there already; remove it first, or choose another name")
+        raise PeopleError(worded("{name} is there already; remove it first, or choose another name", name=name))
     person = Person(name=name, role=role, domains=json.dumps(folded))
     if password is None:
         person.set_unusable_password()
@@ -144,7 +145,7 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
     try:
         person.save(force_insert=True)
     except IntegrityError:
-        raise PeopleError(f"{name} was added by somebody else meanwhile") from None
+        raise PeopleError(worded("{name} was added by somebody else meanwhile", name=name)) from None
     if role == Role.ADMINISTRATOR:
         for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
             kept.objects.filter(person=None).update(person=person)
@@ -171,7 +172,7 @@ def named(name: str) -> Person:
     """Who has this name."""
     person = Person.objects.filter(name=name.strip().casefold()).first()
     if person is None:
-        raise PeopleError(f"nobody has the name {name}; `user list` shows who is there")
+        raise PeopleError(worded("nobody has the name {name}; `user list` shows who is there", name=name))
     return person
 
 
@@ -181,7 +182,7 @@ def remove(name: str, now: int) -> None:
         person = named(name)
         administrators = Person.objects.filter(role=Role.ADMINISTRATOR)
         if person.role == Role.ADMINISTRATOR and administrators.count() == 1:
-            raise PeopleError(f"{person.name} is the last administrator; add another one first")
+            raise PeopleError(worded("{name} is the last administrator; add another one first", name=person.name))
         person.delete()
         note(Deed.CHANGED, now, name=person.name, detail="removed")
 
@@ -196,11 +197,11 @@ def change_password(person: Person, password: str, now: int) -> None:
 def set_password(person: Person, password: str) -> None:
     """Where it is strong enough."""
     if not password.isprintable():
-        raise PeopleError("the password will not do: it has control characters, or is not UTF-8")
+        raise PeopleError(worded("the password will not do: it has control characters, or is not UTF-8"))
     try:
         validate_password(password, person)
     except ValidationError as error:
-        raise PeopleError(f"the password will not do: {' '.join(error.messages)}") from None
+        raise PeopleError(worded("the password will not do: {words}", words=" ".join(error.messages))) from None
     person.set_password(password)
 
 
@@ -211,12 +212,12 @@ def new_token(person: Person, label: str, now: int) -> str:
     """A token; whoever has it sees what the person sees."""
     label = label.strip()
     if not label or len(label) > 64 or not label.isprintable():
-        raise PeopleError("a token needs a label of 64 printable characters at most, so that it can be told from others")
+        raise PeopleError(worded("a token needs a label of 64 printable characters at most, so that it can be told from others"))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     try:
         Token.objects.create(person=person, label=label, digest=_digest(token), made=now)
     except IntegrityError:
-        raise PeopleError(f"{person.name} has a token {label!r} already; revoke it first") from None
+        raise PeopleError(worded("{name} has a token {label!r} already; revoke it first", name=person.name, label=label)) from None
     note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} made")
     return token
 
@@ -224,7 +225,7 @@ def new_token(person: Person, label: str, now: int) -> str:
 def revoke_token(person: Person, label: str, now: int) -> None:
     """It is good for nothing from now on."""
     if not Token.objects.filter(person=person, label=label).delete()[0]:
-        raise PeopleError(f"{person.name} has no token {label!r}; `user list` shows which there are")
+        raise PeopleError(worded("{name} has no token {label!r}; `user list` shows which there are", name=person.name, label=label))
     note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} revoked")
 
 

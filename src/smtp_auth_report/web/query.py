@@ -30,6 +30,7 @@ from smtp_auth_report.reports import REPORTS, periods
 from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.filters import read_filters as conditions
 from smtp_auth_report.store.interface import FILTERS, Selection
+from smtp_auth_report.words import worded
 
 PIVOTS = ("sending-volume", "tls-usage", "auth-methods", "clients", "failures")
 """Reports of the report page, in the order of *View data by*."""
@@ -138,7 +139,7 @@ def read(parameters: Parameters) -> Query:
     """The state that an address gives."""
     report = parameters.get("by") or PIVOTS[0]
     if report not in PIVOTS:
-        raise SelectionError(f"there is no report {report!r}; data can be viewed by {', '.join(PIVOTS)}")
+        raise SelectionError(worded("there is no report {report!r}; data can be viewed by {known}", report=report, known=", ".join(PIVOTS)))
     return Query(
         report=report,
         view="table" if parameters.get("view") == "table" or report not in CHARTED else "chart",
@@ -179,7 +180,12 @@ def read_sort(parameters: Parameters, report: str) -> str:
     known = [*(column.name for column in REPORTS[report].columns), *REPORTS[report].orders]
     if stated and stated.removeprefix("-") not in known:
         raise SelectionError(
-            f"{report} cannot be sorted by {stated!r}; it can be by {', '.join(known)}, with a hyphen before for descending"
+            worded(
+                "{report} cannot be sorted by {stated!r}; it can be by {known}, with a hyphen before for descending",
+                report=report,
+                stated=stated,
+                known=", ".join(known),
+            )
         )
     return stated
 
@@ -193,5 +199,5 @@ def _number(parameters: Parameters, name: str, default: int, most: int) -> int:
     if not text:
         return default
     if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
-        raise SelectionError(f"{name} {text!r} is not a number from 1 to {most}")
+        raise SelectionError(worded("{name} {text!r} is not a number from 1 to {most}", name=name, text=text, most=most))
     return int(text)

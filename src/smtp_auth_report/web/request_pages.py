@@ -35,6 +35,7 @@ from smtp_auth_report.web.report_page import Box, filter_form, settled
 from smtp_auth_report.web.requested import ask_for, cancel, file_of, name_of, remove, requests_of, retry, sweep
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import Site, site_of
+from smtp_auth_report.words import worded
 
 
 class Asked(NamedTuple):
@@ -57,7 +58,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         query = read(request.POST)
         name = request.POST.get("format", "")
         if name not in EXPORTS:
-            raise SelectionError(f"there is no format {name!r}; formats are {', '.join(EXPORTS)}")
+            raise SelectionError(worded("there is no format {name!r}; formats are {known}", name=name, known=", ".join(EXPORTS)))
         columns = read_columns(request.POST.getlist("columns"))
         selection = query.selection(site.settings.display_timezone, site.clock())
         site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there

@@ -37,6 +37,7 @@ from smtp_auth_report.web import spans
 from smtp_auth_report.web.models import Mail, Person, Progress, RequestedReport
 from smtp_auth_report.web.reader import EVERYONE
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import why, worded
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def ask_for(
     """Note the request, and where it is to be sent, and start on it."""
     sweep(site.settings, site.clock())
     if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
-        raise SelectionError(f"{AT_ONCE} requested reports are waiting; wait for some of them, or cancel them")
+        raise SelectionError(worded("{n} requested reports are waiting; wait for some of them, or cancel them", n=AT_ONCE))
     with transaction.atomic():
         request = RequestedReport.objects.create(
             person=Person.objects.filter(name=site.reader.name).first(),
@@ -191,5 +192,5 @@ def _failure(error: Exception) -> str:
     if isinstance(error, ReportError):
         return str(error)
     if isinstance(error, OSError):
-        return f"The file could not be written: {error.strerror}."
-    return "The file could not be made; the server's log says why."
+        return worded("The file could not be written: {reason}.", reason=why(error))
+    return worded("The file could not be made; the server's log says why.")

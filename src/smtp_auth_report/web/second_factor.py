@@ -33,6 +33,7 @@ from smtp_auth_report.site_key import site_key
 from smtp_auth_report.web.models import Deed, Person, RecoveryCode
 from smtp_auth_report.web.people import PeopleError, attempt, note
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import worded
 
 ISSUER = "SMTP AUTH clients report"
 STEP = 30 * SECOND
@@ -73,7 +74,7 @@ def switched_on(site: Site, person: Person, salt: str, code: str, address: str) 
 def switch_off(person: Person, now: int, by: str = "", address: str = "") -> None:
     """No code is asked for any more."""
     if not person.factor_salt:
-        raise PeopleError(f"{person.name} has no second factor")
+        raise PeopleError(worded("{name} has no second factor", name=person.name))
     with transaction.atomic():
         person.factor_salt = ""
         person.save(update_fields=["factor_salt"])

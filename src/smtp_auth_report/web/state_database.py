@@ -30,6 +30,7 @@ from django.db.migrations.loader import MigrationLoader
 from smtp_auth_report.errors import ReportError, one_line
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.web import configuration
+from smtp_auth_report.words import worded
 
 ADVISORY_LOCK = 0x534D5450
 KEPT_OPEN = 60  # seconds that a thread keeps its connection to PostgreSQL
@@ -41,14 +42,16 @@ def database_of(settings: Settings) -> dict[str, Any]:
     if not settings.state_url:
         return configuration.DATABASES["default"] | {"NAME": str(settings.state_path)}
     if find_spec("psycopg") is None:
-        raise ReportError(f"{settings.state_place}: needs psycopg: install the package as smtp-auth-report[postgresql]")
+        raise ReportError(worded("{place}: needs psycopg: install the package as smtp-auth-report[postgresql]", place=settings.state_place))
     from psycopg import ProgrammingError  # noqa: PLC0415 - an extra
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - an extra
 
     try:
         parts = conninfo_to_dict(settings.state_url, connect_timeout=PATIENCE, application_name="smtp-auth-report")
     except ProgrammingError:  # its words may have the password
-        raise ReportError(f"{settings.state_place}: is not a URL that PostgreSQL knows; see `state` in docs/settings.md") from None
+        raise ReportError(
+            worded("{place}: is not a URL that PostgreSQL knows; see `state` in docs/settings.md", place=settings.state_place)
+        ) from None
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": str(parts.pop("dbname")),
@@ -71,8 +74,20 @@ def migrate(settings: Settings) -> None:
 def unusable(settings: Settings, error: Exception) -> ReportError:
     """One line for what the database's own words say."""
     words = one_line(str(error)).rstrip(".")
-    remedy = "see that the server runs and lets this user in, or choose" if settings.state_url else "choose"
-    return ReportError(f"{settings.state_place}: the state database cannot be used: {words}; {remedy} another place with --state")
+    if settings.state_url:
+        return ReportError(
+            worded(
+                "{place}: the state database cannot be used: {words}; see that the server runs and lets this user in, "
+                "or choose another place with --state",
+                place=settings.state_place,
+                words=words,
+            )
+        )
+    return ReportError(
+        worded(
+            "{path}: the state database cannot be used: {error}; choose another place with --state", path=settings.state_place, error=words
+        )
+    )
 
 
 @contextmanager
@@ -107,5 +122,11 @@ def _refuse_newer(settings: Settings) -> None:
     loader = MigrationLoader(connection)
     newer = sorted(name for app, name in loader.applied_migrations if app == "web" and (app, name) not in loader.disk_migrations)
     if newer:
-        reason = f"a newer version of this program has changed the state database ({newer[-1]})"
-        raise ReportError(f"{settings.state_place}: {reason}; install that version, or choose another place with --state")
+        raise ReportError(
+            worded(
+                "{place}: a newer version of this program has changed the state database ({migration}); install that version, "
+                "or choose another place with --state",
+                place=settings.state_place,
+                migration=newer[-1],
+            )
+        )

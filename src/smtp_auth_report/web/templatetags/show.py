@@ -2,7 +2,7 @@
 What templates say figures, times and pictures with.
 
     {{ messages|count }}   {{ part|share_of:whole }}   {% stamp time %}   {% ago time %}   {% icon "chart" %}
-    {{ name|visible }}     {% sparkline values %}      {% share_bar parts %}
+    {{ name|visible }}     {% sparkline values %}      {% share_bar parts %}   {{ reason|translated }}
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from django.utils.safestring import SafeString
 from smtp_auth_report.web import pictures, wording
 from smtp_auth_report.web.cells import time_element
 from smtp_auth_report.web.site import site_of
+from smtp_auth_report.words import translated
 
 register = template.Library()
 register.filter("count", wording.count)
 register.filter("size", wording.size)
 register.filter("share", wording.share)
 register.filter("visible", wording.visible)
+register.filter("translated", translated)
 register.simple_tag(pictures.sparkline, name="sparkline")
 register.simple_tag(pictures.share_bar, name="share_bar")
 register.simple_tag(pictures.donut, name="donut")
