@@ -15,6 +15,8 @@ The command line prints it after its own name; the web answers with it; neither 
 
 from __future__ import annotations
 
+import re
+
 
 class ReportError(Exception):
     """One line for the administrator: what is wrong, where, how to mend it."""
@@ -40,11 +42,15 @@ class InUseError(StoreError):
     """Another process holds the database."""
 
 
+BREAKS = re.compile(r"[ \t-\r\x1c-\x1f\x85\u2028\u2029]+")
+UNBROKEN = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+"""Spaces that French writes before some marks."""
+
+
 def one_line(text: str) -> str:
     """The text on one line, with control characters and invisible marks written out, as \\x1b or \\u202e."""
-    words = " ".join(text.split())
-    return words if words.isprintable() else "".join(map(_written_out, words))
+    return "".join(map(_written_out, BREAKS.sub(" ", text).strip(" ")))
 
 
 def _written_out(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+    return character if character.isprintable() or character in UNBROKEN else character.encode("unicode_escape").decode("ascii")

@@ -27,7 +27,7 @@ from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from urllib.parse import urlsplit
 
-from smtp_auth_report.errors import ReportError, SettingError
+from smtp_auth_report.errors import ReportError, SettingError, one_line
 from smtp_auth_report.moments import moment
 from smtp_auth_report.settings import PREFIX, Settings, is_loopback, secret_in
 from smtp_auth_report.words import marked, translated, why, worded
@@ -83,11 +83,8 @@ def ready(settings: Settings, environment: Mapping[str, str]) -> str:
 
 
 def _password(settings: Settings, environment: Mapping[str, str]) -> str:
-    try:
-        path = settings.mail_password_file
-        password = secret_in("mail_password_file", path) if path else environment.get(PASSWORD, "")
-    except SettingError as error:
-        raise SettingError(f"mail: {error}") from None
+    path = settings.mail_password_file
+    password = secret_in("mail: mail_password_file", path) if path else environment.get(PASSWORD, "")
     if not password:
         raise SettingError(
             worded("mail: there is no password; set mail_password_file to the file that holds it, or {variable}", variable=PASSWORD)
@@ -170,4 +167,4 @@ def _said(code: int, reply: bytes | str) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:LONGEST_REPLY]
+    return one_line(text)[:LONGEST_REPLY]

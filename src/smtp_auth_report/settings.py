@@ -339,7 +339,7 @@ def _issuer(value: str) -> str:
     if not is_private(value):
         raise ValueError(worded("is not an address that begins with https://"))
     if not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError(worded("is not an address of a service, such as https://graph.microsoft.com/v1.0"))
+        raise ValueError(worded("is not an address of a service, such as https://login.example.org"))
     return value
 
 

@@ -49,9 +49,7 @@ def user() -> None:
 
 @user.command()
 @click.argument("name")
-@click.option(
-    "--role", type=click.Choice([role.value for role in Role]), default=Role.READER.value, show_default=True, help="What they may see."
-)
+@click.option("--role", type=click.Choice(ROLES), default=Role.READER.value, show_default=True, help="What they may see.")
 @click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="With --role domains: account domain they see. Repeatable.")
 @click.option("--no-password", is_flag=True, help="They sign in another way alone, as through OpenID Connect.")
 @with_state

@@ -49,12 +49,10 @@ from smtp_auth_report.web.api_shapes import (
 )
 from smtp_auth_report.web.api_site import selection_of
 from smtp_auth_report.web.errors import problem
+from smtp_auth_report.web.report_page import OFFERED
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import site_of
 from smtp_auth_report.words import worded
-
-OFFERED = 50
-"""Values of a filter that are offered, as on the report page."""
 
 WAYS_IN = {"token": {"type": "http", "scheme": "bearer"}, "session": {"type": "apiKey", "in": "cookie", "name": "session"}}
 TELLING = {"401": "WWW-Authenticate", "429": "Retry-After"}

@@ -286,6 +286,7 @@ class RequestedSchema(Schema):
     period: PeriodSchema
     filters: dict[str, list[str]]
     format: str
+    columns: list[str]
     progress: str
     rows: int
     total: int
@@ -309,6 +310,8 @@ class PersonSchema(Schema):
     role: str
     domains: list[str]
     signed_in: Time | None
+    second_factor: bool
+    by_groups: bool
     tokens: list[TokenSchema]
 
 

@@ -25,6 +25,7 @@ from ninja.decorators import decorate_view
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import SelectionError
+from smtp_auth_report.exports.interface import NAMES
 from smtp_auth_report.moments import micros, rfc3339
 from smtp_auth_report.reports import periods
 from smtp_auth_report.reports.findings import findings, recent
@@ -173,6 +174,7 @@ def requests(request: HttpRequest) -> list[dict[str, Any]]:
             "period": period_of(asked.selection),
             "filters": {name: list(values) for name, values in asked.selection.filters.items()},
             "format": asked.format,
+            "columns": asked.columns or list(NAMES),
             "progress": asked.progress,
             "rows": asked.done,
             "total": asked.total,
@@ -193,6 +195,8 @@ def people(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 - ninj
             "role": person.role,
             "domains": json.loads(person.domains),
             "signed_in": _moment(person.last_login),
+            "second_factor": bool(person.factor_salt),
+            "by_groups": person.by_groups,
             "tokens": [{"label": token.label, "made": rfc3339(token.made), "used": _time(token.used)} for token in person.token_set.all()],
         }
         for person in Person.objects.prefetch_related("token_set")

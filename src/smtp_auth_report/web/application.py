@@ -25,8 +25,8 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.db import DatabaseError, connections
 
+from smtp_auth_report import outgoing
 from smtp_auth_report.errors import ReportError
-from smtp_auth_report.outgoing import ready
 from smtp_auth_report.settings import Settings, is_loopback
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.supervisor import service_told
@@ -84,7 +84,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
 
     own_log.begin()
     host, port = site.settings.listen_address
-    ready(site.settings, os.environ)
+    outgoing.ready(site.settings, os.environ)
     pages = application(site)
     from smtp_auth_report.web.postbox import posting  # noqa: PLC0415 - needs Django configured
 
@@ -137,10 +137,10 @@ def _connection_class() -> type:
 
 def _refuse_unready(settings: Settings) -> None:
     """Until somebody can sign in, the pages are for this machine alone."""
+    from smtp_auth_report.web import openid  # noqa: PLC0415 - needs Django configured
     from smtp_auth_report.web.models import Person  # noqa: PLC0415 - needs Django configured
-    from smtp_auth_report.web.openid import ready  # noqa: PLC0415 - needs Django configured
 
-    ready(settings)
+    openid.ready(settings)
     if settings.user_header and not settings.proxies:
         raise ReportError(
             worded("user_header is taken from trusted_proxies alone, and that names none; name the proxy that sets the header")

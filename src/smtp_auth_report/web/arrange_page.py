@@ -32,7 +32,7 @@ class Placed(NamedTuple):
     focused: str  # the button that has the focus
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         return self.number == 1
 
     @property

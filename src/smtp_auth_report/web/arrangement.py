@@ -19,13 +19,14 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from smtp_auth_report.errors import SelectionError
-from smtp_auth_report.web.models import Arrangement, Person
-from smtp_auth_report.web.saved import Opened, owned_by, views
+from smtp_auth_report.web.models import Arrangement, owned_by, person_of
+from smtp_auth_report.web.saved import Opened, views
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
+from smtp_auth_report.words import worded
 
 MOST_VIEWS = 6
 """Saved views that are shown; each may be a question of its own to the store."""
@@ -87,10 +88,25 @@ def arranged(usual: Sequence[str], stated: Sequence[str]) -> list[str]:
 
 def move(site: Site, key: str, act: str) -> None:
     """One step up or down among cards of the same row; or hide it, or show it again."""
+    with alone():
+        _move(site, key, act)
+
+
+def reset(site: Site) -> None:
+    """All at their usual places, none hidden."""
+    Arrangement.objects.filter(owned_by(site.reader)).delete()
+
+
+def _of(site: Site) -> Arrangement:
+    found = Arrangement.objects.filter(owned_by(site.reader)).first()
+    return found or Arrangement(person=person_of(site.reader))
+
+
+def _move(site: Site, key: str, act: str) -> None:
     there = cards(site)
     card = next((card for card in there if card.key == key), None)
     if card is None or act not in ("up", "down", "hide", "show"):
-        raise SelectionError(gettext("There is no such card any more, or it cannot be arranged like that."))
+        raise SelectionError(worded("There is no such card any more, or it cannot be arranged like that."))
     order = [each.key for each in there]
     if act in ("up", "down"):
         row = [each.key for each in there if each.row == card.row]
@@ -102,13 +118,3 @@ def move(site: Site, key: str, act: str) -> None:
     arrangement = _of(site)
     arrangement.order, arrangement.hidden = order, sorted(hidden)
     arrangement.save()
-
-
-def reset(site: Site) -> None:
-    """All at their usual places, none hidden."""
-    Arrangement.objects.filter(owned_by(site.reader)).delete()
-
-
-def _of(site: Site) -> Arrangement:
-    found = Arrangement.objects.filter(owned_by(site.reader)).first()
-    return found or Arrangement(person=Person.objects.filter(name=site.reader.name).first())

@@ -25,7 +25,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.web.digests import named_by, send_now, subscribe, unsubscribe
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
-from smtp_auth_report.web.models import Mail, Subscription
+from smtp_auth_report.web.models import Mail, Subscription, owned_by
 from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.report_page import Box
 from smtp_auth_report.web.site import Site, site_of
@@ -110,7 +110,7 @@ def _form(site: Site, own: Subscription | None) -> dict[str, Any]:
 
 def _own(site: Site) -> QuerySet[Subscription]:
     """One or none."""
-    return Subscription.objects.filter(person__name=site.reader.name).select_related("person")
+    return Subscription.objects.filter(owned_by(site.reader)).select_related("person")
 
 
 def _others(site: Site) -> QuerySet[Subscription]:

@@ -28,6 +28,7 @@ from smtp_auth_report.web.mailed_report import addresses
 from smtp_auth_report.web.models import Deed, Mail, Person, Subscription
 from smtp_auth_report.web.people import note
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
 from smtp_auth_report.words import worded
 
 
@@ -80,7 +81,7 @@ def send_now(site: Site, subscription: Subscription) -> None:
     """So that somebody sees what comes, and that it comes. One that is being sent is waited for."""
     now = site.clock()
     over = latest(Every(subscription.every), subscription.zone, now)
-    with transaction.atomic():
+    with alone():
         if not any(mail.is_soon for mail in subscription.mails.all()):
             _put_in(subscription, over._replace(told=now), now)
 

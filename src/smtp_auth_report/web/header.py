@@ -12,9 +12,9 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from smtp_auth_report.web.guard import PROXY_USER
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area
+from smtp_auth_report.web.sign_in import proxy_user
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.web.wording import HOUR, MICROSECONDS
 
@@ -71,7 +71,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     return {
         "places": [Place(address, label, address == here) for address, label in PLACES if _shown(site, address)],
         "reader": site.reader,
-        "by_session": bool(site.reader.name) and not request.META.get(PROXY_USER),
+        "by_session": bool(site.reader.name) and not proxy_user(request),
         "bare": site.reader == NOBODY,
         "sees_ingest": site.reader.may(Area.INGEST),
         "open_to_all": site.reader == EVERYONE,

@@ -59,6 +59,16 @@ class RecoveryCode(models.Model):
         return f"recovery code of {self.person}"
 
 
+def person_of(reader: Reader) -> Person | None:
+    """The row of a reader; none where nobody signs in."""
+    return Person.objects.filter(name=reader.name).first()
+
+
+def owned_by(reader: Reader) -> models.Q:
+    """Rows with a `person` that are the reader's."""
+    return models.Q(person__name=reader.name) if reader.name else models.Q(person=None)
+
+
 class Token(models.Model):
     """What a program of somebody's shows in place of a password. The token itself is kept nowhere."""
 
@@ -115,6 +125,9 @@ class Progress(models.TextChoices):
     CANCELLED = "cancelled", gettext_lazy("Cancelled")
 
 
+OPEN = (Progress.WAITING, Progress.RUNNING)
+
+
 class RequestedReport(models.Model):
     """One file: every submission of a selection. Its random identifier is all that a download names."""
 
@@ -147,7 +160,7 @@ class RequestedReport(models.Model):
 
     @property
     def is_open(self) -> bool:
-        return self.progress in (Progress.WAITING, Progress.RUNNING)
+        return self.progress in OPEN
 
 
 class SavedView(models.Model):

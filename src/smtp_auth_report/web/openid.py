@@ -35,7 +35,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from smtp_auth_report.errors import ReportError, SettingError
+from smtp_auth_report.errors import SettingError
 from smtp_auth_report.settings import Settings, is_private, secret_in
 from smtp_auth_report.web.models import Deed, Person
 from smtp_auth_report.web.people import PeopleError, let_in_by_groups, note
@@ -55,8 +55,8 @@ AUTHENTICATIONS = ("client_secret_basic", "client_secret_post")
 WORD = re.compile(r"[a-z_]{1,40}")
 
 
-class ProviderError(ReportError):
-    """What the provider answers cannot be used."""
+class ProviderError(Exception):
+    """What the provider answers cannot be used; said in English, as the record of what people did is."""
 
 
 def ready(settings: Settings) -> None:
@@ -119,7 +119,7 @@ def returned(request: HttpRequest) -> HttpResponse:
         return _refused(request, there, "the e-mail address is not verified")
     try:
         person = _person(site_of(request), name.strip().casefold(), claims.get(settings.oidc_groups_claim))
-    except PeopleError as error:
+    except (PeopleError, ProviderError) as error:
         return _refused(request, there, str(error))
     return begun(request, person, there, "OpenID Connect")
 
@@ -130,11 +130,11 @@ def _person(site: Site, name: str, groups: object) -> Person:
     if person is not None and not person.by_groups:
         return person
     if not site.settings.group_roles and person is None:
-        raise PeopleError(worded("nobody here has this name"))
+        raise ProviderError("nobody here has this name")
     listed = groups if isinstance(groups, list) else [groups]
     given = {role for group, role in site.settings.group_roles if group in listed}
     if not given:
-        raise PeopleError(worded("none of their groups has a role here"))
+        raise ProviderError("none of their groups has a role here")
     role = next((role for role in (Role.ADMINISTRATOR, Role.READER) if role in given), Role.DOMAINS)
     return let_in_by_groups(name, role, sorted(given) if role == Role.DOMAINS else [], site.clock())
 
@@ -181,15 +181,13 @@ def _document(issuer: str) -> Mapping[str, Any]:
 
     answer = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=TIMEOUT, allow_redirects=False)
     if answer.status_code != HTTPStatus.OK:
-        raise ProviderError(worded("its discovery document is not there: {code}", code=answer.status_code))
+        raise ProviderError(f"its discovery document is not there: {answer.status_code}")
     document: Any = answer.json()
     if document["issuer"] != issuer:
-        raise ProviderError(
-            worded("it calls itself {issuer!r}; oidc_issuer has to be the same, to the last slash", issuer=document["issuer"])
-        )
+        raise ProviderError(f"it calls itself {document['issuer']!r}; oidc_issuer has to be the same, to the last slash")
     for name in (*ENDPOINTS, *(["userinfo_endpoint"] if document.get("userinfo_endpoint") else [])):
         if not is_private(document[name]):
-            raise ProviderError(worded("its {name} is no https:// address", name=name))
+            raise ProviderError(f"its {name} is no https:// address")
     result: Mapping[str, Any] = document
     return result
 
@@ -198,7 +196,7 @@ def _algorithms(document: Mapping[str, Any]) -> list[str]:
     """Of signatures that nobody but the provider can make."""
     algorithms = [each for each in document.get("id_token_signing_alg_values_supported", ["RS256"]) if each in ALGORITHMS]
     if not algorithms:
-        raise ProviderError(worded("it signs with no algorithm of a key of its own"))
+        raise ProviderError("it signs with no algorithm of a key of its own")
     return algorithms
 
 
@@ -211,7 +209,7 @@ def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str,
         return claims
     more = client.userinfo(token=token)
     if more["sub"] != claims["sub"]:
-        raise ProviderError(worded("UserInfo is of another subject than the ID token"))
+        raise ProviderError("UserInfo is of another subject than the ID token")
     return dict(more) | claims
 
 

@@ -142,14 +142,14 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
         person.set_unusable_password()
     else:
         set_password(person, password if isinstance(password, str) else password())
-    try:
+    with alone():
+        if Person.objects.filter(name=name).exists():
+            raise PeopleError(worded("{name} was added by somebody else meanwhile", name=name))
         person.save(force_insert=True)
-    except IntegrityError:
-        raise PeopleError(worded("{name} was added by somebody else meanwhile", name=name)) from None
-    if role == Role.ADMINISTRATOR:
-        for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
-            kept.objects.filter(person=None).update(person=person)
-    note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
+        if role == Role.ADMINISTRATOR:
+            for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
+                kept.objects.filter(person=None).update(person=person)
+        note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
     return person
 
 
@@ -215,7 +215,7 @@ def new_token(person: Person, label: str, now: int) -> str:
         raise PeopleError(worded("a token needs a label of 64 printable characters at most, so that it can be told from others"))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     try:
-        Token.objects.create(person=person, label=label, digest=_digest(token), made=now)
+        Token.objects.create(person=person, label=label, digest=digest_of(token), made=now)
     except IntegrityError:
         raise PeopleError(worded("{name} has a token {label!r} already; revoke it first", name=person.name, label=label)) from None
     note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} made")
@@ -231,7 +231,7 @@ def revoke_token(person: Person, label: str, now: int) -> None:
 
 def reader_of(token: str, now: int) -> Reader | None:
     """Whose it is."""
-    found = Token.objects.select_related("person").filter(digest=_digest(token)).first()
+    found = Token.objects.select_related("person").filter(digest=digest_of(token)).first()
     if found is None:
         return None
     if found.used < now - HOUR:
@@ -239,6 +239,6 @@ def reader_of(token: str, now: int) -> Reader | None:
     return found.person.reader
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
     """Tokens are long and random, so that a plain digest tells nothing of them."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

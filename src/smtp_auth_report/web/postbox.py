@@ -33,6 +33,7 @@ from smtp_auth_report.web.digests import claim
 from smtp_auth_report.web.mailed_report import handed_out, message_of
 from smtp_auth_report.web.models import Mail, Progress, Sending
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.words import marked, translated, why, worded
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ STOPPING = 10.0
 PAUSES = tuple(minutes * 60 * SECOND for minutes in (1, 5, 30, 120, 480))
 """Before the next attempt, after each that failed."""
 
-INTERRUPTED = "The server was stopped while it was being sent; whether it went out is not known."
+INTERRUPTED = marked("The server was stopped while it was being sent; whether it went out is not known.")
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def posting(site: Site) -> Iterator[None]:
     stop = Event()
     thread = Thread(target=_keep_posting, args=(site, stop), name="mail", daemon=True)
     if site.settings.mail_server:
-        Mail.objects.filter(state=Sending.UNDER_WAY).update(state=Sending.FAILED, failure=INTERRUPTED)
+        Mail.objects.filter(state=Sending.UNDER_WAY).update(state=Sending.FAILED, failure=translated(INTERRUPTED))
         thread.start()
     try:
         yield
@@ -128,5 +129,5 @@ def _failure(error: Exception) -> str:
     if isinstance(error, ReportError):
         return str(error)
     if isinstance(error, OSError):
-        return f"The file could not be read: {error.strerror}."
-    return "The mail could not be made; the server's log says why."
+        return worded("The file could not be read: {reason}.", reason=why(error))
+    return worded("The mail could not be made; the server's log says why.")

@@ -13,7 +13,6 @@ See also
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from http import HTTPStatus
 from threading import Lock
@@ -23,7 +22,8 @@ from django.http import HttpRequest, HttpResponse
 
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.web.errors import is_for_programs, problem
-from smtp_auth_report.web.sign_in import BEARER
+from smtp_auth_report.web.people import digest_of
+from smtp_auth_report.web.sign_in import address_of, is_by_token, token_in
 from smtp_auth_report.web.site import site_of
 
 MINUTE = 60 * SECOND
@@ -70,7 +70,7 @@ def limited(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReq
     def middleware(request: HttpRequest) -> HttpResponse:
         if not is_for_programs(request):
             return respond(request)
-        address = f"refused {request.META['REMOTE_ADDR']}"
+        address = f"refused {address_of(request)}"
         response = taken(request, address, requests=0) or respond(request)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             taken(request, address)
@@ -85,8 +85,7 @@ def limited(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReq
 
 def _asker(request: HttpRequest) -> str:
     """Whose store it is. The token has been found good by now."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == BEARER:
-        return "token " + hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
+    if is_by_token(request):
+        return f"token {digest_of(token_in(request))}"
     name = site_of(request).reader.name
-    return f"person {name}" if name else f"address {request.META['REMOTE_ADDR']}"
+    return f"person {name}" if name else f"address {address_of(request)}"

@@ -37,6 +37,9 @@ from smtp_auth_report.web.site import Site, of_one_state, site_of
 from smtp_auth_report.web.tables import Frame, details
 
 PERIOD_NAMES = {7: _("Last 7 days"), 30: _("Last 30 days"), 90: _("Last 90 days"), 365: _("Last 365 days")}
+OFFERED = 50
+"""Values of a filter that are offered."""
+
 COLLECTED = ("account", "sender", "client", "mechanism", "server")
 """Filters whose values are typed in or chosen from what there is."""
 
@@ -115,7 +118,7 @@ def choices(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     query = read(request.GET)
     selection, _moved = settled(site_of(request), replace(query, filters={}))
-    found = site_of(request).seen.choices(name, selection, query_text(request, name), 50)
+    found = site_of(request).seen.choices(name, selection, query_text(request, name), OFFERED)
     return render(request, "_choices.html", {"choices": found})
 
 

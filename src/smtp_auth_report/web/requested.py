@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock, Thread
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.utils.translation import get_language
 
@@ -34,9 +34,10 @@ from smtp_auth_report.moments import DAY
 from smtp_auth_report.settings import Settings
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web import spans
-from smtp_auth_report.web.models import Mail, Person, Progress, RequestedReport
+from smtp_auth_report.web.models import OPEN, Mail, Person, Progress, RequestedReport, owned_by, person_of
 from smtp_auth_report.web.reader import EVERYONE
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
 from smtp_auth_report.words import why, worded
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,6 @@ KEPT = 10 * DAY
 AT_ONCE = 20
 """Requests of one person that wait."""
 
-OPEN = (Progress.WAITING, Progress.RUNNING)
 
 _one_at_a_time = Lock()
 
@@ -79,11 +79,11 @@ def ask_for(
 ) -> RequestedReport:
     """Note the request, and where it is to be sent, and start on it."""
     sweep(site.settings, site.clock())
-    if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
-        raise SelectionError(worded("{n} requested reports are waiting; wait for some of them, or cancel them", n=AT_ONCE))
-    with transaction.atomic():
+    with alone():
+        if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
+            raise SelectionError(worded("{n} requested reports are waiting; wait for some of them, or cancel them", n=AT_ONCE))
         request = RequestedReport.objects.create(
-            person=Person.objects.filter(name=site.reader.name).first(),
+            person=person_of(site.reader),
             asked=site.clock(),
             start=selection.start,
             end=selection.end,
@@ -100,8 +100,7 @@ def ask_for(
 
 def requests_of(site: Site) -> QuerySet[RequestedReport]:
     """What the reader asked for; others' requests are nobody else's."""
-    whose = {"person__name": site.reader.name} if site.reader.name else {"person": None}
-    return RequestedReport.objects.filter(**whose)
+    return RequestedReport.objects.filter(owned_by(site.reader))
 
 
 def cancel(request: RequestedReport) -> None:

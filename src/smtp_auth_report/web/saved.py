@@ -27,10 +27,12 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store.filters import NULL_SENDER, UNKNOWN
 from smtp_auth_report.submission import domain_of
 from smtp_auth_report.web import vocabulary, wording
-from smtp_auth_report.web.models import Person, SavedView
+from smtp_auth_report.web.models import SavedView, owned_by, person_of
 from smtp_auth_report.web.query import Query, kept
 from smtp_auth_report.web.reader import Area, Reader
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
+from smtp_auth_report.words import count, worded
 
 MOST = 100
 """Views of one person."""
@@ -65,11 +67,6 @@ def may_share(reader: Reader) -> bool:
     return bool(reader.name) and reader.scope is None
 
 
-def owned_by(reader: Reader) -> Q:
-    """Rows of the state database that are the reader's."""
-    return Q(person__name=reader.name) if reader.name else Q(person=None)
-
-
 def views(site: Site) -> list[Opened]:
     """What the reader may open, by name: his own, then what others share."""
     own = [_opened(site, view, own=True) for view in SavedView.objects.filter(owned_by(site.reader))]
@@ -80,10 +77,11 @@ def views(site: Site) -> list[Opened]:
 def save(site: Site, name: str, query: Query, *, shared: bool) -> None:
     """Keep a state under a name."""
     _shown(site, query.state)  # refuses what cannot be, while its reader is still there
-    if SavedView.objects.filter(owned_by(site.reader)).count() >= MOST:
-        raise SelectionError(gettext("There are %(n)s saved views; remove one first.") % {"n": wording.count(MOST)})
-    person = Person.objects.filter(name=site.reader.name).first()
-    _write(SavedView(person=person, state=query.state), name, shared=shared and may_share(site.reader))
+    with alone():
+        if SavedView.objects.filter(owned_by(site.reader)).count() >= MOST:
+            raise SelectionError(worded("There are {n} saved views; remove one first.", n=count(MOST)))
+        view = SavedView(person=person_of(site.reader), state=query.state)
+        _write(view, name, shared=shared and may_share(site.reader))
 
 
 def change(site: Site, number: int, name: str, *, shared: bool) -> None:
@@ -98,11 +96,7 @@ def remove(site: Site, number: int) -> None:
 
 def in_words(query: Query) -> str:
     """What a view shows, without its period."""
-    filters = [
-        gettext("%(name)s: %(value)s")
-        % {"name": vocabulary.FILTER_NAMES[name], "value": wording.visible(vocabulary.filter_words(name, value))}
-        for name, value in query.filter_pairs()
-    ]
+    filters = vocabulary.filters_in_words(query.filters)
     searched = [gettext("Search: %(text)s") % {"text": wording.visible(query.search)}] if query.search else []
     return ", ".join([str(vocabulary.PIVOT_NAMES[query.report]), *filters, *searched])
 
@@ -155,10 +149,9 @@ def _changeable(site: Site, number: int) -> SavedView:
 def _write(view: SavedView, name: str, *, shared: bool) -> None:
     view.name, view.shared = name.strip(), shared
     if not view.name or len(view.name) > NAME_CHARACTERS or not view.name.isprintable():
-        words = gettext("A view needs a name of %(n)s printable characters at most.")
-        raise SelectionError(words % {"n": wording.count(NAME_CHARACTERS)})
+        raise SelectionError(worded("A view needs a name of {n} printable characters at most.", n=count(NAME_CHARACTERS)))
     try:
         view.save()
     except IntegrityError:
-        words = gettext("There is a view “%(name)s” already; choose another name, or rename that one.")
-        raise SelectionError(words % {"name": view.name}) from None
+        words = worded("There is a view “{name}” already; choose another name, or rename that one.", name=view.name)
+        raise SelectionError(words) from None

@@ -25,7 +25,6 @@ from base64 import b32encode
 from hashlib import blake2b
 
 import pyotp
-from django.db import transaction
 from pyotp.utils import strings_equal
 
 from smtp_auth_report.moments import SECOND
@@ -33,6 +32,7 @@ from smtp_auth_report.site_key import site_key
 from smtp_auth_report.web.models import Deed, Person, RecoveryCode
 from smtp_auth_report.web.people import PeopleError, attempt, note
 from smtp_auth_report.web.site import Site
+from smtp_auth_report.web.state_database import alone
 from smtp_auth_report.words import worded
 
 ISSUER = "SMTP AUTH clients report"
@@ -63,7 +63,7 @@ def switched_on(site: Site, person: Person, salt: str, code: str, address: str) 
     step = _step_of(site, person, salt, _bare(code))
     if step is None:
         return None
-    with transaction.atomic():
+    with alone():
         if not Person.objects.filter(pk=person.pk, factor_salt="").update(factor_salt=salt, factor_step=step):
             return None
         person.factor_salt = salt
@@ -75,7 +75,7 @@ def switch_off(person: Person, now: int, by: str = "", address: str = "") -> Non
     """No code is asked for any more."""
     if not person.factor_salt:
         raise PeopleError(worded("{name} has no second factor", name=person.name))
-    with transaction.atomic():
+    with alone():
         person.factor_salt = ""
         person.save(update_fields=["factor_salt"])
         person.recoverycode_set.all().delete()
@@ -84,7 +84,7 @@ def switch_off(person: Person, now: int, by: str = "", address: str = "") -> Non
 
 def new_codes(site: Site, person: Person, address: str) -> list[str]:
     """Other recovery codes, in place of those that were there."""
-    with transaction.atomic():
+    with alone():
         note(Deed.CHANGED, site.clock(), name=person.name, address=address, detail="new recovery codes")
         return _fresh_codes(site, person)
 

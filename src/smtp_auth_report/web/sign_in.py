@@ -97,7 +97,7 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 def _reader(request: HttpRequest) -> Reader | None:
     """Who asks; None where they have to say so first."""
     if is_by_token(request):
-        return reader_of(request.headers["Authorization"].partition(" ")[2].strip(), site_of(request).clock())
+        return reader_of(token_in(request), site_of(request).clock())
     if proxy_user(request):
         return _by_proxy(request)
     person = in_session(request)
@@ -264,6 +264,11 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def is_by_token(request: HttpRequest) -> bool:
     """Whether a program shows a token."""
     return request.headers.get("Authorization", "").partition(" ")[0].lower() == BEARER
+
+
+def token_in(request: HttpRequest) -> str:
+    """The token that it shows."""
+    return request.headers["Authorization"].partition(" ")[2].strip()
 
 
 def exported(request: HttpRequest, what: str) -> None:
