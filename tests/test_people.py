@@ -258,6 +258,8 @@ def test_programs_of_administrators_are_told_what_the_page_of_people_tells(site:
         "role": "domains",
         "domains": [OWN],
         "signed_in": None,
+        "second_factor": False,
+        "by_groups": False,
         "tokens": [{"label": "script", "made": "2026-11-22T15:00:00Z", "used": None}],
     }
     assert people["admin@contoso.example"]["signed_in"]

@@ -20,7 +20,7 @@ from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.duckdb_sealing import read_coverage
 from smtp_auth_report.store.filters import read_filters
-from smtp_auth_report.store.interface import Interval, Question, Selection, Value
+from smtp_auth_report.store.interface import Interval, Question, Selection, Store, Value
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.store.relations import Reader
 from smtp_auth_report.store.sums import DIGESTS, SUMS, Coverage, Piece, pieces, usable
@@ -131,7 +131,7 @@ def happen(store: DuckStore, step: Step) -> None:
         store.erase("bob", str(key_of("bob")))
 
 
-def answers(store: DuckStore, selection: Selection, questions: tuple[Question, ...]) -> list[list[tuple[Value, ...]]]:
+def answers(store: Store, selection: Selection, questions: tuple[Question, ...]) -> list[list[tuple[Value, ...]]]:
     return [sorted(store.ask(each, selection).rows, key=repr) for each in questions]
 
 
@@ -268,6 +268,36 @@ def test_the_day_that_is_not_over_is_summed_up_so_far() -> None:
     assert after() == 0
     for store in stores:
         store.close()
+
+
+def test_a_clock_that_goes_back_leaves_sums_of_whole_days_as_they_are() -> None:
+    day = START + 9 * DAY
+    now = [day + 18 * HOUR]
+    store = open_store(":memory:", clock=lambda: now[0])
+    store.commit(commit(*(row(time=START + hours * HOUR) for hours in range(9 * 24 + 18))))
+    ever = Selection(START, day + DAY, "UTC")
+    store.seal()
+    before = answers(store, ever, FACTS[:3])
+    now[0] -= 2 * DAY
+    store.seal()
+    assert answers(store, ever, FACTS[:3]) == before
+    now[0] += 2 * DAY
+    store.seal()
+    assert answers(store, ever, FACTS[:3]) == before
+    store.close()
+
+
+def test_rows_that_expire_within_the_day_so_far_stay_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_sealing, "WORTH", 3)
+    now = START + 42 * HOUR
+    store = open_store(":memory:", clock=lambda: now)
+    store.commit(commit(*(row(time=START + n * HOUR // 60, client_ip=f"192.0.{n % 250}.{n % 253}") for n in range(42 * 60))))
+    ever = Selection(START, START + 2 * DAY, "UTC")
+    before = answers(store, ever, FACTS[:1])
+    store.seal()
+    store.expire(now - HOUR // 12)
+    assert answers(store, ever, FACTS[:1]) == before
+    store.close()
 
 
 @pytest.mark.parametrize("days", [7, 8, 14, 21, 30, 41])

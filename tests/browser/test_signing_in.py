@@ -33,6 +33,7 @@ def test_a_second_factor_is_switched_on_and_asked_for(browser: playwright.Browse
         sign_in(page)
         page.click("footer a[href='/me']")
         page.click("text=Switch on")
+        page.wait_for_selector("img.qr")
         assert page.eval_on_selector("img.qr", "image => image.naturalWidth") > 100
         code = pyotp.TOTP(page.inner_text(".key").replace(" ", "")).at(NOW // 1_000_000)
         page.fill("[name=code]", code)

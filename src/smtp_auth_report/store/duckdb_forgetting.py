@@ -52,6 +52,7 @@ def expire(run: Execute, before: int, bucket_minutes: int, zone: str) -> int:
         )
         run("DELETE FROM submissions WHERE time < make_timestamp(?)", [before])
         told.forget(run)
+        forget_so_far(run)
     _forget_clients(run, before, zone)
     run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [EXPIRED, str(max(before, expired_before(run)))])
     return rows
@@ -64,7 +65,6 @@ def _forget_clients(run: Execute, before: int, zone: str) -> None:
         for slot in (slot for (slot,) in slots if day_start(zone, slot) < before):
             run(f"DELETE FROM {each.table} WHERE slot = ?", [slot])
             run("DELETE FROM sealed WHERE sums = ? AND slot = ?", [each.table, slot])
-            forget_so_far(run)
     run(f"DELETE FROM clients WHERE {NAMED_NOWHERE}")
     run(
         "UPDATE subjects SET account_key = NULL "

@@ -30,7 +30,7 @@ from smtp_auth_report.store.duckdb_digests import SO_FAR, forget_digests, forget
 from smtp_auth_report.store.duckdb_forgetting import EXPIRED, expired_before
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.store.relations import measures, sources, totals
-from smtp_auth_report.store.sums import DIGESTS, SUMS, Coverage, Sum, pieces, usable
+from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, DIGESTS, SUMS, Coverage, Sum, pieces, usable
 
 Block = tuple[Sum, int]
 Execute = Callable[..., duckdb.DuckDBPyConnection]
@@ -199,15 +199,17 @@ class Sealing:
         if until == coverage.so_far:
             return
         forget_so_far(self._run)
-        if until <= begun or begun < coverage.expired_before:
+        tables = [each.table for each in (*SUMS, *DIGESTS[BY_MANNER], *DIGESTS[BY_DOMAIN]) if each.days == 1]
+        is_over = any(day in coverage.sealed.get(table, ()) for table in tables)  # where the clock, or the last row, went back
+        if is_over or until <= begun or begun < coverage.expired_before:
             return
         within = "SELECT count(*) FROM submissions WHERE time >= make_timestamp(?) AND time < make_timestamp(?)"
         if self._run(within, [begun, until]).fetchall()[0][0] < FEW:
             return
         coverage = replace(coverage, so_far=0)
-        tables = [each.table for each in SUMS if each.days == 1 and self._sum_up(coverage, each, day, until)]
+        not_kept = {each.table for each in SUMS if each.days == 1 and not self._sum_up(coverage, each, day, until)}
         make_digests_of(self._run, coverage, [day], until)
-        tables += [each.table for kind in DIGESTS.values() for each in kind if each.days == 1]
+        tables = [table for table in tables if table not in not_kept]
         self._run("INSERT INTO meta VALUES (?, ?)", [SO_FAR, " ".join([str(until), *tables])])
 
     def _sum_up(self, coverage: Coverage, each: Sum, slot: int, end: int) -> bool:

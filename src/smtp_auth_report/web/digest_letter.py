@@ -29,6 +29,7 @@ from smtp_auth_report.store.interface import Selection, View
 from smtp_auth_report.web import spans, vocabulary, wording
 from smtp_auth_report.web.digests import token_of
 from smtp_auth_report.web.doubts import doubts
+from smtp_auth_report.web.mailed_report import still_allowed
 from smtp_auth_report.web.models import Mail, Subscription
 from smtp_auth_report.web.query import Query
 from smtp_auth_report.web.site import Site
@@ -37,7 +38,7 @@ from smtp_auth_report.web.tables import as_rows
 LISTED = 10
 """Rows of each list."""
 
-LOOKED_AT = 200
+LOOKED_AT = 100_000
 """New senders of which those with most messages are listed."""
 
 WEAK = ("legacy", "none")
@@ -57,6 +58,7 @@ class Section(NamedTuple):
 
 def digest_of(site: Site, mail: Mail, subscription: Subscription) -> EmailMessage:
     """What is sent, as the subscriber may see it now."""
+    still_allowed(mail, subscription.person)
     seen_by_them = site.as_seen_by(subscription.person.reader)
     with override(mail.language), seen_by_them.store.snapshot() as seen:
         told = _told(replace(seen_by_them, snapshot=seen), mail, subscription)
@@ -142,10 +144,9 @@ def _change(now: int, past: int) -> str:
 def _new_senders(volume: Table, address: str) -> Section:
     new = sorted((row for row in _rows(volume) if row["is_new"]), key=lambda row: -row["messages"])
     rows = [(_name(row["sender"]), _name(row["account"]), wording.count(row["messages"])) for row in new[:LISTED]]
-    found = volume.total_rows if len(new) == LOOKED_AT else len(new)
     nothing = _("Nothing was read of the time before.") if volume.rows and all(row["is_new"] is None for row in _rows(volume)) else ""
     return Section(
-        _("New clients: they had sent nothing before"), address, (_("Sender"), _("Account"), _("Messages")), rows, _more(found), nothing
+        _("New clients: they had sent nothing before"), address, (_("Sender"), _("Account"), _("Messages")), rows, _more(len(new)), nothing
     )
 
 

@@ -10,7 +10,6 @@ The digest that somebody gets by mail, chosen and ended.
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -23,11 +22,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from smtp_auth_report.reports.rhythms import Every
-from smtp_auth_report.web.digests import named_by, send_now, subscribe, unsubscribe
+from smtp_auth_report.web.digests import ZONES, named_by, send_now, subscribe, unsubscribe
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
 from smtp_auth_report.web.models import Mail, Subscription, owned_by
 from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.report_page import Box
+from smtp_auth_report.web.sign_in import by_hand
 from smtp_auth_report.web.site import Site, site_of
 
 RHYTHMS: dict[str, Promise] = {
@@ -47,6 +47,7 @@ class Listed(NamedTuple):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@by_hand
 def digests(request: HttpRequest) -> HttpResponse:
     """The form; sent, it holds from the next period on."""
     site = site_of(request)
@@ -66,6 +67,7 @@ def digests(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@by_hand
 def now(request: HttpRequest) -> HttpResponse:
     """Send the reader's own at once."""
     site = site_of(request)
@@ -75,6 +77,7 @@ def now(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@by_hand
 def stop(request: HttpRequest) -> HttpResponse:
     """End the reader's own."""
     site = site_of(request)
@@ -102,7 +105,7 @@ def _form(site: Site, own: Subscription | None) -> dict[str, Any]:
     return {
         "rhythms": [Box(value, str(words), checked=value == every) for value, words in RHYTHMS.items()],
         "spoken": [Box(code, name, checked=code == language) for code, name in settings.LANGUAGES],
-        "zones": sorted(available_timezones()),
+        "zones": sorted(ZONES),
         "chosen_zone": own.zone if own else site.settings.display_timezone,
         "address": own.address if own else own_address(site),
     }

@@ -16,7 +16,8 @@ What goes wrong
 
 from __future__ import annotations
 
-from zoneinfo import available_timezones
+import logging
+from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
@@ -25,11 +26,16 @@ from django.db import transaction
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.rhythms import Every, Over, latest
 from smtp_auth_report.web.mailed_report import addresses
-from smtp_auth_report.web.models import Deed, Mail, Person, Subscription
+from smtp_auth_report.web.models import Deed, Mail, Person, Sending, Subscription
 from smtp_auth_report.web.people import note
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.state_database import alone
 from smtp_auth_report.words import worded
+
+logger = logging.getLogger(__name__)
+
+ZONES = frozenset(available_timezones() - {"Factory", "localtime"})
+"""Zones that a digest may be of: those that mean the same everywhere."""
 
 
 def subscribe(site: Site, every: str, address: str, language: str, zone: str) -> None:
@@ -38,7 +44,7 @@ def subscribe(site: Site, every: str, address: str, language: str, zone: str) ->
         raise SelectionError(
             worded("there is no digest of every {every!r}; there are those of every {known}", every=every, known=", ".join(Every))
         )
-    if zone not in available_timezones():
+    if zone not in ZONES:
         raise SelectionError(worded("{zone!r} is not a time zone; give an IANA name such as Europe/Paris", zone=zone))
     if language not in dict(settings.LANGUAGES):
         raise SelectionError(
@@ -46,7 +52,7 @@ def subscribe(site: Site, every: str, address: str, language: str, zone: str) ->
         )
     if len(allowed := addresses(site, address)) != 1:
         raise SelectionError(worded("a digest is sent to one address"))
-    Subscription.objects.update_or_create(
+    subscription, _ = Subscription.objects.update_or_create(
         person=Person.objects.get(name=site.reader.name),
         defaults={
             "every": every,
@@ -56,6 +62,7 @@ def subscribe(site: Site, every: str, address: str, language: str, zone: str) ->
             "told": latest(Every(every), zone, site.clock()).end,
         },
     )
+    subscription.mails.exclude(state=Sending.UNDER_WAY).delete()  # of what was asked for before
     note(Deed.CHANGED, site.clock(), name=site.reader.name, detail=f"digest of every {every} to {allowed[0]}")
 
 
@@ -69,7 +76,13 @@ def claim(site: Site) -> None:
     """Make a mail of what is due and was not yet claimed."""
     now = site.clock()
     for subscription in Subscription.objects.all():
-        over = latest(Every(subscription.every), subscription.zone, now)
+        try:
+            over = latest(Every(subscription.every), subscription.zone, now)
+        except ZoneInfoNotFoundError:
+            logger.error("the digest %s waits: the machine has no time zone %s", subscription, subscription.zone)  # noqa: TRY400
+            continue
+        if subscription.told > now:  # the clock was ahead
+            Subscription.objects.filter(pk=subscription.pk).update(told=over.end)
         if over.end <= subscription.told:
             continue
         with transaction.atomic():

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import DatabaseError, DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -101,7 +102,7 @@ def _meaning(error: Exception) -> tuple[HTTPStatus, str]:
         return HTTPStatus.NOT_FOUND, gettext("There is no page at this address.")
     if isinstance(error, SelectionError):
         return HTTPStatus.BAD_REQUEST, str(error)
-    if isinstance(error, DataError):
+    if isinstance(error, (DataError, SuspiciousOperation, BadRequest)):
         return HTTPStatus.BAD_REQUEST, gettext("The request cannot be read.")
     if isinstance(error, ReportError):
         return HTTPStatus.SERVICE_UNAVAILABLE, str(error)

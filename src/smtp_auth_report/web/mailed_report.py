@@ -25,7 +25,7 @@ from django.utils.translation import gettext, ngettext, override
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports import EXPORTS
-from smtp_auth_report.outgoing import letter
+from smtp_auth_report.outgoing import DeliveryError, letter
 from smtp_auth_report.web import spans, vocabulary, wording
 from smtp_auth_report.web.models import Deed, Mail, Person, Progress, RequestedReport
 from smtp_auth_report.web.people import note
@@ -87,8 +87,17 @@ def _sees_less(address: str, reader: Reader) -> bool:
     return name != reader.name and Person.objects.filter(name=name, role=Role.DOMAINS).exists()
 
 
+def still_allowed(mail: Mail, person: Person | None) -> None:
+    """Raises where the address has become that of somebody who sees less than who sends to it."""
+    if person is not None and _sees_less(mail.address, person.reader):
+        raise DeliveryError(
+            worded("{address} sees single domains only, and gets nothing that another sees", address=mail.address), final=True
+        )
+
+
 def message_of(site: Site, mail: Mail, request: RequestedReport) -> EmailMessage:
     """What is sent, in the language in which the report was asked for."""
+    still_allowed(mail, request.person)
     settings = site.settings
     attached = _is_attached(site, request)
     with override(mail.language):

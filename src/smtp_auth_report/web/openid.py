@@ -29,6 +29,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.util import find_spec
+from threading import BoundedSemaphore
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -37,8 +38,8 @@ from django.views.decorators.http import require_safe
 
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.settings import Settings, is_private, secret_in
-from smtp_auth_report.web.models import Deed, Person
-from smtp_auth_report.web.people import PeopleError, let_in_by_groups, note
+from smtp_auth_report.web.models import Deed, Event, Person
+from smtp_auth_report.web.people import WINDOW, PeopleError, let_in_by_groups, note, shut_out
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import OPENID_BACK, address_of, begun, form, wanted
 from smtp_auth_report.web.site import Site, site_of
@@ -47,12 +48,14 @@ from smtp_auth_report.words import ENGLISH, speaking, worded
 logger = logging.getLogger(__name__)
 
 NAME = "openid"
-TIMEOUT = 10  # seconds
+TIMEOUT = 5  # seconds
 LEEWAY = 60  # seconds that clocks may differ
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 AUTHENTICATIONS = ("client_secret_basic", "client_secret_post")
 WORD = re.compile(r"[a-z_]{1,40}")
+ASKING = BoundedSemaphore(3)
+"""Sign-ins that wait for what the provider says of itself; more would keep the pages from others."""
 
 
 class ProviderError(Exception):
@@ -134,6 +137,8 @@ def _person(site: Site, name: str, groups: object) -> Person:
     listed = groups if isinstance(groups, list) else [groups]
     given = {role for group, role in site.settings.group_roles if group in listed}
     if not given:
+        if person is not None:
+            shut_out(person, site.clock())
         raise ProviderError("none of their groups has a role here")
     role = next((role for role in (Role.ADMINISTRATOR, Role.READER) if role in given), Role.DOMAINS)
     return let_in_by_groups(name, role, sorted(given) if role == Role.DOMAINS else [], site.clock())
@@ -179,7 +184,12 @@ def _document(issuer: str) -> Mapping[str, Any]:
     """What the provider says of itself, with every address in it that something is sent to looked at."""
     import requests  # noqa: PLC0415 (of an extra that may be missing)
 
-    answer = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=TIMEOUT, allow_redirects=False)
+    if not ASKING.acquire(blocking=False):
+        raise ProviderError("several sign-ins ask it just now; it may be slow to answer")
+    try:
+        answer = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=TIMEOUT, allow_redirects=False)
+    finally:
+        ASKING.release()
     if answer.status_code != HTTPStatus.OK:
         raise ProviderError(f"its discovery document is not there: {answer.status_code}")
     document: Any = answer.json()
@@ -221,7 +231,9 @@ def _failed(request: HttpRequest, there: str, error: Exception) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, there: str, reason: str) -> HttpResponse:
-    site = site_of(request)
-    note(Deed.REFUSED, site.clock(), address=address_of(request), detail=f"OpenID Connect: {reason}")
+    site, address, detail = site_of(request), address_of(request), f"OpenID Connect: {reason}"
+    now = site.clock()
+    if not Event.objects.filter(deed=Deed.REFUSED, address=address, detail=detail, time__gt=now - WINDOW).exists():
+        note(Deed.REFUSED, now, address=address, detail=detail)
     said = gettext("%(provider)s did not sign you in here. Try again; if it stays so, ask an administrator.")
     return form(request, there, said % {"provider": site.settings.provider}, HTTPStatus.FORBIDDEN)

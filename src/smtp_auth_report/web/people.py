@@ -34,7 +34,7 @@ from django.db.models import QuerySet
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
-from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Token
+from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Subscription, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.state_database import alone
@@ -164,8 +164,21 @@ def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) ->
         elif (person.role, person.domains) != (role, json.dumps(sorted(domains))):
             person.role, person.domains = role, json.dumps(sorted(domains))
             person.save(update_fields=["role", "domains"])
+            if role == Role.DOMAINS:  # what was made for somebody who saw more
+                person.requestedreport_set.all().delete()
+                person.savedview_set.update(shared=False)
             note(Deed.CHANGED, now, name=name, detail=f"now {'reader of ' + ', '.join(sorted(domains)) if domains else role}, by groups")
     return person
+
+
+def shut_out(person: Person, now: int) -> None:
+    """Ends sessions, tokens and digests of somebody whom groups give no role any more; they stay known, and may come back."""
+    with alone():
+        person.set_unusable_password()
+        person.save(update_fields=["password"])
+        person.token_set.all().delete()
+        Subscription.objects.filter(person=person).delete()
+        note(Deed.CHANGED, now, name=person.name, detail="shut out: no group gives a role")
 
 
 def named(name: str) -> Person:
@@ -180,9 +193,8 @@ def remove(name: str, now: int) -> None:
     """With sessions, tokens and requests. The last administrator stays: without people the pages would be open again."""
     with alone():
         person = named(name)
-        administrators = Person.objects.filter(role=Role.ADMINISTRATOR)
-        if person.role == Role.ADMINISTRATOR and administrators.count() == 1:
-            raise PeopleError(worded("{name} is the last administrator; add another one first", name=person.name))
+        if not Person.objects.filter(role=Role.ADMINISTRATOR).exclude(pk=person.pk).exists():
+            raise PeopleError(worded("{name} is the last administrator, or there is none; add another one first", name=person.name))
         person.delete()
         note(Deed.CHANGED, now, name=person.name, detail="removed")
 

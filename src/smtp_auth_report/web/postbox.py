@@ -53,7 +53,6 @@ def posting(site: Site) -> Iterator[None]:
     stop = Event()
     thread = Thread(target=_keep_posting, args=(site, stop), name="mail", daemon=True)
     if site.settings.mail_server:
-        Mail.objects.filter(state=Sending.UNDER_WAY).update(state=Sending.FAILED, failure=translated(INTERRUPTED))
         thread.start()
     try:
         yield
@@ -79,6 +78,7 @@ def _keep_posting(site: Site, stop: Event) -> None:
 
 def post(site: Site, stop: Event | None = None) -> None:
     """Send what is due, what has waited longest first."""
+    Mail.objects.filter(state=Sending.UNDER_WAY).update(state=Sending.FAILED, failure=translated(INTERRUPTED))  # none is, now
     claim(site)
     ready = Q(request__progress=Progress.DONE) | Q(request=None)
     due = Mail.objects.filter(ready, state=Sending.WAITING, due__lte=site.clock())

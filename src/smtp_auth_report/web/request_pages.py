@@ -33,7 +33,7 @@ from smtp_auth_report.web.postbox import try_again
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
 from smtp_auth_report.web.requested import ask_for, cancel, file_of, name_of, remove, requests_of, retry, sweep
-from smtp_auth_report.web.sign_in import exported
+from smtp_auth_report.web.sign_in import exported, is_by_token
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.words import worded
 
@@ -55,6 +55,8 @@ def requests(request: HttpRequest) -> HttpResponse:
     """The form; sent, it starts the work and comes back."""
     site = site_of(request)
     if request.method == "POST":
+        if request.POST.getlist("mail") and is_by_token(request):
+            raise SelectionError(worded("a token sends no mail; sign in to have a report sent"))
         query = read(request.POST)
         name = request.POST.get("format", "")
         if name not in EXPORTS:

@@ -39,6 +39,9 @@ MOST = 100
 
 NAME_CHARACTERS = 80
 
+LONGEST_STATE = 8_000
+"""Characters of a view's address; more could not be led to."""
+
 CLOSED = ("service", "tls", "auth-class", "outcome")
 """Filters whose values are words of this program."""
 
@@ -76,6 +79,8 @@ def views(site: Site) -> list[Opened]:
 
 def save(site: Site, name: str, query: Query, *, shared: bool) -> None:
     """Keep a state under a name."""
+    if len(query.state) > LONGEST_STATE:
+        raise SelectionError(worded("There are too many filters to keep; take some of them away."))
     _shown(site, query.state)  # refuses what cannot be, while its reader is still there
     with alone():
         if SavedView.objects.filter(owned_by(site.reader)).count() >= MOST:
@@ -129,6 +134,8 @@ def _may_see(site: Site, opened: Opened) -> bool:
 
 def _is_within(name: str, value: str, scope: frozenset[str], default_domain: str | None) -> bool:
     """Whether a filter's value is in the domains of the scope, or is a word that is in no domain."""
+    if value.count("@") > 1:
+        return False
     if name in CLOSED or value in (UNKNOWN, NULL_SENDER):
         return True
     if name == "mechanism":
