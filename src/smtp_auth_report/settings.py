@@ -394,9 +394,9 @@ SETTINGS = (
     Setting("graph_url", _service, "https://graph.microsoft.com/v1.0", "Microsoft Graph, with its version."),
     Setting("graph_authority", _service, "https://login.microsoftonline.com", "Where the app registration signs in."),
     Setting("oidc_issuer", _issuer_if_any, "", "OpenID Connect provider that people may sign in through; none when empty."),
-    Setting("oidc_client_id", _text, "", "What the provider calls this program."),
+    Setting("oidc_client_id", _text, "", "Client id of this program at the provider."),
     Setting("oidc_client_secret_file", _path, "", "File that holds the secret which the provider gave it; none for a public client."),
-    Setting("oidc_scope", _scope, "openid email profile", "What the provider is asked for."),
+    Setting("oidc_scope", _scope, "openid email profile", "Scopes that the provider is asked for."),
     Setting("oidc_claim", _text, "email", "Claim that says whose sign-in it is: the name of somebody who was added."),
     Setting("oidc_groups_claim", _text, "groups", "Claim that says which groups somebody is in."),
     Setting(

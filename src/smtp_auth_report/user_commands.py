@@ -63,7 +63,7 @@ def add(name: str, role: str, domains: tuple[str, ...], no_password: bool, **fla
 @user.command(name="list")
 @with_state
 def listed(**flags: str | None) -> None:
-    """Say who may sign in, with their role, their domains, the labels of their tokens, and the like."""
+    """Say who may sign in, with role, domains, tokens and second factor."""
     _people(load(flags))
 
     import json

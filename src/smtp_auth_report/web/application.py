@@ -4,12 +4,13 @@ The WSGI application and the server around it.
     site = Site(store, settings, clock)
     serve(site, store.positions, print)       until interrupted
 
-The state database holds people and requested reports; it is made and migrated here. Django's secret key is derived from the
-site's own, which lives in a file that only its owner can read.
+The state database is state_database.py's. Django's secret key is derived from the site's own, which lives in a file that
+only its owner can read.
 
 What goes wrong
     ReportError: the port is in use, the address is not this machine's, the state database cannot be opened, what sending mail
-    needs is not set, or the pages would be open to a network while nobody could sign in.
+    needs is not set, sign-in through a provider or a proxy lacks a setting, or the pages would be open to a network while
+    nobody could sign in.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _connection_class() -> type:
 
 
 def _refuse_unready(settings: Settings) -> None:
-    """Until somebody can sign in, the pages are for this machine alone."""
+    """Raises for what ways to sign in lack; and until somebody can, the pages are for this machine alone."""
     from smtp_auth_report.web import openid  # noqa: PLC0415 - needs Django configured
     from smtp_auth_report.web.models import Person  # noqa: PLC0415 - needs Django configured
 

@@ -1,6 +1,6 @@
 """
 What the state database keeps for the pages: who may sign in, what they did, the files that were asked for, the views that
-were saved, mail.
+were saved, how the dashboard is arranged, who gets a digest, mail.
 
 Submissions never come here.
 """

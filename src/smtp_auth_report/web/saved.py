@@ -5,9 +5,10 @@ Saved views: states of the report page under a name.
     views(site)                    what the reader may open: own ones first, then those that others share
     change(site, 7, "Printers", shared=False); remove(site, 7)
 
-Whoever sees everything may share. A reader of domains keeps views of his own, and sees of those that are shared the ones
-whose filters name nothing but what is his, or nobody's; the figures are cut as all others. Their names are free text of
-somebody who sees everything, so that he reads what they show instead. An administrator may change what others share.
+Whoever sees everything may share. Readers of domains keep views of their own, and see of those that are shared the ones
+whose filters name nothing but what is theirs, or nobody's; the figures are cut as all others. Names of these are free text of
+somebody who sees everything, so that readers of domains are told what they show instead. An administrator may change what
+others share.
 
 What goes wrong
     SelectionError: a name that is taken, missing or too long, or too many views; one line says which.
@@ -71,7 +72,7 @@ def may_share(reader: Reader) -> bool:
 
 
 def views(site: Site) -> list[Opened]:
-    """What the reader may open, by name: his own, then what others share."""
+    """What the reader may open, by name: their own, then what others share."""
     own = [_opened(site, view, own=True) for view in SavedView.objects.filter(owned_by(site.reader))]
     others = SavedView.objects.filter(shared=True).exclude(owned_by(site.reader)) if site.reader.name else SavedView.objects.none()
     return own + [opened for view in others if _may_see(site, opened := _opened(site, view, own=False))]
@@ -145,7 +146,7 @@ def _is_within(name: str, value: str, scope: frozenset[str], default_domain: str
 
 
 def _changeable(site: Site, number: int) -> SavedView:
-    """A view that the reader may change; one that he may not is not there for him."""
+    """A view that the reader may change; one that they may not is not there for them."""
     shared = Q(shared=True) if site.reader.may(Area.PEOPLE) else Q(pk=None)
     view = SavedView.objects.filter(owned_by(site.reader) | shared, pk=number).first()
     if view is None:
