@@ -17,10 +17,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import postgresql_server
+
+if TYPE_CHECKING:
+    from smtp_server import SmtpServer
 
 ROOT = Path(__file__).resolve().parent.parent
 ALL_MUST_RUN = os.environ.get("CI") == "true"
@@ -49,6 +53,15 @@ def state(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         from django.db import connections  # noqa: PLC0415 - not every test needs Django
 
         connections.close_all()
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    """A mail server without TLS, on the loopback interface."""
+    from smtp_server import SmtpServer  # noqa: PLC0415 - not every test needs it
+
+    with SmtpServer() as running:
+        yield running
 
 
 @pytest.hookimpl(trylast=True)

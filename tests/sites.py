@@ -2,17 +2,18 @@
 Sites for tests of the pages: a real store of known rows, and a browser's side of it without a socket.
 
     site = make_site(tmp_path, row(...), row(...))
-    client = client_of(site)
+    client = client_of(site)                 someone(site, ADMIN) has a session, once one_of_each_role() was called
     page = Page(client.get("/report"))
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from rows import NOON, at, commit, row
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
@@ -30,6 +32,7 @@ from smtp_auth_report.settings import PREFIX, load
 from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.web.application import Site, application, prepare
+from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,16 +40,22 @@ NOW = at("2026-11-22T15:00:00Z")
 DAY = 86_400_000_000
 ZONE = "Europe/Paris"
 STATE = PREFIX + "STATE"
+ADMIN, READER, OWNER = "admin@contoso.example", "reader@contoso.example", "owner@fabrikam.example"
 HOSTILE = (
     "<img src=x onerror=alert(1)>@contoso.example",
     '"><script>alert(2)</script>@contoso.example',
     "eve\x1b[2J\u202egnp.exe@contoso.example",
 )
 
+in_a_file = pytest.mark.parametrize("state", ["sqlite"], indirect=True)
+"""For a test whose fixtures use `state`, but that reads the file itself, or to which the kind makes no difference."""
+
 PBKDF2PasswordHasher.iterations = 10_000  # of a site: a million, half a second for each password
 
 with TemporaryDirectory() as _nowhere:
     prepare(load({"database": f"{_nowhere}/mail.duckdb"}, {}))  # Django has to be set up before its models are imported
+
+from smtp_auth_report.web.models import Person  # noqa: E402
 
 
 @cache
@@ -74,6 +83,40 @@ def client_of(site: Site, **options: Any) -> Client:
     """Someone who asks this site."""
     application(site)
     return Client(SERVER_NAME="localhost", raise_request_exception=False, **options, **{ENVIRON_KEY: site})
+
+
+def person(name: str, role: Role) -> Person:
+    """Somebody without a password, which takes as long to hash as a whole test; of single domains theirs is fabrikam.example."""
+    return Person.objects.create(name=name, role=role, password="!", domains='["fabrikam.example"]' if role == Role.DOMAINS else "[]")
+
+
+def one_of_each_role() -> None:
+    """ADMIN, READER and OWNER."""
+    for name, role in ((ADMIN, Role.ADMINISTRATOR), (READER, Role.READER), (OWNER, Role.DOMAINS)):
+        person(name, role)
+
+
+def someone(site: Site, name: str = "") -> Client:
+    """A browser, with the session of somebody where a name is given."""
+    client = client_of(site)
+    if name:
+        client.force_login(Person.objects.get(name=name))
+    return client
+
+
+def is_in(client: Client) -> bool:
+    """Whether a browser is let in."""
+    return client.get("/requests").status_code == 200
+
+
+def routes(resolver: Any = None, before: str = "/") -> Iterator[str]:
+    """Every address that is answered, with what stands for its parts."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        path = before + str(entry.pattern).lstrip("^").rstrip("$")
+        if isinstance(entry, URLResolver):
+            yield from routes(entry, path)
+        elif isinstance(entry, URLPattern):
+            yield re.sub(r"<\w+:(\w+)>|<(\w+)>", lambda found: "{" + (found[1] or found[2]) + "}", path)
 
 
 def week() -> list[Submission]:
@@ -113,6 +156,16 @@ def unread() -> Changes:
     """Two lines that no expression knows, and a gap."""
     lines = [Unread("postfix", "mail", "no expression matched", NOON, f"sample {number}: sasl_username=<masked>") for number in range(2)]
     return Changes(unread=lines, gaps=[Gap("mail", NOON, "rate limit", 12)])
+
+
+class Clock:
+    """Time that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
 
 
 def until(done: Callable[[], bool]) -> None:

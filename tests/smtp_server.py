@@ -12,7 +12,6 @@ speaks no TLS and asks nobody to sign in.
 
 from __future__ import annotations
 
-import socket
 import ssl
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -23,7 +22,18 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from postgresql_server import free_port
+
 USER, PASSWORD = "report", "S3cr3t of the report"
+SETTINGS = {"mail_from": "report@contoso.example", "public_url": "https://report.example.org", "host_names": "report.example.org"}
+"""What a site needs besides the server."""
+
+
+def body(message: EmailMessage, kind: str = "plain") -> str:
+    """What it says: as text, or as HTML."""
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 class Taken(NamedTuple):
@@ -43,8 +53,7 @@ class SmtpServer:
     def __init__(self, authority: trustme.CA | None = None, *, implicit: bool = False, name: str = "localhost") -> None:
         self.taken: list[Taken] = []
         self.replies: dict[str, str] = {}
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.address = f"localhost:{port}"
         options: dict[str, Any] = {}
         if authority is not None:

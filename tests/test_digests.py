@@ -6,7 +6,6 @@ how somebody ends them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -24,7 +23,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rows import row
-from sites import DAY, HOSTILE, NOW, ZONE, Page, client_of, hostile, make_site, week
+from sites import (
+    ADMIN,
+    DAY,
+    HOSTILE,
+    NOW,
+    OWNER,
+    READER,
+    ZONE,
+    Page,
+    client_of,
+    hostile,
+    in_a_file,
+    make_site,
+    one_of_each_role,
+    someone,
+    week,
+)
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import HOUR, micros, moment
 from smtp_auth_report.reports import REPORTS, ask
@@ -34,12 +49,9 @@ from smtp_auth_report.web.application import Site
 from smtp_auth_report.web.digests import claim, subscribe
 from smtp_auth_report.web.models import Event, Mail, Person, Sending, Subscription
 from smtp_auth_report.web.postbox import INTERRUPTED, post, posting
-from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY
-from smtp_server import SmtpServer
+from smtp_server import SETTINGS, SmtpServer, body
 
-ADMIN, READER, OWNER = "admin@contoso.example", "reader@contoso.example", "owner@fabrikam.example"
-SETTINGS = {"mail_from": "report@contoso.example", "public_url": "https://report.example.org", "host_names": "report.example.org"}
 ZONES = sorted(available_timezones() - {"Factory", "localtime"})
 FIRST, LAST = (micros(datetime(year, 1, 1, tzinfo=ZoneInfo("UTC"))) for year in (1990, 2037))
 MONDAY = micros(datetime(2026, 11, 23, 7, tzinfo=ZoneInfo(ZONE)))  # when the week of `week` is told of
@@ -107,30 +119,17 @@ def test_periods_that_are_known(every: Every, zone: str, now: str, first: date, 
 
 
 @pytest.fixture
-def server() -> Iterator[SmtpServer]:
-    with SmtpServer() as running:
-        yield running
-
-
-@pytest.fixture
-def site(tmp_path: Path, server: SmtpServer) -> Site:
+def site(tmp_path: Path, server: SmtpServer, state: str) -> Site:  # noqa: ARG001 - on each kind of state database
     earlier = [each._replace(time=each.time - 7 * DAY) for each in week() if each.account == "anna@contoso.example"]
     new = [row(time=NOW, account="new@contoso.example", sender="new@contoso.example")]
     site = make_site(tmp_path, *week(), *earlier, *new, *hostile(), mail_server=server.address, **SETTINGS)
     client_of(site)
-    for name, role in ((ADMIN, Role.ADMINISTRATOR), (READER, Role.READER), (OWNER, Role.DOMAINS)):
-        Person.objects.create(name=name, role=role, password="!", domains='["fabrikam.example"]' if role == Role.DOMAINS else "[]")
+    one_of_each_role()
     return site
 
 
 def seen_by(site: Site, name: str, now: int = NOW) -> Site:
     return replace(site, clock=lambda: now).as_seen_by(Person.objects.get(name=name).reader)
-
-
-def someone(site: Site, name: str) -> Client:
-    client = client_of(site)
-    client.force_login(Person.objects.get(name=name))
-    return client
 
 
 def sent_at(site: Site, server: SmtpServer, now: int = MONDAY) -> list[EmailMessage]:
@@ -140,18 +139,13 @@ def sent_at(site: Site, server: SmtpServer, now: int = MONDAY) -> list[EmailMess
     return [taken.message for taken in server.taken[already:]]
 
 
-def body(message: EmailMessage, kind: str = "plain") -> str:
-    part = message.get_body((kind,))
-    assert part is not None
-    return str(part.get_content()).replace("\r\n", "\n")
-
-
 def figures(text: str) -> dict[str, list[str]]:
     """Lines of the first table by their names."""
     lines = (re.split(r"\s{2,}", line.strip()) for line in text.partition("\n\n")[0].splitlines())
     return {name: cells for name, *cells in lines}
 
 
+@in_a_file
 def test_a_digest_has_the_figures_of_the_reports(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
     [message] = sent_at(site, server)
@@ -180,6 +174,7 @@ def _names() -> list[str]:
     return [column.name for column in REPORTS["summary"].columns]
 
 
+@in_a_file
 def test_html_says_the_same_and_needs_nothing_else(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, ADMIN), Every.WEEK, ADMIN, "en", ZONE)
     [message] = sent_at(site, server)
@@ -207,6 +202,7 @@ class _Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@in_a_file
 def test_a_reader_of_domains_is_told_of_those_alone(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, OWNER), Every.WEEK, OWNER, "en", ZONE)
     [message] = sent_at(site, server)
@@ -215,6 +211,7 @@ def test_a_reader_of_domains_is_told_of_those_alone(site: Site, server: SmtpServ
     assert re.search(r"contoso\.example|anna@|printer@|192\.0\.2\.|203\.0\.113\.", text.replace(message["From"], "")) is None
 
 
+@in_a_file
 def test_each_has_their_own_language_and_zone(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, READER), Every.DAY, READER, "fr", "America/New_York")
     assert sent_at(site, server, MONDAY) == []
@@ -314,6 +311,7 @@ def test_the_newest_is_sent_at_once_when_asked_for(site: Site, server: SmtpServe
     assert sent_at(site, server, MONDAY) == []
 
 
+@in_a_file
 def test_what_cannot_be_chosen(site: Site) -> None:
     good = {"every": "week", "address": READER, "language": "en", "zone": ZONE}
     for name, changed, words in (

@@ -25,13 +25,14 @@ from django.utils.translation import get_language, override
 from ingesting import Site as CommandLine
 from reading import log, session
 from rows import NOON
-from sites import DAY, NOW, ZONE, Page, client_of, make_site, unread, week
+from sites import DAY, NOW, ZONE, Page, client_of, make_site, person, unread, week
 from smtp_auth_report import words
 from smtp_auth_report.web import configuration, wording
 from smtp_auth_report.web.digests import claim, subscribe, token_of
 from smtp_auth_report.web.models import Event, Mail, Person, RequestedReport, Sending, Subscription
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
+from smtp_server import SETTINGS
 from strings import SHOWN, WEB, Marked, errors, marked, modules, of_python, unmarked
 
 CATALOGS = sorted(words.LOCALE.glob("*/LC_MESSAGES/django.po"))
@@ -225,13 +226,11 @@ def test_pages_of_a_provider_have_no_english_left(tmp_path: Path) -> None:
 
 
 def test_pages_of_mail_have_no_english_left(tmp_path: Path) -> None:
-    mail = {"mail_server": "localhost:25", "mail_from": "report@contoso.example", "public_url": "https://report.example.org"}
-    site = make_site(tmp_path, *week(), **mail)
+    site = make_site(tmp_path, *week(), mail_server="localhost:25", **SETTINGS)
     client = client_of(site)
     names = ("anna@contoso.example", "ben@contoso.example")
     for name in names:
-        person = Person.objects.create(name=name, role=Role.ADMINISTRATOR, password="!")
-        subscribe(replace(site, reader=person.reader), "week", name, "fr", ZONE)
+        subscribe(site.as_seen_by(person(name, Role.ADMINISTRATOR).reader), "week", name, "fr", ZONE)
     client.force_login(Person.objects.get(name=names[0]))
     token = token_of(Subscription.objects.latest("pk"))
     for sent in (Sending.WAITING, Sending.SENT, Sending.FAILED):
@@ -429,16 +428,6 @@ def test_the_choice_is_kept_and_leads_back(client: Client) -> None:
     assert "Tableau de bord" in Page(client.get("/", headers={"Accept-Language": "en"})).text
     choose(client, "en")
     assert "Tableau de bord" not in Page(french(client, "/")).text
-
-
-ELSEWHERE = ["http://evil.example/", "//evil.example/", "javascript:alert(1)", "http://localhost.evil.example/", None]
-
-
-@pytest.mark.parametrize("elsewhere", ELSEWHERE)
-def test_the_choice_leads_nowhere_else(client: Client, elsewhere: str | None) -> None:
-    assert choose(client, "fr", elsewhere).headers["Location"] == "/"
-    sent = {"language": "fr", "next": elsewhere or "\\\\evil.example"}
-    assert client.post("/language", sent).headers["Location"] == "/"
 
 
 @pytest.mark.parametrize("language", ["", "../fr", "fr\r\nX: y", "x" * 5000])

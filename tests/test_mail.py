@@ -5,18 +5,15 @@ it fails, and a link in place of a large file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from django.test import Client
 
 from rows import NOON, row
-from sites import NOW, Page, client_of, make_site, until, week
+from sites import ADMIN, NOW, OWNER, READER, Page, client_of, in_a_file, make_site, one_of_each_role, person, someone, until, week
 from smtp_auth_report.errors import ReportError, SelectionError, SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.outgoing import PASSWORD as PASSWORD_VARIABLE
@@ -29,10 +26,8 @@ from smtp_auth_report.web.people import remove
 from smtp_auth_report.web.postbox import INTERRUPTED, PAUSES, post, posting
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.requested import KEPT, file_of
-from smtp_server import PASSWORD, USER, SmtpServer
+from smtp_server import PASSWORD, SETTINGS, USER, SmtpServer, body
 
-ADMIN, READER, OWNER = "admin@contoso.example", "reader@contoso.example", "owner@fabrikam.example"
-SETTINGS = {"mail_from": "report@contoso.example", "public_url": "https://report.example.org", "host_names": "report.example.org"}
 PERIOD = {"from": "2026-11-16", "to": "2026-11-22", "format": "csv"}
 
 
@@ -47,14 +42,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
 
 
 @pytest.fixture
-def server() -> Iterator[SmtpServer]:
-    """One that speaks no TLS, on the loopback interface."""
-    with SmtpServer() as running:
-        yield running
-
-
-@pytest.fixture
-def site(tmp_path: Path, server: SmtpServer) -> Site:
+def site(tmp_path: Path, server: SmtpServer, state: str) -> Site:  # noqa: ARG001 - on each kind of state database
     return with_people(tmp_path, server)
 
 
@@ -62,15 +50,8 @@ def with_people(tmp_path: Path, server: SmtpServer, **settings: str) -> Site:
     """A site that sends through this server, with somebody of each role."""
     site = make_site(tmp_path, *week(), **(SETTINGS | {"mail_server": server.address, "listen": "127.0.0.1:0"} | settings))
     client_of(site)
-    person(ADMIN, Role.ADMINISTRATOR)
-    person(READER, Role.READER)
-    person(OWNER, Role.DOMAINS)
+    one_of_each_role()
     return site
-
-
-def person(name: str, role: Role) -> Person:
-    """Somebody without a password: hashing one takes as long as a whole test."""
-    return Person.objects.create(name=name, role=role, password="!", domains='["fabrikam.example"]' if role == Role.DOMAINS else "[]")
 
 
 def signed_in(site: Site, tmp_path: Path) -> Site:
@@ -79,12 +60,6 @@ def signed_in(site: Site, tmp_path: Path) -> Site:
     path.write_text(PASSWORD + "\n")
     path.chmod(0o600)
     return replace(site, settings=replace(site.settings, mail_user=USER, mail_password_file=str(path)))
-
-
-def someone(site: Site, name: str) -> Client:
-    client = client_of(site)
-    client.force_login(Person.objects.get(name=name))
-    return client
 
 
 def asked(site: Site, name: str, **sent: Any) -> RequestedReport:
@@ -97,12 +72,6 @@ def asked(site: Site, name: str, **sent: Any) -> RequestedReport:
 
 def at(site: Site, now: int) -> Site:
     return replace(site, clock=lambda: now)
-
-
-def body(message: EmailMessage) -> str:
-    part = message.get_body(("plain",))
-    assert part is not None
-    return str(part.get_content())
 
 
 # What is sent, and over what
@@ -141,6 +110,7 @@ def test_an_administrator_sends_to_others_each_of_whom_sees_no_other(site: Site,
     assert f"The report that {ADMIN} requested on" in body(server.taken[0].message)
 
 
+@in_a_file
 def test_what_a_reader_of_domains_is_sent_is_cut_to_them(site: Site, server: SmtpServer) -> None:
     asked(site, OWNER, mail=OWNER)
     post(site)
@@ -150,6 +120,7 @@ def test_what_a_reader_of_domains_is_sent_is_cut_to_them(site: Site, server: Smt
     assert (b"crm@fabrikam.example" in content, b"anna@" in content, b"printer@" in content) == (True, False, False)
 
 
+@in_a_file
 def test_mail_is_in_the_language_of_whoever_asked(site: Site, server: SmtpServer) -> None:
     client = someone(site, READER)
     client.post("/requests", PERIOD | {"mail": READER, "tls": "legacy"}, headers={"Accept-Language": "fr"})
@@ -190,6 +161,7 @@ def test_a_large_file_is_a_link_for_those_whom_it_was_sent_to(site: Site, server
 # Who may send to whom
 
 
+@in_a_file
 def test_addresses_that_nothing_is_sent_to(site: Site) -> None:
     for name, sent, words in (
         (READER, ADMIN, "only administrators"),
@@ -205,6 +177,7 @@ def test_addresses_that_nothing_is_sent_to(site: Site) -> None:
     assert not RequestedReport.objects.exists()
 
 
+@in_a_file
 def test_the_form_offers_what_the_reader_may(site: Site) -> None:
     def offered(name: str) -> list[tuple[str, str]]:
         fields = Page(someone(site, name).get("/requests")).named("input")
@@ -306,8 +279,9 @@ def test_a_server_that_is_down_is_tried_again_with_growing_pauses(tmp_path: Path
     assert Mail.objects.get().state == Sending.SENT
 
 
+@in_a_file
 @pytest.mark.parametrize(
-    ("command", "reply", "state", "words"),
+    ("command", "reply", "becomes", "words"),
     [
         ("RCPT", "550 5.1.1 nobody <b>of that name</b>", Sending.FAILED, "refuses the recipient: 550 5.1.1 nobody <b>of that name</b>"),
         ("RCPT", "451 4.7.1 greylisted", Sending.WAITING, "refuses the recipient: 451"),
@@ -315,11 +289,11 @@ def test_a_server_that_is_down_is_tried_again_with_growing_pauses(tmp_path: Path
         ("DATA", "452 4.3.1 disk full", Sending.WAITING, "refuses the message: 452"),
     ],
 )
-def test_what_the_server_refuses(site: Site, server: SmtpServer, command: str, reply: str, state: Sending, words: str) -> None:
+def test_what_the_server_refuses(site: Site, server: SmtpServer, command: str, reply: str, becomes: Sending, words: str) -> None:
     server.replies[command] = reply
     asked(site, READER, mail=READER)
     post(site)
-    assert Mail.objects.get().state == state
+    assert Mail.objects.get().state == becomes
     page = someone(site, READER).get("/requests")
     assert (words in Page(page).text, "<b>" in page.content.decode()) == (True, False)
 

@@ -16,12 +16,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from django.contrib.auth import hashers
 from django.http import HttpResponse
 from django.test import Client
 
 from openid_provider import BACK, CLIENT, SECRET, Remote, provider
-from sites import NOW, Page, client_of, make_site, week
+from sites import NOW, Page, client_of, is_in, make_site, week
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.settings import load
 from smtp_auth_report.web.application import Site, serve
@@ -44,12 +43,6 @@ def running() -> Iterator[Remote]:
 def idp(running: Remote) -> Remote:
     running.says(claims=ANNA)
     return running
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords are hashed as they always are, in fewer rounds."""
-    monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "iterations", 1000)
 
 
 def made(folder: Path, idp: Remote, **settings: str) -> Site:
@@ -82,10 +75,6 @@ def came_back(client: Client, idp: Remote, there: str = "/report", **changed: st
     assert f"{back.scheme}://{back.netloc}{back.path}" == BACK
     query = {name: values[0] for name, values in parse_qs(back.query).items()}
     return client.get(back.path, query | changed)
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/requests").status_code == 200
 
 
 def refusals() -> list[str]:

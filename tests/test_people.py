@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +22,8 @@ import pytest
 from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 
-from sites import NOW, Page, client_of, make_site, unread, week
+from sites import NOW, Page, client_of, make_site, routes, someone, unread, until, week
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.web.application import Site, serve
@@ -54,14 +52,6 @@ def site(tmp_path: Path) -> Site:
     return site
 
 
-def someone(site: Site, name: str = "") -> Client:
-    """A browser, with the session of somebody where a name is given."""
-    client = client_of(site)
-    if name:
-        client.force_login(Person.objects.get(name=name))
-    return client
-
-
 def interrupt(address: str) -> None:
     """As Ctrl+C does."""
     raise KeyboardInterrupt(address)
@@ -76,16 +66,6 @@ def program(site: Site, token: str) -> Client:
     client = client_of(site)
     client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     return client
-
-
-def routes(resolver: Any = None, before: str = "/") -> Iterator[str]:
-    """Every address that is answered, with what stands for its parts."""
-    for entry in (resolver or get_resolver()).url_patterns:
-        path = before + str(entry.pattern).lstrip("^").rstrip("$")
-        if isinstance(entry, URLResolver):
-            yield from routes(entry, path)
-        elif isinstance(entry, URLPattern):
-            yield re.sub(r"<\w+:(\w+)>|<(\w+)>", lambda found: "{" + (found[1] or found[2]) + "}", path)
 
 
 REPORTS = ("summary", "sending-volume", "tls-usage", "auth-methods", "clients", "failures")
@@ -189,15 +169,6 @@ def test_sign_in_leads_to_the_page_that_was_asked_for(site: Site) -> None:
     assert client.get("/report").status_code == 302
 
 
-@pytest.mark.parametrize(
-    "there",
-    ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "http:///evil.example", "\x00//evil.example"],
-)
-def test_sign_in_leads_nowhere_else(site: Site, there: str) -> None:
-    answer = someone(site).post("/sign-in", {"name": "admin@contoso.example", "password": PASSWORD, "next": there})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
-
-
 @on_both
 def test_a_session_begins_anew_with_sign_in(site: Site) -> None:
     client = someone(site)
@@ -272,11 +243,8 @@ def test_requests_of_others_are_in_no_answer(site: Site) -> None:
     admin, owner = someone(site, "admin@contoso.example"), someone(site, "owner@fabrikam.example")
     admin.post("/requests", {"from": "2026-11-16", "to": "2026-11-22", "format": "csv", "domain": "contoso.example"})
     assert owner.get("/api/requests").json() == []
+    until(lambda: admin.get("/api/requests").json()[0]["address"] is not None)
     [asked] = admin.get("/api/requests").json()
-    until = time.monotonic() + 30
-    while asked["address"] is None and time.monotonic() < until:
-        time.sleep(0.05)
-        [asked] = admin.get("/api/requests").json()
     assert (asked["filters"], asked["format"], asked["progress"], asked["rows"]) == ({"domain": ["contoso.example"]}, "csv", "done", 57)
     assert asked["period"]["from"] == "2026-11-16T00:00:00+01:00"
     assert len(b"".join(admin.get(asked["address"])).splitlines()) == 58

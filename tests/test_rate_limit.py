@@ -11,7 +11,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from sites import NOW, client_of, make_site, week
+from sites import NOW, Clock, client_of, make_site, week
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.settings import load
@@ -23,16 +23,6 @@ from smtp_auth_report.web.reader import Role
 
 PASSWORD = "correct horse battery"
 FEW = 6
-
-
-class Clock:
-    """Goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from django.contrib.auth import hashers
 
-from sites import NOW, Page, client_of, make_site, week
+from sites import ADMIN, NOW, OWNER, Page, client_of, make_site, week
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.settings import load
@@ -24,15 +23,8 @@ from smtp_auth_report.web.models import Event, Person
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
 
-ADMIN, OWNER = "admin@contoso.example", "owner@fabrikam.example"
 PASSWORD = "correct horse battery"
 PROXY, ELSEWHERE = {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "198.51.100.9"}, {"REMOTE_ADDR": "192.0.2.66"}
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords are hashed as they always are, in fewer rounds."""
-    monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "iterations", 1000)
 
 
 @pytest.fixture

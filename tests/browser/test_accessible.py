@@ -8,7 +8,6 @@ ADDRESSES says where it needs more.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,10 +16,9 @@ import pytest
 from browsing import AXE, IN_A_BROWSER, WIDE, served
 from django.db import connections
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from rows import NOON, row
-from sites import DAY, NOW, client_of, hostile, make_site, unread, week
+from sites import DAY, NOW, client_of, hostile, make_site, routes, unread, week
 from smtp_auth_report.changes import Changes, Commit, Counted, Intake
 from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.web.application import Site
@@ -29,6 +27,7 @@ from smtp_auth_report.web.models import Mail, Person, Progress, RequestedReport,
 from smtp_auth_report.web.people import add, named, new_token
 from smtp_auth_report.web.query import CHARTED, PIVOTS
 from smtp_auth_report.web.reader import Role
+from smtp_server import SETTINGS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = IN_A_BROWSER
@@ -57,24 +56,16 @@ ADDRESSES = {
 }
 """What to open of a route that needs more than its address."""
 
-MAIL = {"mail_server": "localhost:25", "mail_from": "report@contoso.example", "public_url": "https://report.contoso.example"}
+MAIL = SETTINGS | {"mail_server": "localhost:25"}
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
-
-
-def routes(resolver: URLResolver | None = None, before: str = "/") -> Iterator[str]:
-    """Every route outside the API."""
-    for entry in (resolver or get_resolver()).url_patterns:
-        path = before + str(entry.pattern).lstrip("^").rstrip("$")
-        if isinstance(entry, URLResolver) and path != "/api/":
-            yield from routes(entry, path)
-        elif isinstance(entry, URLPattern):
-            yield re.sub(r"<\w+:(\w+)>", r"{\1}", path)
 
 
 def pages(client: Client) -> list[str]:
     """Addresses that answer a whole page. Parts of one are looked at within it."""
     found = []
     for route in routes():
+        if route.startswith("/api/"):
+            continue
         plain = route.replace("{identifier}", str(uuid4())).replace("{token}", token_of(Subscription.objects.get()))
         for address in ADDRESSES.get(route, (plain,)):
             answer = client.get(address)
