@@ -47,6 +47,9 @@ HOSTILE = (
     "eve\x1b[2J\u202egnp.exe@contoso.example",
 )
 
+in_a_file = pytest.mark.parametrize("state", ["sqlite"], indirect=True)
+"""For a test whose fixtures use `state`, but that reads the file itself, or to which the kind makes no difference."""
+
 PBKDF2PasswordHasher.iterations = 10_000  # of a site: a million, half a second for each password
 
 with TemporaryDirectory() as _nowhere:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from sites import ADMIN, NOW, READER, Page, client_of, make_site, person, someone, week
+from sites import ADMIN, NOW, READER, Page, client_of, in_a_file, make_site, person, someone, week
 from smtp_auth_report.store.duckdb_snapshot import DuckSnapshot
 from smtp_auth_report.web.application import Site
 from smtp_auth_report.web.arrangement import MOST_VIEWS, PANELS, TILES, arranged
@@ -73,6 +73,7 @@ def test_cards_move_hide_and_come_back(site: Site) -> None:
     assert headings(client) == USUAL + LOWER
 
 
+@in_a_file
 @pytest.mark.parametrize(("card", "act"), [("nothing", "up"), ("old-tls", "away"), ("old-tls", ""), ("", "hide"), ("view-7", "up")])
 def test_what_cannot_be_done_is_refused_in_one_line(site: Site, card: str, act: str) -> None:
     answer = client_of(site).post("/arrange", {"card": card, "do": act})
@@ -80,6 +81,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(site: Site, card: str, act: 
     assert not Arrangement.objects.exists()
 
 
+@in_a_file
 def test_an_address_alone_arranges_nothing(site: Site) -> None:
     client = client_of(site)
     for address in ("/arrange?card=old-tls&do=hide", "/arrange?card=<b>&do=up", "/arrange?card=old-tls&do=x"):
@@ -131,6 +133,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@in_a_file
 def test_hidden_cards_ask_for_nothing(site: Site, questions: list[str]) -> None:
     client = client_of(site)
     save(site, "Legacy", Query(filters={"tls": ("legacy",)}), shared=False)
@@ -151,6 +154,7 @@ def test_hidden_cards_ask_for_nothing(site: Site, questions: list[str]) -> None:
     assert len(questions) == 3  # the summary, TLS by day, and what is said of them all
 
 
+@in_a_file
 def test_hidden_views_make_room_for_others(site: Site) -> None:
     client = client_of(site)
     for number in range(MOST_VIEWS + 1):

@@ -23,7 +23,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rows import row
-from sites import ADMIN, DAY, HOSTILE, NOW, OWNER, READER, ZONE, Page, client_of, hostile, make_site, one_of_each_role, someone, week
+from sites import (
+    ADMIN,
+    DAY,
+    HOSTILE,
+    NOW,
+    OWNER,
+    READER,
+    ZONE,
+    Page,
+    client_of,
+    hostile,
+    in_a_file,
+    make_site,
+    one_of_each_role,
+    someone,
+    week,
+)
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import HOUR, micros, moment
 from smtp_auth_report.reports import REPORTS, ask
@@ -129,6 +145,7 @@ def figures(text: str) -> dict[str, list[str]]:
     return {name: cells for name, *cells in lines}
 
 
+@in_a_file
 def test_a_digest_has_the_figures_of_the_reports(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
     [message] = sent_at(site, server)
@@ -157,6 +174,7 @@ def _names() -> list[str]:
     return [column.name for column in REPORTS["summary"].columns]
 
 
+@in_a_file
 def test_html_says_the_same_and_needs_nothing_else(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, ADMIN), Every.WEEK, ADMIN, "en", ZONE)
     [message] = sent_at(site, server)
@@ -184,6 +202,7 @@ class _Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@in_a_file
 def test_a_reader_of_domains_is_told_of_those_alone(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, OWNER), Every.WEEK, OWNER, "en", ZONE)
     [message] = sent_at(site, server)
@@ -192,6 +211,7 @@ def test_a_reader_of_domains_is_told_of_those_alone(site: Site, server: SmtpServ
     assert re.search(r"contoso\.example|anna@|printer@|192\.0\.2\.|203\.0\.113\.", text.replace(message["From"], "")) is None
 
 
+@in_a_file
 def test_each_has_their_own_language_and_zone(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, READER), Every.DAY, READER, "fr", "America/New_York")
     assert sent_at(site, server, MONDAY) == []
@@ -291,6 +311,7 @@ def test_the_newest_is_sent_at_once_when_asked_for(site: Site, server: SmtpServe
     assert sent_at(site, server, MONDAY) == []
 
 
+@in_a_file
 def test_what_cannot_be_chosen(site: Site) -> None:
     good = {"every": "week", "address": READER, "language": "en", "zone": ZONE}
     for name, changed, words in (

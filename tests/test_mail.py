@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from rows import NOON, row
-from sites import ADMIN, NOW, OWNER, READER, Page, client_of, make_site, one_of_each_role, person, someone, until, week
+from sites import ADMIN, NOW, OWNER, READER, Page, client_of, in_a_file, make_site, one_of_each_role, person, someone, until, week
 from smtp_auth_report.errors import ReportError, SelectionError, SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.outgoing import PASSWORD as PASSWORD_VARIABLE
@@ -110,6 +110,7 @@ def test_an_administrator_sends_to_others_each_of_whom_sees_no_other(site: Site,
     assert f"The report that {ADMIN} requested on" in body(server.taken[0].message)
 
 
+@in_a_file
 def test_what_a_reader_of_domains_is_sent_is_cut_to_them(site: Site, server: SmtpServer) -> None:
     asked(site, OWNER, mail=OWNER)
     post(site)
@@ -119,6 +120,7 @@ def test_what_a_reader_of_domains_is_sent_is_cut_to_them(site: Site, server: Smt
     assert (b"crm@fabrikam.example" in content, b"anna@" in content, b"printer@" in content) == (True, False, False)
 
 
+@in_a_file
 def test_mail_is_in_the_language_of_whoever_asked(site: Site, server: SmtpServer) -> None:
     client = someone(site, READER)
     client.post("/requests", PERIOD | {"mail": READER, "tls": "legacy"}, headers={"Accept-Language": "fr"})
@@ -159,6 +161,7 @@ def test_a_large_file_is_a_link_for_those_whom_it_was_sent_to(site: Site, server
 # Who may send to whom
 
 
+@in_a_file
 def test_addresses_that_nothing_is_sent_to(site: Site) -> None:
     for name, sent, words in (
         (READER, ADMIN, "only administrators"),
@@ -174,6 +177,7 @@ def test_addresses_that_nothing_is_sent_to(site: Site) -> None:
     assert not RequestedReport.objects.exists()
 
 
+@in_a_file
 def test_the_form_offers_what_the_reader_may(site: Site) -> None:
     def offered(name: str) -> list[tuple[str, str]]:
         fields = Page(someone(site, name).get("/requests")).named("input")
@@ -275,6 +279,7 @@ def test_a_server_that_is_down_is_tried_again_with_growing_pauses(tmp_path: Path
     assert Mail.objects.get().state == Sending.SENT
 
 
+@in_a_file
 @pytest.mark.parametrize(
     ("command", "reply", "becomes", "words"),
     [

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from rows import NOON
-from sites import ADMIN, DAY, NOW, OWNER, READER, Page, client_of, make_site, one_of_each_role, someone, week
+from sites import ADMIN, DAY, NOW, OWNER, READER, Page, client_of, in_a_file, make_site, one_of_each_role, someone, week
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_each
 from smtp_auth_report.store.interface import Selection, View
@@ -88,6 +88,7 @@ REFUSED = [
 ]
 
 
+@in_a_file
 def test_what_cannot_be_saved_is_refused_in_one_line(site: Site) -> None:
     save(site, "Taken", Query(), shared=False)
     client = client_of(site)
@@ -171,6 +172,7 @@ SHARED: list[tuple[dict[str, tuple[str, ...]], bool]] = [
 """Filters, and whether a reader of fabrikam.example alone sees a shared view of them."""
 
 
+@in_a_file
 def test_a_shared_view_tells_a_reader_of_domains_nothing_foreign(people: Site) -> None:
     for filters, seen in SHARED:
         SavedView.objects.all().delete()
@@ -211,6 +213,7 @@ def test_views_of_nobody_go_to_the_first_administrator_and_with_their_person(sit
     assert [opened.title for opened in views(seen_by(site, ADMIN))] == ["Early"]
 
 
+@in_a_file
 def test_cards_have_the_figures_of_the_dashboards_period(site: Site) -> None:
     save(site, "1 old", Query(report="tls-usage", days=90, filters={"tls": ("legacy",)}), shared=False)
     save(site, "2 failures", Query(report="failures"), shared=False)
@@ -228,12 +231,14 @@ def test_cards_have_the_figures_of_the_dashboards_period(site: Site) -> None:
     assert "/report?by=tls-usage&amp;days=90&amp;tls=legacy" in old
 
 
+@in_a_file
 def test_only_so_many_views_have_a_card(site: Site) -> None:
     for number in range(MOST_VIEWS + 2):
         save(site, f"view {number}", Query(), shared=False)
     assert len(tiles(client_of(site))) == MOST_VIEWS
 
 
+@in_a_file
 def test_tables_of_several_filters_are_those_of_each(site: Site) -> None:
     week_of = Selection(NOON - 7 * DAY, NOON + 5 * DAY, "UTC")
     filters: list[dict[str, tuple[str, ...]]] = [{}, {"tls": ("legacy",)}, {}, {"domain": (OWN,)}, {"tls": ("legacy",)}]

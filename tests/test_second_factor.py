@@ -23,7 +23,7 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 
-from sites import ADMIN, NOW, Clock, Page, client_of, is_in, make_site, someone, week
+from sites import ADMIN, NOW, Clock, Page, client_of, in_a_file, is_in, make_site, someone, week
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.site_key import site_key
 from smtp_auth_report.web.application import Site
@@ -125,6 +125,7 @@ def test_no_code_is_good_twice_nor_one_that_is_older(site: Site, clock: Clock) -
         assert ("was used before" in Page(answer).text) == (status == 403)
 
 
+@in_a_file
 @pytest.mark.parametrize(("off", "good"), [(-61, False), (-30, True), (0, True), (30, True), (61, False)])
 def test_clocks_may_differ_by_half_a_minute(site: Site, clock: Clock, off: int, good: bool) -> None:
     secret, _ = switched_on(site, clock)
@@ -271,7 +272,7 @@ def test_a_token_changes_nothing_of_people(site: Site, clock: Clock) -> None:
     assert Person.objects.exclude(factor_salt="").count() == 1
 
 
-@pytest.mark.parametrize("state", ["sqlite"], indirect=True)
+@in_a_file
 def test_the_state_database_alone_has_no_secret(site: Site, clock: Clock) -> None:
     secret, codes = switched_on(site, clock)
     person = Person.objects.get(name=ANNA)
@@ -289,10 +290,12 @@ def test_the_state_database_alone_has_no_secret(site: Site, clock: Clock) -> Non
     assert secret_of(site, person, person.factor_salt) != secret
 
 
+@in_a_file
 def test_two_people_with_one_salt_have_two_secrets(site: Site) -> None:
     assert len({secret_of(site, person, "ab" * 16) for person in Person.objects.all()}) == 2
 
 
+@in_a_file
 def test_the_qr_code_is_a_picture_that_the_policy_allows(site: Site) -> None:
     client = client_of(site)
     password(client)
@@ -305,6 +308,7 @@ def test_the_qr_code_is_a_picture_that_the_policy_allows(site: Site) -> None:
     assert "<style" not in answer.content.decode()
 
 
+@in_a_file
 def test_every_refusal_of_a_password_takes_the_same_work(site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether somebody has a name, and a second factor, is not told by how long an answer takes."""
     switched_on(site, clock)
