@@ -69,7 +69,7 @@ def ready(settings: Settings) -> None:
     if find_spec("authlib") is None or find_spec("requests") is None:
         raise SettingError(worded("oidc_issuer: needs Authlib: install the package as smtp-auth-report[oidc]"))
     if not settings.oidc_client_id:
-        raise SettingError(worded("oidc_client_id is not set; it is what the provider calls this program"))
+        raise SettingError(worded("oidc_client_id is not set; it is the client id of this program at the provider"))
     _secret(settings)
 
 
