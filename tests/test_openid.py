@@ -141,11 +141,19 @@ def test_an_answer_that_is_not_right_signs_nobody_in(site: Site, idp: Remote) ->
         client = client_of(site)
         answer = came_back(client, idp)
         assert (answer.status_code, "did not sign you in here" in Page(answer).text, is_in(client)) == (403, True, False), fault
-        told[fault] = refusals()[0].removeprefix("OpenID Connect: ")
+        [said] = refusals()
+        Event.objects.filter(deed="refused").delete()  # the same would not be noted again so soon
+        told[fault] = said.removeprefix("OpenID Connect: ")
         for secret in (SECRET, "Anna", "eyJ"):
             assert secret not in answer.content.decode() + told[fault]
     assert told == WRONG
     assert not Event.objects.filter(deed="signed in").exists()
+
+
+def test_a_refusal_that_comes_again_and_again_is_noted_once_in_a_while(site: Site) -> None:
+    for _ in range(3):
+        assert client_of(site).get("/sign-in/openid/back?state=x").status_code == 403
+    assert refusals() == ["OpenID Connect: it was not begun here, or is over"]
 
 
 def test_a_token_without_a_claim_signs_nobody_in(site: Site, idp: Remote) -> None:
