@@ -24,6 +24,8 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
+from smtp_auth_report.settings import load
+
 PATIENCE = 30.0
 USER = "postgres"
 PASSWORD = "correct-horse"  # of a server that exists for seconds
@@ -69,7 +71,6 @@ class Server:
 
     def _template(self) -> str:
         from sites import prepare  # noqa: PLC0415 - sets up Django
-        from smtp_auth_report.settings import load  # noqa: PLC0415
 
         if not self._made:
             self.execute("CREATE DATABASE made")

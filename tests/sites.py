@@ -55,7 +55,7 @@ PBKDF2PasswordHasher.iterations = 10_000  # of a site: a million, half a second 
 with TemporaryDirectory() as _nowhere:
     prepare(load({"database": f"{_nowhere}/mail.duckdb"}, {}))  # Django has to be set up before its models are imported
 
-from smtp_auth_report.web.models import Person  # noqa: E402
+from smtp_auth_report.web.models import Person  # noqa: E402 - Django has to be set up before
 
 
 @cache

@@ -56,7 +56,7 @@ def test_a_directory(site: Site, tmp_path: Path) -> None:
 
 def test_a_file_nobody_may_read(site: Site, tmp_path: Path) -> None:
     from smtp_auth_report.errors import InputError  # noqa: PLC0415 (before the rights are given up)
-    from smtp_auth_report.log_file import Log  # noqa: PLC0415
+    from smtp_auth_report.log_file import Log  # noqa: PLC0415 (before the rights are given up)
 
     path = tmp_path / "mail.log"
     path.write_bytes(TEXT)

@@ -79,7 +79,8 @@ def claim(site: Site) -> None:
         try:
             over = latest(Every(subscription.every), subscription.zone, now)
         except ZoneInfoNotFoundError:
-            logger.error("the digest %s waits: the machine has no time zone %s", subscription, subscription.zone)  # noqa: TRY400
+            words = "the digest %s waits: the machine has no time zone %s"
+            logger.error(words, subscription, subscription.zone)  # noqa: TRY400 - the line says it all
             continue
         if subscription.told > now:  # the clock was ahead
             Subscription.objects.filter(pk=subscription.pk).update(told=over.end)

@@ -113,7 +113,7 @@ def returned(request: HttpRequest) -> HttpResponse:
         return _refused(request, there, f"the provider said {said if WORD.fullmatch(said) else 'no'}")
     try:
         claims = _claims(_client(settings), request, {settings.oidc_claim, *([settings.oidc_groups_claim] if settings.oidc_roles else [])})
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - an answer that makes no sense can fail in any way
         return _failed(request, there, error)
     name = claims.get(settings.oidc_claim)
     if not isinstance(name, str) or not name.strip():
