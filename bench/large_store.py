@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from smtp_auth_report.store import open_store
-from smtp_auth_report.store.dimensions import CLIENTS, SUBJECTS, number_alike
+from smtp_auth_report.store.dimensions import DIMENSIONS, number_alike
 
 DAYS = 396
 DAY = 86_400_000_000
@@ -32,7 +32,7 @@ SERVICES = ("submission", "submissions", "smtp")
 VERSIONS = ("TLSv1.3", "TLSv1.2", "TLSv1.1", "TLSv1.0", "none")
 MECHANISMS = ("PLAIN", "LOGIN", "XOAUTH2", "CRAM-MD5")
 
-DIMENSIONS = f"""
+ENTRIES = f"""
 INSERT INTO accounts
 SELECT 'user' || a || '@customer' || a % {DOMAINS} || '.example', 'user' || a || '@customer' || a % {DOMAINS} || '.example',
        make_timestamp({START}), substr(md5(CAST(a AS VARCHAR)), 1, 16), 'customer' || a % {DOMAINS} || '.example'
@@ -46,7 +46,7 @@ SELECT a * {SENDERS} + s, 'user' || a || '@customer' || a % {DOMAINS} || '.examp
 FROM range($accounts) AS t(a), range({SENDERS}) AS u(s);
 INSERT INTO progress (source, server, newest, committed) VALUES ('postfix', 'mail', {END}, {END});
 INSERT INTO subjects (id) VALUES ($accounts * {SENDERS});
-INSERT INTO manners
+INSERT INTO manners (id, server, service, source, mechanism, tls_version, tls_cipher, outcome, reason)
 SELECT ((v * 5 + t) * 4 + m) * 5 + o, 'mail', {list(SERVICES)}[v + 1], 'postfix',
        CASE WHEN o = 4 THEN 'unknown' ELSE {list(MECHANISMS)}[m + 1] END,
        CASE WHEN o = 4 THEN 'unknown' ELSE {list(VERSIONS)}[t + 1] END,
@@ -99,10 +99,10 @@ def _make(path: Path, rows: int, accounts: int) -> None:
     open_store(str(path), display_zone="UTC").close()
     began = time.perf_counter()
     with duckdb.connect(str(path), config={"memory_limit": "2GB"}) as connection:
-        for statement in DIMENSIONS.split(";\n"):
+        for statement in ENTRIES.split(";\n"):
             if statement.strip():
                 connection.execute(statement, {"accounts": accounts} if "$accounts" in statement else {})
-        for dimension in (SUBJECTS, CLIENTS):
+        for dimension in DIMENSIONS:
             number_alike(connection.execute, dimension)
         for low in range(0, rows, STEP):
             connection.execute(ROWS.format(low=low, high=min(low + STEP, rows), rows=rows, accounts=accounts))
