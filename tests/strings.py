@@ -5,7 +5,7 @@ Every string that is for translation, as it will be looked up.
 
 Templates are read by Django's own parser, Python by its syntax tree. A string that is not written out where it is marked
 fails, since no catalog could have it. Some need no mark, because of what they are: a remedy's place and gain, why a line
-is unread, names of columns and outcomes. What click says is marked in click.
+is unread, names of columns and outcomes, what commands and options say of themselves. What click says is marked in click.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from django.template import Context, engines
 from django.template.base import FilterExpression, Node, Variable
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 
+from smtp_auth_report.cli import commands, words_of
 from smtp_auth_report.reports import REPORTS
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.submission import Outcome
@@ -85,7 +86,8 @@ def marked() -> list[Marked]:
     """All of them, in the order of their places."""
     templates = sorted((WEB / "templates").glob("*.html"))
     in_python = [text for path in modules() for text in (*of_python(path), *of_unread(path))]
-    return in_python + [text for path in templates for text in of_template(path.name)] + [*of_remedies(), *of_tables(), *OF_CLICK]
+    in_templates = [text for path in templates for text in of_template(path.name)]
+    return [*in_python, *in_templates, *of_remedies(), *of_tables(), *of_help(), *OF_CLICK]
 
 
 def modules() -> list[Path]:
@@ -161,6 +163,11 @@ def of_tables() -> Iterator[Marked]:
                 yield Marked(column.name, None, None, report.name)
             if column.type == "flag":
                 yield Marked(column.name.removeprefix("is_"), None, None, report.name)
+
+
+def of_help() -> Iterator[Marked]:
+    """What `--help` says of commands and options."""
+    yield from (Marked(text, None, None, f"help of {of.name}") for of, _, text in words_of(commands))
 
 
 def of_python(path: Path) -> Iterator[Marked]:

@@ -27,6 +27,8 @@ from reading import log, session
 from rows import NOON
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, person, unread, week
 from smtp_auth_report import words
+from smtp_auth_report.cli import commands as commands_of
+from smtp_auth_report.user_commands import user
 from smtp_auth_report.web import configuration, wording
 from smtp_auth_report.web.digests import claim, subscribe, token_of
 from smtp_auth_report.web.models import Event, Mail, Person, RequestedReport, Sending, Subscription
@@ -120,7 +122,8 @@ def test_a_french_space_that_can_break_is_found(text: str) -> None:
 
 def breakable(text: str) -> bool:
     """Whether a French text has a mark without the space that belongs before it, or with one at which a line may end."""
-    without_codes = re.sub(r"\d+(?::\d+)+|H:i(:s)?|(?:graph|mail|https|postgresql):|\w:\d+|!r|\S*::\S*", "", text)
+    places = r"journal:(?=(?:,| et) graph:)|(?:graph|mail|https|postgresql):|[A-Z]+:PORT"
+    without_codes = re.sub(rf"{places}|\d+(?::\d+)+|H:i(:s)?|\w:\d+|!r|\S*::\S*", "", text)
     return bool(re.search(rf"[^{SPACE}{NARROW}][;:?!»]|«[^{SPACE}{NARROW}]", without_codes)) or "'" in text
 
 
@@ -496,7 +499,7 @@ def test_refusals_are_in_the_language(commands: Callable[..., Told], tmp_path: P
     for arguments, status, french in (
         (("export",), 1, f"smtp-auth-report: {tmp_path / 'mail.duckdb'}\u00a0: base inexistante{NARROW};"),
         (("ingest", tmp_path / "none.log"), 1, f"smtp-auth-report: {tmp_path / 'none.log'}\u00a0: fichier inexistant"),
-        (("ingest",), 2, "Erreur\u00a0: Argument manquant 'FILE...'."),
+        (("ingest",), 2, "Erreur\u00a0: Argument manquant 'FICHIER...'."),
         (("report", "summary", "--from", "soon"), 2, "smtp-auth-report: from 'soon' n\u2019est pas une date"),
         (("user", "list"), 1, f"smtp-auth-report: {tmp_path / 'state.sqlite3'}\u00a0: personne n\u2019y a encore été ajouté{NARROW};"),
         (("user", "add", "anna"), 1, "smtp-auth-report: le mot de passe ne convient pas\u00a0: Ce mot de passe est trop court."),
@@ -506,6 +509,20 @@ def test_refusals_are_in_the_language(commands: Callable[..., Told], tmp_path: P
         assert told.status == status
         assert told.lines[-1].startswith(french)
         check_no_english(told.lines)
+
+
+HELP = [("--help",), *((name, "--help") for name in commands_of.commands), *(("user", name, "--help") for name in user.commands)]
+GIVEN_AWAY = re.compile(r"\b(the|of|and|is|with|for|who|which|what|that|default|row|file|name)\b|\b(FILE|NAME|VALUE|COMMAND)\b")
+"""Words that no French text has."""
+
+
+@pytest.mark.parametrize("arguments", HELP, ids=" ".join)
+def test_help_is_in_the_language(commands: Callable[..., Told], arguments: tuple[str, ...]) -> None:
+    told, english = commands(*arguments), commands(*arguments, LC_ALL="C")
+    assert (told.status, english.status) == (0, 0)
+    check_no_english(told.lines)
+    assert [line for line in told.lines if GIVEN_AWAY.search(line)] == []
+    assert [line for line in english.lines if GIVEN_AWAY.search(line)]
 
 
 def test_a_table_has_headings_of_the_language_and_json_has_not(commands: Callable[..., Told], tmp_path: Path) -> None:

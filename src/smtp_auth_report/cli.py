@@ -34,7 +34,7 @@ from smtp_auth_report.errors import InputError, InUseError, ReportError, Selecti
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.user_commands import user
-from smtp_auth_report.words import count, speak_as, translated, why, worded
+from smtp_auth_report.words import ENGLISH, count, language, speak_as, translated, why, worded
 
 if TYPE_CHECKING:
     from smtp_auth_report.changes import Position
@@ -338,7 +338,7 @@ def export(since: str | None, until: str | None, form: str, output: str, columns
 
 @commands.command()
 @with_database
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(account: str, *, yes: bool, **flags: str | None) -> None:
     """Erase ACCOUNT from rows and sums. What happened until now does not come back when a log is read again."""
@@ -505,9 +505,27 @@ def give_up(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def words_of(command: click.Command) -> Iterator[tuple[click.Command | click.Parameter, str, str]]:
+    """What a command and those below it say of themselves: of whom, by which attribute, in English."""
+    speaking: tuple[click.Command | click.Parameter, ...] = (command, *command.params)
+    for of in speaking:
+        texts = ((name, getattr(of, name, None)) for name in ("help", "metavar", "options_metavar", "subcommand_metavar"))
+        yield from ((of, name, text) for name, text in texts if text and not getattr(of, "hidden", False))
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from words_of(below)
+
+
+def speak() -> None:
+    """In the language of the process, what it says of commands and options included."""
+    speak_as(os.environ, sys.stderr.encoding)
+    if language() != ENGLISH:
+        for of, name, text in words_of(commands):
+            setattr(of, name, translated(text))
+
+
 def main() -> None:
     """Run a command; every foreseen error is one line."""
-    speak_as(os.environ, sys.stderr.encoding)
+    speak()
     try:
         commands.main(standalone_mode=False)
     except click.exceptions.Exit as ended:

@@ -48,7 +48,7 @@ def user() -> None:
 
 
 @user.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME")
 @click.option("--role", type=click.Choice(ROLES), default=Role.READER.value, show_default=True, help="What they may see.")
 @click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="With --role domains: account domain they see. Repeatable.")
 @click.option("--no-password", is_flag=True, help="They sign in another way alone, as through OpenID Connect.")
@@ -82,7 +82,7 @@ def listed(**flags: str | None) -> None:
 
 
 @user.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME")
 @with_state
 def password(name: str, **flags: str | None) -> None:
     """Change the password of NAME, whose sessions end."""
@@ -93,7 +93,7 @@ def password(name: str, **flags: str | None) -> None:
 
 
 @user.command(name="second-factor-off")
-@click.argument("name")
+@click.argument("name", metavar="NAME")
 @with_state
 def second_factor_off(name: str, **flags: str | None) -> None:
     """Ask NAME, who has lost their app and its recovery codes, for a password alone. Their sessions end."""
@@ -106,7 +106,7 @@ def second_factor_off(name: str, **flags: str | None) -> None:
 
 
 @user.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME")
 @with_state
 def remove(name: str, **flags: str | None) -> None:
     """Let NAME sign in no more. Their sessions, tokens and requested files go."""
@@ -120,8 +120,8 @@ def remove(name: str, **flags: str | None) -> None:
 
 
 @user.command()
-@click.argument("name")
-@click.argument("label")
+@click.argument("name", metavar="NAME")
+@click.argument("label", metavar="LABEL")
 @with_state
 def token(name: str, label: str, **flags: str | None) -> None:
     """Make a token for a program of NAME, which then sees what NAME sees. It is shown once."""
@@ -130,8 +130,8 @@ def token(name: str, label: str, **flags: str | None) -> None:
 
 
 @user.command()
-@click.argument("name")
-@click.argument("label")
+@click.argument("name", metavar="NAME")
+@click.argument("label", metavar="LABEL")
 @with_state
 def revoke(name: str, label: str, **flags: str | None) -> None:
     """Make a token of NAME good for nothing."""
