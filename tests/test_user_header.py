@@ -13,15 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.test import RequestFactory
 
-from sites import ADMIN, NOW, OWNER, Page, client_of, make_site, week
+from sites import ADMIN, NOW, OWNER, Page, client_of, in_a_file, make_site, week
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.settings import load
-from smtp_auth_report.web.application import Site, serve
+from smtp_auth_report.web.application import Site, application, serve
 from smtp_auth_report.web.models import Event, Person
 from smtp_auth_report.web.people import add
 from smtp_auth_report.web.reader import Role
+
+pytestmark = pytest.mark.usefixtures("state")
 
 PASSWORD = "correct horse battery"
 PROXY, ELSEWHERE = {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "198.51.100.9"}, {"REMOTE_ADDR": "192.0.2.66"}
@@ -79,6 +82,30 @@ def test_a_name_that_nobody_has_is_refused_and_told(site: Site) -> None:
     assert "nobody" not in str(list(Event.objects.values()))
 
 
+def test_a_token_that_is_good_for_nothing_is_that_to_whoever_is_proxied_too(site: Site) -> None:
+    few = Site(site.store, replace(site.settings, api_requests="3"), site.clock)
+    client = client_of(few, **PROXY)
+    for name in (ADMIN, "nobody@contoso.example"):
+        address = PROXY | {"HTTP_X_FORWARDED_FOR": f"198.51.100.{len(name)}", "HTTP_REMOTE_USER": name}
+        told = [client.get("/api/reports", HTTP_AUTHORIZATION="Bearer x", **address) for _ in range(4)]
+        assert [answer.status_code for answer in told] == [401, 401, 401, 429]
+        assert told[0].headers["WWW-Authenticate"] == "Bearer"
+        assert client.get("/report", HTTP_AUTHORIZATION="Bearer x", **address).headers["Location"].startswith("/sign-in")
+
+
+@in_a_file
+@pytest.mark.parametrize("nowhere", ["", "unix:", "198.51.100.9:4711"])
+@pytest.mark.parametrize("address", ["/", "/sign-in", "/api/reports", "/static/favicon.svg"])
+def test_a_request_from_nowhere_is_refused(site: Site, nowhere: str, address: str) -> None:
+    asked = RequestFactory(SERVER_NAME="localhost", HTTP_X_FORWARDED_FOR="10.0.0.7", HTTP_REMOTE_USER=ADMIN).get(address).environ
+    environ = {name: value for name, value in asked.items() if name != "REMOTE_ADDR"} | ({"REMOTE_ADDR": nowhere} if nowhere else {})
+    told: list[tuple[str, dict[str, str]]] = []
+    body = b"".join(application(site)(environ, lambda status, headers, *_: told.append((status, dict(headers))) or bytes))
+    [(status, headers)] = told
+    assert (status, b"does not say where the request comes from" in body) == ("400 Bad Request", True)
+    assert headers["Content-Security-Policy"]
+
+
 def test_a_sign_in_is_told_once_a_day_for_each_address(site: Site) -> None:
     for now, forwarded in (
         (NOW, "198.51.100.9"),
@@ -111,6 +138,7 @@ def test_forms_need_their_token_all_the_same(site: Site) -> None:
     assert strict.post("/requests", {"format": "csv"}, HTTP_REMOTE_USER=OWNER).status_code == 403
 
 
+@in_a_file
 def test_it_takes_a_proxy_to_believe(tmp_path: Path) -> None:
     site = make_site(tmp_path, *week(), listen="127.0.0.1:0", user_header="Remote-User")
     client_of(site)
@@ -143,11 +171,18 @@ def test_the_server_takes_no_header_that_only_looks_alike(tmp_path: Path) -> Non
                     [f"Remote-User: {OWNER}", f"Remote-User : {ADMIN}"],
                     [f"X-Remote-User: {ADMIN}"],
                     [],
+                    [f"Remote-User: {OWNER}", f"Remote-User: {ADMIN}"],
+                    [f"Remote-User: {ADMIN}", f"remote-user: {OWNER}"],
+                    [f"Remote-User: {ADMIN}", f"Remote-User: {ADMIN}"],
+                    ["Remote-User:", f"Remote-User: {ADMIN}"],
+                    [f"Remote-User: {OWNER}", f" {ADMIN}"],
+                    ["Host: evil.example"],
+                    [f"Remote-User: {ADMIN}", "Accept: text/html", "Accept: */*"],
                 )
             ]
         finally:
             served.terminate()
-    assert statuses == [200, 200, 302, 403, 400, 400, 302, 302]
+    assert statuses == [200, 200, 302, 403, 400, 400, 302, 302, 400, 400, 400, 400, 400, 400, 200]
 
 
 def status_of(port: int, *lines: str) -> int:

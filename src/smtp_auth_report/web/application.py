@@ -91,7 +91,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
 
     _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
-    server.ConnectionClass, server.max_request_body_size = _connection_class(), LARGEST_FORM
+    server.ConnectionClass, server.max_request_body_size = _connection_class(site.settings), LARGEST_FORM
     server.error_log = own_log.told  # type: ignore[method-assign,assignment]  # as cheroot says to
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
@@ -114,11 +114,27 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         server.stop()
 
 
-def _connection_class() -> type:
-    """Connections that take no header for X-Forwarded-For that only looks alike: WSGI could not tell X_Forwarded_For from it."""
+def _connection_class(settings: Settings) -> type:
+    """
+    Connections that take no header for X-Forwarded-For that only looks alike: WSGI could not tell X_Forwarded_For from it.
+    Headers that say who asks, and whom, stand in a request once, on one line.
+    """
     from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest  # noqa: PLC0415 - only `serve` needs it
 
+    once = {b"Host", settings.user_header.title().encode()}
+
+    class Headers(dict[bytes, bytes]):
+        def __setitem__(self, name: bytes, value: bytes) -> None:
+            if name in once and name in self:
+                raise ValueError("a header that may stand there once")  # of a request that is answered with 400
+            super().__setitem__(name, value)
+
     class Reader(HeaderReader):
+        def __call__(self, rfile: Any, hdict: Any | None = None) -> Any:
+            headers = {} if hdict is None else hdict
+            headers.update(super().__call__(rfile, Headers()))
+            return headers
+
         def _allow_header(self, name: bytes) -> bool:
             return b"_" not in name
 

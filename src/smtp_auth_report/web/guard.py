@@ -48,6 +48,7 @@ PROXY_USER = "smtp_auth_report.proxy_user"
 
 YEAR = 365 * 24 * 3600  # seconds
 
+NOWHERE = "The server before this program does not say where the request comes from (REMOTE_ADDR), so that it is refused.\n"
 NOT_US = "This name is not served here. Open the pages under the address that `serve` printed, or add the name to `host_names`.\n"
 
 
@@ -55,8 +56,12 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     """Middleware: only for our own host names, with the headers in every answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        _believe_proxy(request)
-        response = respond(request) if _asked_for_us(request) else _not_us(request)
+        if not _comes_from_somewhere(request):
+            response = _refused(request, NOWHERE)
+        elif not _asked_for_us(request):
+            response = _refused(request, NOT_US)
+        else:
+            response = respond(request)
         for name, value in HEADERS.items():
             response.headers[name] = value
         if request.is_secure():
@@ -70,12 +75,21 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     return middleware
 
 
-def _believe_proxy(request: HttpRequest) -> None:
+def _comes_from_somewhere(request: HttpRequest) -> bool:
+    """Whether an address is known; what trusted proxies say is believed then."""
+    try:
+        address = _plain(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    request.META["REMOTE_ADDR"] = str(address)
+    _believe_proxy(request, address)
+    return True
+
+
+def _believe_proxy(request: HttpRequest, address: IPv4Address | IPv6Address) -> None:
     """What trusted proxies say: who it is, whether by TLS, and from where, which is the nearest address that is none of theirs."""
     settings = site_of(request).settings
     proxies = settings.proxies
-    address = _plain(request.META["REMOTE_ADDR"])
-    request.META["REMOTE_ADDR"] = str(address)
     if not _among(address, proxies):
         return
     if settings.user_header:
@@ -110,10 +124,10 @@ def _among(address: IPv4Address | IPv6Address, networks: Iterable[IPv4Network | 
     return any(address in network for network in networks)
 
 
-def _not_us(request: HttpRequest) -> HttpResponseBase:
+def _refused(request: HttpRequest, said: str) -> HttpResponseBase:
     if request.path.startswith(API):
-        return problem(HTTPStatus.BAD_REQUEST, NOT_US.strip())
-    return HttpResponseBadRequest(NOT_US, content_type="text/plain; charset=utf-8")
+        return problem(HTTPStatus.BAD_REQUEST, said.strip())
+    return HttpResponseBadRequest(said, content_type="text/plain; charset=utf-8")
 
 
 def _asked_for_us(request: HttpRequest) -> bool:

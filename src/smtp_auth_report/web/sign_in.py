@@ -80,7 +80,7 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
             return failed(request, error)
         if nobody:
             return answer(request, HTTPStatus.FORBIDDEN, str(NOBODY_YET))
-        if reader is None and proxy_user(request) and not request.path.startswith(OPEN_BY_LINK):
+        if reader is None and proxy_user(request) and not is_by_token(request) and not request.path.startswith(OPEN_BY_LINK):
             return answer(request, HTTPStatus.FORBIDDEN, gettext("You have signed in, but nobody added you here. Ask an administrator."))
         if reader is None and request.path not in OPEN and not request.path.startswith(OPEN_BY_LINK):
             return _asked_to_sign_in(request)
