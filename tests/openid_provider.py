@@ -52,6 +52,7 @@ class Provider:
         self.codes: dict[str, dict[str, str]] = {}
         self.tokens: dict[str, str] = {}
         self.said: dict[str, Any] = {}
+        self.documents = 0
 
     def fault(self, name: str) -> bool:
         return bool(self.said.get("fault") == name)
@@ -119,7 +120,10 @@ class Handler(BaseHTTPRequestHandler):
         if provider.fault(f"redirect of {parts.path}"):
             self.answer(302, {}, f"{provider.issuer}/elsewhere")
         elif parts.path == "/.well-known/openid-configuration":
+            provider.documents += 1
             self.answer(200, provider.document())
+        elif parts.path == "/documents":  # no part of the protocol: how often it was asked for the one above
+            self.answer(200, {"asked": provider.documents})
         elif parts.path == "/keys":
             self.answer(200, {"keys": [key.as_dict(private=False) for key in provider.keys]})
         elif parts.path == "/authorize":
@@ -199,6 +203,11 @@ class Remote:
     def says(self, **said: Any) -> None:
         """What it says from now on."""
         self._open(Request(f"{self.issuer}/next", json.dumps(said).encode())).close()
+
+    def asked_for_document(self) -> int:
+        """How often the document about itself was asked for."""
+        with self._open(f"{self.issuer}/documents") as answer:
+            return int(json.load(answer)["asked"])
 
     def sent_back(self, address: str) -> str:
         """Where it leads a browser that comes from this site."""

@@ -20,14 +20,16 @@ from django.http import HttpResponse
 from django.test import Client
 
 from openid_provider import BACK, CLIENT, SECRET, Remote, provider
-from sites import NOW, Page, client_of, is_in, make_site, week
+from sites import NOW, Clock, Page, client_of, in_a_file, is_in, make_site, week
 from smtp_auth_report.errors import ReportError, SettingError
 from smtp_auth_report.settings import load
 from smtp_auth_report.web.application import Site, serve
 from smtp_auth_report.web.models import Event, Person
-from smtp_auth_report.web.openid import ready
+from smtp_auth_report.web.openid import DOCUMENT_LASTS, documents, ready
 from smtp_auth_report.web.people import add, recognised
 from smtp_auth_report.web.reader import Role
+
+pytestmark = pytest.mark.usefixtures("state")
 
 ANNA = {"email": "Anna@Contoso.example", "email_verified": True}
 PASSWORD = "correct horse battery"
@@ -42,6 +44,7 @@ def running() -> Iterator[Remote]:
 @pytest.fixture
 def idp(running: Remote) -> Remote:
     running.says(claims=ANNA)
+    documents.clear()
     return running
 
 
@@ -238,8 +241,10 @@ def test_a_provider_that_cannot_be_believed_is_not_gone_to(site: Site, idp: Remo
         ({"fault": "redirect of /.well-known/openid-configuration"}, "its discovery document is not there: 302"),
         ({"fault": "no JSON of /.well-known/openid-configuration"}, "JSONDecodeError"),
     ):
+        documents.clear()
         idp.says(**said)
         assert client_of(site).get("/sign-in/openid").status_code == 403
+        assert not documents
         assert reason in refusals()[0]
 
 
@@ -249,6 +254,26 @@ def test_a_provider_that_is_away_is_one_line(tmp_path: Path) -> None:
     answer = client_of(site).get("/sign-in/openid")
     assert (answer.status_code, refusals()) == (403, ["OpenID Connect: ConnectionError"])
     assert client_of(site).post("/sign-in", {"name": "admin@contoso.example", "password": PASSWORD}).status_code == 302
+
+
+def test_what_the_provider_says_of_itself_is_kept_for_minutes(site: Site, idp: Remote) -> None:
+    clock = Clock()
+    there = replace(site, clock=clock)
+    before = idp.asked_for_document()
+    for _ in range(2):
+        assert came_back(client_of(there), idp).status_code == 302
+    assert idp.asked_for_document() == before + 1
+    clock.now += DOCUMENT_LASTS
+    left(client_of(there))
+    assert idp.asked_for_document() == before + 2
+    idp.says(claims=ANNA, fault="another key")
+    assert came_back(client_of(there), idp).status_code == 403  # it may have moved
+    assert idp.asked_for_document() == before + 2
+    left(client_of(there))
+    assert idp.asked_for_document() == before + 3
+    clock.now -= DOCUMENT_LASTS  # a clock that was set back
+    left(client_of(there))
+    assert idp.asked_for_document() == before + 4
 
 
 def test_another_claim_says_who_it_is(tmp_path: Path, idp: Remote) -> None:
@@ -309,6 +334,34 @@ def test_without_a_group_that_has_a_role_nobody_gets_in(tmp_path: Path, idp: Rem
     assert came_back(client_of(unset), idp).status_code == 403
 
 
+def changes(name: str) -> list[str]:
+    return [event.detail for event in Event.objects.filter(deed="changed", name=name)]
+
+
+def test_groups_leave_one_administrator(tmp_path: Path, idp: Remote) -> None:
+    """Without any the pages would have nobody who lets others in, and `serve` would not start on a network."""
+    site = made(tmp_path, idp, oidc_roles=ROLES)
+    name = IVAN["email"]
+    idp.says(claims=IVAN | {"groups": ["mail-team"]})
+    came_back(client_of(site), idp)
+    Person.objects.filter(name="admin@contoso.example").update(role="reader")
+    idp.says(claims=IVAN | {"groups": ["fabrikam"]})
+    client = client_of(site)
+    assert came_back(client, idp).headers["Location"] == "/report"
+    told = "still administrator, as the last one, though groups make them reader of fabrikam.example"
+    assert (Person.objects.get(name=name).role, changes(str(name))[0]) == ("administrator", told)
+    assert told in Page(client.get("/people")).text
+    idp.says(claims=IVAN | {"groups": []})
+    assert came_back(client_of(site), idp).status_code == 403
+    assert (is_in(client), Person.objects.get(name=name).role) == (False, "administrator")
+    Person.objects.filter(name="admin@contoso.example").update(role="administrator")
+    came_back(client_of(site), idp)
+    assert Person.objects.get(name=name).role == "reader"  # who is out is not the one that is left
+    idp.says(claims=IVAN | {"groups": ["fabrikam"]})
+    came_back(client_of(site), idp)
+    assert (Person.objects.get(name=name).role, changes(str(name))[0]) == ("domains", "now reader of fabrikam.example, by groups")
+
+
 def test_who_was_added_keeps_their_role(tmp_path: Path, idp: Remote) -> None:
     site = made(tmp_path, idp, oidc_roles=ROLES)
     for groups in (["mail-team"], []):
@@ -358,6 +411,7 @@ def test_it_is_off_unless_it_is_set(tmp_path: Path) -> None:
         assert client.get(address).status_code == 404
 
 
+@in_a_file
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -375,6 +429,7 @@ def test_settings_that_cannot_be_used_are_one_line(changed: dict[str, str], word
         ready(load({"oidc_issuer": "https://login.example.org", "oidc_client_id": "x"} | changed, {}))
 
 
+@in_a_file
 def test_serve_says_what_is_missing(tmp_path: Path) -> None:
     site = make_site(tmp_path, *week(), listen="127.0.0.1:0", oidc_issuer="https://login.example.org")
     with pytest.raises(ReportError, match="oidc_client_id is not set"):

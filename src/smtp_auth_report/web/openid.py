@@ -11,8 +11,8 @@ each sign-in what their groups make them; who was added keeps the role that they
 somebody switched on here is asked for all the same.
 
 State, nonce and PKCE belong to one session and one use. Of the provider's document nothing is taken but its endpoints,
-which have to be HTTPS, and the algorithms of its signatures; those without a key of the provider's own do not count. No
-redirect is followed, for the client's secret and the code would follow it.
+which have to be HTTPS, and the algorithms of its signatures; those without a key of the provider's own do not count. It is
+kept for ten minutes, or until a sign-in fails. No redirect is followed, for the client's secret and the code would follow it.
 
 What goes wrong
     Whatever the provider answers, the sign-in page says one line, the page of people has the reason, and so has the log
@@ -37,6 +37,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from smtp_auth_report.errors import SettingError
+from smtp_auth_report.moments import SECOND
 from smtp_auth_report.settings import Settings, is_private, secret_in
 from smtp_auth_report.web.models import Deed, Event, Person
 from smtp_auth_report.web.people import WINDOW, PeopleError, let_in_by_groups, note, shut_out
@@ -56,6 +57,11 @@ AUTHENTICATIONS = ("client_secret_basic", "client_secret_post")
 WORD = re.compile(r"[a-z_]{1,40}")
 ASKING = BoundedSemaphore(3)
 """Sign-ins that wait for what the provider says of itself; more would keep the pages from others."""
+
+DOCUMENT_LASTS = 600 * SECOND
+
+documents: dict[str, tuple[int, Mapping[str, Any]]] = {}
+"""What each issuer last said of itself, and when; nothing that was not believed."""
 
 
 class ProviderError(Exception):
@@ -89,7 +95,7 @@ def leave(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect("/")
     back = request.build_absolute_uri(OPENID_BACK)
     try:
-        client = _client(site_of(request).settings)
+        client = _client(site_of(request))
         asked = client.create_authorization_url(back)
     except Exception as error:  # noqa: BLE001 - an answer that makes no sense can fail in any way
         return _failed(request, there, error)
@@ -101,7 +107,8 @@ def leave(request: HttpRequest) -> HttpResponse:
 @speaking(ENGLISH)  # why somebody is refused is for the record
 def returned(request: HttpRequest) -> HttpResponse:
     """From the provider, with a code that it gives claims for."""
-    settings = site_of(request).settings
+    site = site_of(request)
+    settings = site.settings
     if not settings.oidc_issuer:
         raise Http404
     kept = _kept(request)
@@ -112,7 +119,7 @@ def returned(request: HttpRequest) -> HttpResponse:
         said = request.GET["error"]
         return _refused(request, there, f"the provider said {said if WORD.fullmatch(said) else 'no'}")
     try:
-        claims = _claims(_client(settings), request, {settings.oidc_claim, *([settings.oidc_groups_claim] if settings.oidc_roles else [])})
+        claims = _claims(_client(site), request, {settings.oidc_claim, *([settings.oidc_groups_claim] if settings.oidc_roles else [])})
     except Exception as error:  # noqa: BLE001 - an answer that makes no sense can fail in any way
         return _failed(request, there, error)
     name = claims.get(settings.oidc_claim)
@@ -121,7 +128,7 @@ def returned(request: HttpRequest) -> HttpResponse:
     if settings.oidc_claim == "email" and claims.get("email_verified") is not True:
         return _refused(request, there, "the e-mail address is not verified")
     try:
-        person = _person(site_of(request), name.strip().casefold(), claims.get(settings.oidc_groups_claim))
+        person = _person(site, name.strip().casefold(), claims.get(settings.oidc_groups_claim))
     except (PeopleError, ProviderError) as error:
         return _refused(request, there, str(error))
     return begun(request, person, there, "OpenID Connect")
@@ -152,11 +159,12 @@ def _kept(request: HttpRequest) -> Mapping[str, str] | None:
     return kept
 
 
-def _client(settings: Settings) -> Any:
-    """Authlib's, for what the provider says of itself just now."""
+def _client(site: Site) -> Any:
+    """Authlib's, for what the provider says of itself."""
     from authlib.integrations.django_client import DjangoIntegration, DjangoOAuth2App  # noqa: PLC0415 (of an extra that may be missing)
 
-    document, secret = _document(settings.oidc_issuer), _secret(settings)
+    settings = site.settings
+    document, secret = _document(settings.oidc_issuer, site.clock()), _secret(settings)
     methods = document.get("token_endpoint_auth_methods_supported") or AUTHENTICATIONS
     method = next((each for each in AUTHENTICATIONS if each in methods), AUTHENTICATIONS[0]) if secret else "none"
     return DjangoOAuth2App(
@@ -180,7 +188,16 @@ def _client(settings: Settings) -> Any:
     )
 
 
-def _document(issuer: str) -> Mapping[str, Any]:
+def _document(issuer: str, now: int) -> Mapping[str, Any]:
+    """What the provider says of itself, or has said not long ago."""
+    since, document = documents.get(issuer, (now, None))
+    if document is None or not 0 <= now - since < DOCUMENT_LASTS:
+        document = _asked_for(issuer)
+        documents[issuer] = now, document
+    return document
+
+
+def _asked_for(issuer: str) -> Mapping[str, Any]:
     """What the provider says of itself, with every address in it that something is sent to looked at."""
     import requests  # noqa: PLC0415 (of an extra that may be missing)
 
@@ -226,6 +243,7 @@ def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str,
 def _failed(request: HttpRequest, there: str, error: Exception) -> HttpResponse:
     """The provider cannot be asked, or its answer cannot be believed."""
     kind = str(error) if isinstance(error, ProviderError) else type(error).__name__
+    documents.pop(site_of(request).settings.oidc_issuer, None)
     logger.warning("OpenID Connect: %s: %.300r", site_of(request).settings.oidc_issuer, error)
     return _refused(request, there, kind)
 
