@@ -377,6 +377,18 @@ def test_one_click_ends_it_without_sign_in(site: Site, server: SmtpServer) -> No
     assert Subscription.objects.exists()
 
 
+def test_a_link_of_mail_to_an_earlier_address_tells_of_no_other_and_ends_nothing(site: Site, server: SmtpServer) -> None:
+    subscribe(seen_by(site, ADMIN), Every.WEEK, "before@example.org", "en", ZONE)
+    [message] = sent_at(site, server)
+    path = message["List-Unsubscribe"].strip("<>").removeprefix("https://report.example.org")
+    assert ("before" in path, "before@example.org" in Page(client_of(site).get(path)).text) == (False, True)
+    subscribe(seen_by(site, ADMIN), Every.WEEK, "now@example.org", "en", ZONE)
+    for answer in (client_of(site).get(path), client_of(site).post(path)):
+        text = Page(answer).text
+        assert (answer.status_code, "No digest is sent to you any more." in text, "now@" in text) == (200, True, False)
+    assert Subscription.objects.get().address == "now@example.org"
+
+
 def test_who_is_removed_gets_no_more(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
     claim(replace(site, clock=lambda: MONDAY))

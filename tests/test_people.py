@@ -23,20 +23,21 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 
-from sites import NOW, Page, client_of, make_site, routes, someone, unread, until, week
+from sites import NOW, Page, client_of, in_a_file, make_site, routes, someone, unread, until, week
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.web.application import Site, serve
 from smtp_auth_report.web.models import Event, Person, RequestedReport
-from smtp_auth_report.web.people import OF_BOTH, PeopleError, add, change_password, named, new_token, remove, revoke_token
+from smtp_auth_report.web.people import OF_BOTH, OF_ONE_ADDRESS, PeopleError, add, change_password, named, new_token, remove, revoke_token
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import CODE, FORM, OPENID, OPENID_BACK
 from smtp_auth_report.web.site import ENVIRON_KEY
 
+pytestmark = pytest.mark.usefixtures("state")
+
 PASSWORD = "correct horse battery"
 OWN = "fabrikam.example"
 OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/sign-out", "/language")
-on_both = pytest.mark.usefixtures("state")
 FOREIGN_WORDS = re.compile(r"contoso|anna@|printer@|192\.0\.2\.|203\.0\.113\.")
 
 
@@ -130,7 +131,6 @@ def test_each_role_has_its_pages(site: Site, name: str, people: int, ingest: int
     assert ("/people" in places, "/ingest" in places) == (people == 200, ingest == 200)
 
 
-@on_both
 def test_nobody_gets_in_without_signing_in(site: Site) -> None:
     client = someone(site)
     for path in routes():
@@ -156,7 +156,6 @@ def test_nobody_gets_in_without_signing_in(site: Site) -> None:
     assert (page.status_code, FOREIGN_WORDS.search(page.content.decode())) == (200, None)
 
 
-@on_both
 def test_sign_in_leads_to_the_page_that_was_asked_for(site: Site) -> None:
     client = someone(site)
     asked = client.get("/report?by=tls-usage&tls=legacy")
@@ -169,7 +168,6 @@ def test_sign_in_leads_to_the_page_that_was_asked_for(site: Site) -> None:
     assert client.get("/report").status_code == 302
 
 
-@on_both
 def test_a_session_begins_anew_with_sign_in(site: Site) -> None:
     client = someone(site)
     client.cookies["session"] = "a" * 32
@@ -182,7 +180,6 @@ def test_a_session_begins_anew_with_sign_in(site: Site) -> None:
     assert thief.get("/").status_code == 302
 
 
-@on_both
 def test_refusals_are_held_up_and_told(site: Site) -> None:
     client = someone(site)
     for _ in range(OF_BOTH):
@@ -205,7 +202,20 @@ def test_refusals_are_held_up_and_told(site: Site) -> None:
     assert "typed" not in str(list(Event.objects.values()))
 
 
-@on_both
+def test_refusals_of_one_ipv6_network_count_as_one_address(site: Site) -> None:
+    client = client_of(site)
+
+    def guess(name: str, address: str) -> int:
+        return client.post("/sign-in", {"name": name, "password": "wrong"}, REMOTE_ADDR=address).status_code
+
+    of_one = [guess("admin@contoso.example", f"2001:db8:0:1::{number}") for number in range(OF_BOTH + 1)]
+    assert of_one == [403] * OF_BOTH + [429]
+    others = [guess(f"{number}", f"2001:db8:0:1:{number}::") for number in range(OF_ONE_ADDRESS - OF_BOTH + 1)]
+    assert others == [403] * (OF_ONE_ADDRESS - OF_BOTH) + [429]
+    assert guess("admin@contoso.example", "2001:db8:0:2::1") == 403
+    assert Event.objects.filter(deed="refused", address="2001:db8:0:1::3").count() == 1
+
+
 def test_guesses_at_once_are_counted_too(site: Site) -> None:
     def guess(_: int) -> int:
         try:
@@ -252,7 +262,6 @@ def test_requests_of_others_are_in_no_answer(site: Site) -> None:
     assert len(b"".join(admin.get(asked["address"])).splitlines()) == 58
 
 
-@on_both
 def test_exports_are_told(site: Site) -> None:
     owner = someone(site, "owner@fabrikam.example")
     owner.get("/report.csv?by=clients")
@@ -261,7 +270,6 @@ def test_exports_are_told(site: Site) -> None:
     assert told.count("Rows exported owner@fabrikam.example 127.0.0.1 clients,") == 2
 
 
-@on_both
 def test_a_changed_password_ends_sessions(site: Site) -> None:
     client = someone(site, "reader@contoso.example")
     assert client.get("/").status_code == 200
@@ -271,7 +279,6 @@ def test_a_changed_password_ends_sessions(site: Site) -> None:
         assert client.post("/sign-in", {"name": "reader@contoso.example", "password": password}).status_code == status
 
 
-@on_both
 def test_tokens_see_what_their_person_sees_until_revoked(site: Site) -> None:
     owner = Person.objects.get(name="owner@fabrikam.example")
     token = new_token(owner, "script", NOW)
@@ -284,7 +291,6 @@ def test_tokens_see_what_their_person_sees_until_revoked(site: Site) -> None:
     assert program(site, token).get("/api/reports").status_code == 401
 
 
-@on_both
 def test_without_people_the_pages_are_open_and_say_so(tmp_path: Path) -> None:
     client = client_of(make_site(tmp_path, *week()))
     assert "Nobody has to sign in" in Page(client.get("/")).text
@@ -294,6 +300,7 @@ def test_without_people_the_pages_are_open_and_say_so(tmp_path: Path) -> None:
     assert client.get("/").status_code == 302
 
 
+@in_a_file
 @pytest.mark.parametrize("came", [{"REMOTE_ADDR": "192.0.2.1"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"REMOTE_ADDR": "::ffff:192.0.2.1"}])
 @pytest.mark.parametrize("address", ["/", "/sign-in", "/report.csv", "/api/reports/summary", "/metrics", "/requests"])
 def test_without_people_nobody_from_elsewhere_sees_a_page(tmp_path: Path, came: dict[str, str], address: str) -> None:
@@ -335,7 +342,6 @@ def test_people_who_cannot_be_added(arguments: tuple[Any, ...], words: str) -> N
     assert Person.objects.count() == before
 
 
-@on_both
 def test_the_last_administrator_stays(site: Site) -> None:
     remove("reader@contoso.example", NOW)
     remove("owner@fabrikam.example", NOW)
@@ -353,7 +359,6 @@ def test_hostile_names_run_nothing(site: Site) -> None:
     assert "&lt;img src=x" in text
 
 
-@on_both
 def test_what_a_requested_file_holds_is_what_its_reader_sees(site: Site) -> None:
     owner = someone(site, "owner@fabrikam.example")
     owner.post("/requests", {"from": "2026-11-01", "to": "2026-11-30", "format": "jsonl"})
@@ -420,6 +425,7 @@ def user(folder: Path, *arguments: str, typed: str = PASSWORD) -> subprocess.Com
     return subprocess.run(command, input=typed + "\n", capture_output=True, text=True, check=False)
 
 
+@in_a_file
 def test_people_are_added_changed_and_removed_on_the_command_line(tmp_path: Path) -> None:
     state = tmp_path / "mail.state.sqlite3"
     refused = user(tmp_path, "list")
@@ -452,6 +458,7 @@ def test_people_are_added_changed_and_removed_on_the_command_line(tmp_path: Path
         assert (done.returncode, words in done.stderr, done.stderr.count("Traceback")) == (status, True, 0), done.stderr
 
 
+@in_a_file
 def test_the_server_hears_no_headers_that_only_look_alike(tmp_path: Path) -> None:
     """Nor does it send a body that was not asked for, on a connection that goes on."""
     for name, role in (("anna@contoso.example", "administrator"),):
@@ -474,6 +481,7 @@ def test_the_server_hears_no_headers_that_only_look_alike(tmp_path: Path) -> Non
             served.terminate()
 
 
+@in_a_file
 def test_several_processes_may_make_the_state_database_at_once(tmp_path: Path) -> None:
     names = [f"anna{number}@contoso.example" for number in range(3)]
     with ThreadPoolExecutor(3) as threads:

@@ -11,7 +11,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from sites import NOW, Clock, client_of, make_site, week
+from sites import NOW, Clock, client_of, in_a_file, make_site, week
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.settings import load
@@ -23,6 +23,9 @@ from smtp_auth_report.web.reader import Role
 
 PASSWORD = "correct horse battery"
 FEW = 6
+
+
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.fixture
@@ -86,6 +89,15 @@ def test_tokens_that_are_tried_out_are_not_even_looked_up(site: Site) -> None:
     assert asked(client, **good, REMOTE_ADDR="192.0.2.7").status_code == 200
 
 
+def test_addresses_of_one_ipv6_network_count_as_one(site: Site) -> None:
+    client = client_of(site)
+    add("admin@contoso.example", Role.ADMINISTRATOR, PASSWORD, NOW)
+    addresses = [f"2001:db8:0:1::{number}" for number in range(FEW)] + ["2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:2::1"]
+    told = [asked(client, HTTP_AUTHORIZATION="Bearer x", REMOTE_ADDR=address).status_code for address in addresses]
+    assert told == [401] * FEW + [429, 401]
+
+
+@in_a_file
 def test_nothing_is_a_limit_where_it_is_set_so(tmp_path: Path) -> None:
     client = client_of(make_site(tmp_path, api_requests="0"))
     assert {asked(client).status_code for _ in range(FEW)} == {200}
@@ -95,12 +107,14 @@ def test_nothing_is_a_limit_where_it_is_set_so(tmp_path: Path) -> None:
     assert load({}, {}).api_requests == "600"
 
 
+@in_a_file
 def test_a_clock_that_is_set_back_holds_nobody_up_for_longer() -> None:
     spent = Spent()
     assert [spent.take("a", NOW, FEW) for _ in range(FEW + 1)][-1] == MINUTE // FEW
     assert spent.take("a", NOW - 1000 * MINUTE, FEW) == MINUTE // FEW
 
 
+@in_a_file
 def test_stores_that_are_full_again_are_forgotten() -> None:
     spent = Spent()
     for number in range(SWEPT + 1):

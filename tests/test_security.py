@@ -38,7 +38,7 @@ PROGRAM = Path(sys.executable).with_name("smtp-auth-report")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, state: str) -> Iterator[Site]:  # noqa: ARG001 - on each kind of state database
     made = make_site(tmp_path, *week(), changes=unread(), trusted_proxies="127.0.0.1")
     client_of(made)
     add("admin@contoso.example", Role.ADMINISTRATOR, PASSWORD, NOW)

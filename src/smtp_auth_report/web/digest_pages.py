@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.core.signing import BadSignature
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -89,14 +90,15 @@ def stop(request: HttpRequest) -> HttpResponse:
 @csrf_exempt  # programs send it, and its token is the proof
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_link(request: HttpRequest, token: str) -> HttpResponse:
-    """A page with one button, and what it does."""
-    subscription = named_by(token)
-    ended = request.method == "POST"
-    if subscription is None and not ended:
-        raise Http404
-    if subscription and ended:
+    """A page with one button, and what it does. A link of mail to an earlier address ends nothing, and tells of no other."""
+    try:
+        subscription = named_by(token)
+    except BadSignature:
+        raise Http404 from None
+    if subscription and request.method == "POST":
         unsubscribe(site_of(request), subscription)
-    return render(request, "unsubscribe.html", {"title": gettext("Unsubscribe"), "subscription": subscription, "ended": ended})
+        subscription = None
+    return render(request, "unsubscribe.html", {"title": gettext("Unsubscribe"), "subscription": subscription})
 
 
 def _form(site: Site, own: Subscription | None) -> dict[str, Any]:

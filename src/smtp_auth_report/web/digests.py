@@ -5,7 +5,8 @@ Who gets a digest, and when the next is due.
     send_now(site, subscription)    the one of the newest period, besides
     unsubscribe(site, subscription)
     claim(site)                     a mail for each that is due; postbox.py sends it
-    token_of(subscription)          for links that unsubscribe without sign-in; named_by(token)
+    token_of(subscription)          for links that unsubscribe without sign-in
+    named_by(token)                 whose it is, while it goes to the address that the link was sent to
 
 A period is claimed in the transaction that makes its mail, so there is one mail for it, whatever is stopped when. Of several
 that were missed while the server was down, the newest is sent, and says that it is late.
@@ -20,8 +21,9 @@ import logging
 from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
+from django.core.signing import Signer
 from django.db import transaction
+from django.utils.crypto import salted_hmac
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.rhythms import Every, Over, latest
@@ -115,16 +117,19 @@ def _put_in(subscription: Subscription, over: Over, now: int) -> None:
 
 
 def token_of(subscription: Subscription) -> str:
-    """What names a subscription to whoever got mail of it."""
-    return _signer().sign(str(subscription.pk))
+    """What names a subscription to whoever got mail of it, and nobody's address."""
+    return _signer().sign(f"{subscription.pk}.{_digest(subscription.address)}")
 
 
 def named_by(token: str) -> Subscription | None:
-    """None where the token is none, or the subscription has ended."""
-    try:
-        return Subscription.objects.select_related("person").filter(pk=_signer().unsign(token)).first()
-    except BadSignature:
-        return None
+    """None where it has ended, or goes to another address by now. Raises BadSignature for what is no token."""
+    number, _, digest = _signer().unsign(token).partition(".")
+    found = Subscription.objects.select_related("person").filter(pk=number).first()
+    return found if found and digest == _digest(found.address) else None
+
+
+def _digest(address: str) -> str:
+    return salted_hmac("address of a digest", address).hexdigest()[:16]
 
 
 def _signer() -> Signer:

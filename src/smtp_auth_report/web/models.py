@@ -105,7 +105,8 @@ class Event(models.Model):
     deed = models.CharField(max_length=16, choices=Deed.choices)
     name = models.CharField(max_length=254, default="")
     name_key = models.CharField(max_length=16, default="", db_index=True)
-    address = models.CharField(max_length=64, default="", db_index=True)  # of the client
+    address = models.CharField(max_length=64, default="")  # of the client
+    network = models.CharField(max_length=64, default="", db_index=True)  # that its refusals count for
     detail = models.CharField(max_length=500, default="")
 
     class Meta:

@@ -7,9 +7,11 @@ People: who may sign in, with what, and what they did. Nothing here knows of pag
     token = new_token(person, "backup script", now)            shown once, kept nowhere
     reader_of(token, now)                                       whose token it is
     note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the page of people
+    counted_as(address)                                         what its refusals count for
 
 Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
-a hundred of one name, even the right password is not looked at until some of them are older. Codes of a second factor count
+a hundred of one name, even the right password is not looked at until some of them are older. Addresses of one IPv6 network
+(/64) count as one, since whoever has one of them has them all. Codes of a second factor count
 alike, and after ten of one name nothing is looked at either: whoever is asked for one has shown the password.
 
 What goes wrong
@@ -24,6 +26,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
@@ -81,7 +84,7 @@ def attempt(site: Site, name: str, address: str, deed: Deed = Deed.REFUSED) -> E
     key, now = account_key(site_key(site.settings.state_path), name), site.clock()
     with alone():
         held_up = _held_up(key, address, now)
-        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, address=address).exists()):
+        if not (held_up and _since(now).filter(deed=Deed.HELD_UP, network=counted_as(address)).exists()):
             known = name if Person.objects.filter(name=name).exists() else ""
             guess = note(Deed.HELD_UP if held_up else deed, now, name=known, key=key, address=address)
     if held_up:
@@ -104,9 +107,10 @@ def _since(now: int) -> QuerySet[Event]:
 
 def _held_up(key: str, address: str, now: int) -> bool:
     recent = _since(now).filter(deed__in=(Deed.REFUSED, Deed.CODE_REFUSED)).exclude(name_key="")
-    of_name, of_address = recent.filter(name_key=key), recent.filter(address=address)
+    network = counted_as(address)
+    of_name, of_address = recent.filter(name_key=key), recent.filter(network=network)
     return (
-        of_name.filter(address=address).count() >= OF_BOTH
+        of_name.filter(network=network).count() >= OF_BOTH
         or of_address.count() >= OF_ONE_ADDRESS
         or of_name.count() >= OF_ONE_NAME
         or of_name.filter(deed=Deed.CODE_REFUSED).count() >= CODES_OF_ONE_NAME
@@ -116,7 +120,15 @@ def _held_up(key: str, address: str, now: int) -> bool:
 def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> Event:
     """For the page of people."""
     Event.objects.filter(time__lt=now - KEPT).delete()
-    return Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500])
+    event = Event(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500], network=counted_as(address))
+    event.save(force_insert=True)
+    return event
+
+
+def counted_as(address: str) -> str:
+    """An address of IPv6 counts as its network, which is what one customer has; others as themselves."""
+    parsed = ip_address(address) if address else None
+    return str(IPv6Network((int(parsed), 64), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
 # Changes, as the command line makes them
@@ -149,7 +161,7 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
         if role == Role.ADMINISTRATOR:
             for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
                 kept.objects.filter(person=None).update(person=person)
-        note(Deed.CHANGED, now, name=name, detail=f"added as {'reader of ' + ', '.join(folded) if folded else role}")
+        note(Deed.CHANGED, now, name=name, detail=f"added as {_in_words(role, folded)}")
     return person
 
 
@@ -161,21 +173,33 @@ def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) ->
             person = add(name, role, None, now, domains)
             person.by_groups = True
             person.save(update_fields=["by_groups"])
+        elif _is_last_administrator(person) and role != Role.ADMINISTRATOR:
+            detail = f"still administrator, as the last one, though groups make them {_in_words(role, domains)}"
+            note(Deed.CHANGED, now, name=name, detail=detail)
         elif (person.role, person.domains) != (role, json.dumps(sorted(domains))):
             person.role, person.domains = role, json.dumps(sorted(domains))
             person.save(update_fields=["role", "domains"])
             if role == Role.DOMAINS:  # what was made for somebody who saw more
                 person.requestedreport_set.all().delete()
                 person.savedview_set.update(shared=False)
-            note(Deed.CHANGED, now, name=name, detail=f"now {'reader of ' + ', '.join(sorted(domains)) if domains else role}, by groups")
+            note(Deed.CHANGED, now, name=name, detail=f"now {_in_words(role, domains)}, by groups")
     return person
 
 
+def _in_words(role: Role, domains: Sequence[str]) -> str:
+    return f"reader of {', '.join(sorted(domains))}" if domains else role
+
+
 def shut_out(person: Person, now: int) -> None:
-    """Ends sessions, tokens and digests of somebody whom groups give no role any more; they stay known, and may come back."""
+    """
+    Ends sessions, tokens and digests of somebody whom groups give no role any more; they stay known, and may come back. While they
+    are out they count as administrator only if there is no other.
+    """
     with alone():
         person.set_unusable_password()
-        person.save(update_fields=["password"])
+        if person.role == Role.ADMINISTRATOR and not _is_last_administrator(person):
+            person.role = Role.READER
+        person.save(update_fields=["password", "role"])
         person.token_set.all().delete()
         Subscription.objects.filter(person=person).delete()
         note(Deed.CHANGED, now, name=person.name, detail="shut out: no group gives a role")
@@ -193,10 +217,18 @@ def remove(name: str, now: int) -> None:
     """With sessions, tokens and requests. The last administrator stays: without people the pages would be open again."""
     with alone():
         person = named(name)
-        if not Person.objects.filter(role=Role.ADMINISTRATOR).exclude(pk=person.pk).exists():
+        if not _other_administrators(person).exists():
             raise PeopleError(worded("{name} is the last administrator, or there is none; add another one first", name=person.name))
         person.delete()
         note(Deed.CHANGED, now, name=person.name, detail="removed")
+
+
+def _other_administrators(person: Person) -> QuerySet[Person]:
+    return Person.objects.filter(role=Role.ADMINISTRATOR).exclude(pk=person.pk)
+
+
+def _is_last_administrator(person: Person) -> bool:
+    return person.role == Role.ADMINISTRATOR and not _other_administrators(person).exists()
 
 
 def change_password(person: Person, password: str, now: int) -> None:

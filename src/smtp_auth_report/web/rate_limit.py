@@ -5,7 +5,8 @@ How often a program may ask: requests a minute, by token, else by person, else b
 
 Each has a store of requests that fills up evenly over a minute, so that a script which asks for all it needs at once is
 answered, and one that never stops is slowed down. Refusals (401) count for the address they came from, and are not even
-looked up once there are too many of them. Counts are in this process and begin anew with it. Pages are not limited.
+looked up once there are too many of them; addresses of one IPv6 network (/64) count as one. Counts are in this process and
+begin anew with it. Pages are not limited.
 
 See also
     docs/api.md and the setting `api_requests`
@@ -22,7 +23,7 @@ from django.http import HttpRequest, HttpResponse
 
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.web.errors import is_for_programs, problem
-from smtp_auth_report.web.people import digest_of
+from smtp_auth_report.web.people import counted_as, digest_of
 from smtp_auth_report.web.sign_in import address_of, is_by_token, token_in
 from smtp_auth_report.web.site import site_of
 
@@ -70,7 +71,7 @@ def limited(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReq
     def middleware(request: HttpRequest) -> HttpResponse:
         if not is_for_programs(request):
             return respond(request)
-        address = f"refused {address_of(request)}"
+        address = f"refused {counted_as(address_of(request))}"
         response = taken(request, address, requests=0) or respond(request)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             taken(request, address)
@@ -88,4 +89,4 @@ def _asker(request: HttpRequest) -> str:
     if is_by_token(request):
         return f"token {digest_of(token_in(request))}"
     name = site_of(request).reader.name
-    return f"person {name}" if name else f"address {address_of(request)}"
+    return f"person {name}" if name else f"address {counted_as(address_of(request))}"
