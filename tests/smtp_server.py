@@ -5,6 +5,7 @@ A real SMTP server on the loopback interface, for mail of the report.
         server.address                    localhost:40581
         server.taken                      messages that it took, with their envelopes
         server.replies["RCPT"] = "550 5.1.1 nobody of that name"
+        server.slow.add(address)          takes a message to that address only once it is no longer there
 
 It shows a certificate of a `trustme` authority, and signs in `USER` with `PASSWORD` where TLS is up. Without an authority it
 speaks no TLS and asks nobody to sign in.
@@ -12,6 +13,7 @@ speaks no TLS and asks nobody to sign in.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -53,6 +55,8 @@ class SmtpServer:
     def __init__(self, authority: trustme.CA | None = None, *, implicit: bool = False, name: str = "localhost") -> None:
         self.taken: list[Taken] = []
         self.replies: dict[str, str] = {}
+        self.slow: set[str] = set()
+        self.waiting: set[str] = set()
         port = free_port()
         self.address = f"localhost:{port}"
         options: dict[str, Any] = {}
@@ -80,6 +84,9 @@ class SmtpServer:
         return self.replies.get("RCPT", "250 2.1.5 fine")
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        while self.slow.intersection(envelope.rcpt_tos):
+            self.waiting.update(envelope.rcpt_tos)
+            await asyncio.sleep(0.02)
         if "DATA" not in self.replies:
             message = message_from_bytes(envelope.content, policy=default)
             secure = server.transport.get_extra_info("ssl_object") is not None

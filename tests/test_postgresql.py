@@ -1,6 +1,6 @@
 """
-People and requests in PostgreSQL: by socket and by password, made by several processes at once, and one line where the
-server is down, refuses, is too old or was written to by a newer version.
+People and requests in PostgreSQL: by socket and by password, made and used by several processes at once, and one line where
+the server is down, refuses, is too old or was written to by a newer version.
 
 That people and requests are the same there as in SQLite is tested where they are, see `state` in conftest.py.
 """
@@ -13,22 +13,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from django.db import connections
 
+from ingesting import PROGRAM
 from postgresql_server import PASSWORD as SERVER_PASSWORD
 from postgresql_server import Server, free_port
-from sites import NOW, Page, client_of, make_site, week
+from sites import DAY, NOW, Page, client_of, make_site, until, week
 from smtp_auth_report.errors import ReportError, SettingError
-from smtp_auth_report.settings import load
+from smtp_auth_report.moments import micros
+from smtp_auth_report.settings import PREFIX, load
 from smtp_auth_report.web.application import Site, prepare
-from smtp_auth_report.web.models import Person
+from smtp_auth_report.web.models import Mail, Person, Sending, Subscription
 from smtp_auth_report.web.people import add
+from smtp_auth_report.web.postbox import INTERRUPTED
 from smtp_auth_report.web.reader import Role
+from smtp_server import SETTINGS, SmtpServer
 
 PASSWORD = "correct horse battery"
 
@@ -101,6 +106,60 @@ def test_a_server_that_is_too_old_is_one_line(tmp_path: Path, postgresql: Server
     monkeypatch.setattr("django.db.backends.base.base.RAN_DB_VERSION_CHECK", set())
     monkeypatch.setattr(DatabaseFeatures, "minimum_database_version", (99,))
     assert "PostgreSQL 99 or later is required" in refused(tmp_path, postgresql.new_database(empty=True))
+
+
+@contextmanager
+def serving(folder: Path, state: str, mail: SmtpServer) -> Iterator[subprocess.Popen[str]]:
+    """The program, with a database of its own."""
+    folder.mkdir(exist_ok=True)
+    settings = SETTINGS | {"database": str(folder / "mail.duckdb"), "state": state, "mail_server": mail.address, "listen": "127.0.0.1:0"}
+    variables = os.environ | {PREFIX + name.upper(): value for name, value in settings.items()}
+    with subprocess.Popen([*PROGRAM, "serve"], stderr=subprocess.PIPE, text=True, env=variables) as process:
+        try:
+            assert process.stderr is not None
+            assert "http://" in process.stderr.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def to_be_sent(name: str, now: int) -> None:
+    """The digest of somebody, in a week without rows."""
+    person = Person.objects.create(name=name, role=Role.ADMINISTRATOR, password="!")
+    fields = {"address": name, "language": "en"}
+    subscription = Subscription.objects.create(person=person, every="week", zone="UTC", told=now, **fields)
+    Mail.objects.create(subscription=subscription, start=now - 8 * DAY, end=now - DAY, planned=now, due=now, **fields)
+
+
+def test_of_two_servers_neither_gives_up_what_the_other_sends(tmp_path: Path, postgresql: Server, server: SmtpServer) -> None:
+    state, now = postgresql.new_database(), micros(datetime.now(UTC))
+    prepare(load({"database": str(tmp_path / "mail.duckdb"), "state": state}, {}))
+
+    def told(name: str) -> tuple[str, str]:
+        mail = Mail.objects.get(address=name)
+        return mail.state, mail.failure
+
+    server.slow |= {"slow@contoso.example", "lost@contoso.example"}
+    to_be_sent("slow@contoso.example", now)
+    with serving(tmp_path / "one", state, server) as one:
+        until(lambda: "slow@contoso.example" in server.waiting)
+        to_be_sent("quick@contoso.example", now)
+        with serving(tmp_path / "other", state, server):
+            until(lambda: told("quick@contoso.example")[0] == Sending.SENT)
+            assert told("slow@contoso.example") == (Sending.UNDER_WAY, "")
+        server.slow.remove("slow@contoso.example")
+        until(lambda: told("slow@contoso.example")[0] == Sending.SENT)
+        to_be_sent("lost@contoso.example", now)
+        until(lambda: "lost@contoso.example" in server.waiting)
+        one.kill()
+    to_be_sent("later@contoso.example", now)
+    with serving(tmp_path / "other", state, server):
+        until(lambda: told("later@contoso.example")[0] == Sending.SENT)
+        assert told("lost@contoso.example") == (Sending.UNDER_WAY, "")  # the one that stopped may still be there
+    with serving(tmp_path / "one", state, server):
+        until(lambda: told("lost@contoso.example") == (Sending.FAILED, INTERRUPTED))
+    sent = sorted(taken.recipients[0].partition("@")[0] for taken in server.taken)
+    assert sent == ["later", "quick", "slow"]
 
 
 @pytest.mark.usefixtures("state")
