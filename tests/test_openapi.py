@@ -24,10 +24,17 @@ from smtp_auth_report.web.api import api
 from smtp_auth_report.web.application import application
 from smtp_auth_report.web.people import add, named, new_token
 from smtp_auth_report.web.reader import Role
+from smtp_server import SETTINGS
 
 EXAMPLES = 8
 ROUTES = api.get_openapi_schema()["paths"]
-ASKED = [(route, mode) for route in sorted(ROUTES) for mode in GenerationMode if mode.is_positive or ROUTES[route]["get"].get("parameters")]
+ASKED = [
+    (route, method, mode)
+    for route in sorted(ROUTES)
+    for method, operation in ROUTES[route].items()
+    for mode in GenerationMode
+    if mode.is_positive or operation.get("parameters") or "requestBody" in operation
+]
 """Each route as the document allows, and as it does not where it has anything that could be wrong."""
 
 EXCLUDED = [positive_data_acceptance]  # a text may have the form of a date, a network or a column and be none; that is 400
@@ -43,7 +50,8 @@ def token() -> list[str]:
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory, token: list[str]) -> Iterator[Any]:
     """As a served site gives it."""
-    site = make_site(tmp_path_factory.mktemp("api"), *week(), *hostile(), changes=unread(), api_requests="0")
+    mail = SETTINGS | {"mail_server": "localhost:25"}
+    site = make_site(tmp_path_factory.mktemp("api"), *week(), *hostile(), changes=unread(), api_requests="0", **mail)
     server = Server(("127.0.0.1", 0), application(site), numthreads=4)
     add("admin@contoso.example", Role.ADMINISTRATOR, "correct horse battery", NOW)
     token.append(new_token(named("admin@contoso.example"), "tests", NOW))
@@ -58,12 +66,12 @@ def document(tmp_path_factory: pytest.TempPathFactory, token: list[str]) -> Iter
     connections.close_all()
 
 
-@pytest.mark.parametrize(("route", "mode"), ASKED)
-def test_a_route_does_what_the_document_says(document: Any, token: list[str], route: str, mode: GenerationMode) -> None:
+@pytest.mark.parametrize(("route", "method", "mode"), ASKED)
+def test_a_route_does_what_the_document_says(document: Any, token: list[str], route: str, method: str, mode: GenerationMode) -> None:
     asked = 0
 
     @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(document[route]["GET"].as_strategy(generation_mode=mode))
+    @given(document[route][method.upper()].as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         nonlocal asked
         asked += 1

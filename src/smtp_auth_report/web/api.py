@@ -7,7 +7,7 @@ The JSON API: what the pages show, under /api/.
     GET /api/accounts?name=anna@contoso.example
     GET /api/choices/account?q=an
     GET /api/openapi.json
-    the rest                                   api_site.py
+    the rest                                   api_site.py, and api_own.py, which has what can be changed
 
 Parameters have the names of the pages and of the command line; `to` is inclusive when it is a date. Failures are
 problem details (RFC 9457).
@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Query
-from ninja.errors import ValidationError
+from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
 from smtp_auth_report import __version__
@@ -34,8 +34,9 @@ from smtp_auth_report.reports import REPORTS, Wanted, ask_all
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv, as_json, only
 from smtp_auth_report.store.interface import FILTERS, View
-from smtp_auth_report.web import api_site
+from smtp_auth_report.web import api_own, api_site
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
+from smtp_auth_report.web.api_own import values_of
 from smtp_auth_report.web.api_shapes import (
     MOST_ROWS,
     PROBLEMS,
@@ -82,19 +83,21 @@ api = Api(
     docs_url=None,
     urls_namespace="api",
 )
-api.add_router("", api_site.router)
+for router in (api_site.router, api_own.router):
+    api.add_router("", router)
 
 
 @cache
-def _parameters() -> dict[str, dict[str, bool]]:
-    """Of each route, the names that may stand behind the question mark, and whether one may stand there several times."""
+def _parameters() -> dict[tuple[str, str], dict[str, bool]]:
+    """Of each route and method, the names that may stand behind the question mark, and whether one may stand there several times."""
     return {
-        path: {
+        (path, method.upper()): {
             parameter["name"]: parameter["schema"].get("type") == "array"
-            for parameter in methods["get"]["parameters"]
+            for parameter in operation.get("parameters", [])
             if parameter["in"] == "query"
         }
         for path, methods in api.get_openapi_schema()["paths"].items()
+        for method, operation in methods.items()
     }
 
 
@@ -104,7 +107,7 @@ def _strict(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         route = re.sub(r"<(\w+)>", r"{\1}", str(request.resolver_match and request.resolver_match.route))
-        known = _parameters()[f"/{route}"]
+        known = _parameters()[f"/{route}", str(request.method)]
         for name, values in request.GET.lists():
             if name not in known:
                 raise SelectionError(
@@ -159,7 +162,7 @@ def one_report(
     )
     columns = read_columns(part.columns, [column.name for column in report.columns])
     wanted = Wanted(report, view, columns=frozenset(columns))
-    table = only(ask_all(site.seen, selection_of(site, period, _values(filters)), [wanted], interval=part.interval)[0], columns)
+    table = only(ask_all(site.seen, selection_of(site, period, values_of(filters)), [wanted], interval=part.interval)[0], columns)
     if part.format == "csv":
         exported(request, f"{name}, {part.limit} rows at most, as CSV")
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
@@ -192,11 +195,6 @@ def choices(request: HttpRequest, name: str, period: Annotated[Period, Query()],
     return [{"value": value, "messages": messages} for value, messages in found]
 
 
-def _values(filters: Filters) -> dict[str, tuple[str, ...]]:
-    found = {name: tuple(value.strip() for value in getattr(filters, name.replace("-", "_")) if value.strip()) for name in FILTERS}
-    return {name: values for name, values in found.items() if values}
-
-
 def _content(table: Table) -> dict[str, Any]:
     return as_json(table) | {"total_rows": table.total_rows}
 
@@ -208,7 +206,12 @@ def _report_error(request: HttpRequest, error: ReportError) -> HttpResponse:  # 
 
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:  # noqa: ARG001 - ninja's signature
-    return problem(HTTPStatus.NOT_FOUND, str(error))
+    return problem(HTTPStatus.NOT_FOUND, str(error) or "there is nothing like that here")
+
+
+@api.exception_handler(HttpError)
+def _unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:  # noqa: ARG001 - ninja's signature
+    return problem(HTTPStatus(error.status_code), str(error))
 
 
 @api.exception_handler(ValidationError)

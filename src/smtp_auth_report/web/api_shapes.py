@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import WithJsonSchema
+from pydantic import ConfigDict, WithJsonSchema
 
 from smtp_auth_report.reports.periods import DEFAULT_DAYS
 from smtp_auth_report.submission import AuthClass, Outcome, Service, Tls
@@ -79,6 +79,12 @@ class ProblemSchema(Schema):
     title: str
     status: int
     detail: str
+
+
+class Strict(Schema):
+    """What is sent: a name that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 PROBLEMS = dict.fromkeys((400, 401, 403, 404, 429, 500, 503), ProblemSchema)
@@ -278,23 +284,6 @@ class SignInsSchema(Schema):
 # People
 
 
-class RequestedSchema(Schema):
-    """A file that the reader asked for; `address` once it is ready."""
-
-    id: str
-    asked: Time
-    period: PeriodSchema
-    filters: dict[str, list[str]]
-    format: str
-    columns: list[str]
-    progress: str
-    rows: int
-    total: int
-    size: int
-    failure: str
-    address: str | None
-
-
 class TokenSchema(Schema):
     """What a program of somebody's shows; the token itself is kept nowhere."""
 
@@ -330,3 +319,117 @@ class EventsSchema(Schema):
 
     rows: list[EventSchema]
     total_rows: int
+
+
+# What belongs to whoever asks
+
+
+class MeSchema(Schema):
+    """Who asks; without a name where nobody signs in. They see accounts of these domains, of all where there are none stated."""
+
+    name: str | None
+    role: str
+    domains: list[str] | None
+
+
+class MailSchema(Schema):
+    """One mail to one address; `due` is when it is tried, while it waits."""
+
+    address: str
+    state: str
+    sent: Time | None
+    due: Time | None
+    failure: str
+
+
+class FiltersIn(Filters, Strict):
+    """Values of one name are alternatives, names all hold."""
+
+
+class RequestedIn(Period, Strict):
+    """A file that is to be made, and whether it is mailed to whoever asks."""
+
+    format: Literal["csv", "jsonl", "parquet", "xlsx"] = "csv"
+    filters: FiltersIn = FiltersIn.model_validate({})
+    columns: list[str] = Field([], description="Columns of the rows, in this order; default all")
+    mail: bool = False
+
+
+class RequestedSchema(Schema):
+    """A file that the reader asked for; `address` once it is ready."""
+
+    id: str
+    asked: Time
+    period: PeriodSchema
+    filters: dict[str, list[str]]
+    format: str
+    columns: list[str]
+    progress: str
+    rows: int
+    total: int
+    size: int
+    failure: str
+    address: str | None
+    mails: list[MailSchema]
+
+
+class ViewIn(Period, Strict):
+    """A state of the report page, and the name that it is kept under."""
+
+    name: str
+    shared: bool = False
+    report: Literal["sending-volume", "tls-usage", "auth-methods", "clients", "failures"] = "sending-volume"
+    view: Literal["chart", "table"] = "chart"
+    filters: FiltersIn = FiltersIn.model_validate({})
+    q: str = ""
+    sort: str = Field("", description="Column to sort by, with a hyphen before it for descending")
+
+
+class ViewSchema(Schema):
+    """A saved view; `address` is its page, `table` its rows. One that this version cannot show says why in `problem`."""
+
+    number: int
+    name: str
+    own: bool
+    shared: bool
+    shared_by: str | None
+    may_change: bool
+    problem: str
+    report: str | None = None
+    view: str | None = None
+    from_: str = Field("", alias="from")
+    to: str = ""
+    days: int | None = None
+    filters: dict[str, list[str]] = Field({})
+    q: str = ""
+    sort: str = ""
+    address: str | None = None
+    table: str | None = None
+
+
+class DigestIn(Strict):
+    """A digest to one's own address."""
+
+    every: Literal["day", "week", "month"] = "week"
+    language: str = "en"
+    zone: str = Field("", description="IANA name; that of the pages where it is empty")
+
+
+class DigestSchema(Schema):
+    """Who gets a digest, and the last mail of it."""
+
+    name: str
+    every: str
+    address: str
+    language: str
+    zone: str
+    mail: MailSchema | None
+
+
+class CardSchema(Schema):
+    """One card of the dashboard."""
+
+    key: str
+    label: str
+    row: str
+    hidden: bool

@@ -1,16 +1,15 @@
 """
-The JSON API beside the reports: how reading goes, what Microsoft says, requested files, people.
+The JSON API beside the reports: how reading goes, what Microsoft says, people.
 
     GET /api/status              how fresh the data is, and in which zone
     GET /api/ingest              how far each log was read, what could not be, and what it does not tell
     GET /api/counted             what Microsoft counted
     GET /api/exchange-online     who was let in to Exchange Online
-    GET /api/requests            files that the reader asked for
     GET /api/people              who may sign in; for administrators
     GET /api/events              what they did; for administrators
 
 See also
-    api.py, which has the reports
+    api.py, which has the reports; api_own.py for what belongs to whoever asks
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from ninja.decorators import decorate_view
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import SelectionError
-from smtp_auth_report.exports.interface import NAMES
 from smtp_auth_report.moments import micros, rfc3339
 from smtp_auth_report.reports import periods
 from smtp_auth_report.reports.findings import findings, recent
@@ -42,15 +40,13 @@ from smtp_auth_report.web.api_shapes import (
     IngestSchema,
     Period,
     PersonSchema,
-    RequestedSchema,
     SignInsSchema,
     StatusSchema,
 )
 from smtp_auth_report.web.header import freshness
-from smtp_auth_report.web.models import Event, Person, Progress
+from smtp_auth_report.web.models import Event, Person
 from smtp_auth_report.web.online_page import SIGN_INS
 from smtp_auth_report.web.reader import Area
-from smtp_auth_report.web.requested import requests_of
 from smtp_auth_report.web.sign_in import needs
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.words import worded
@@ -158,32 +154,6 @@ def exchange_online(request: HttpRequest, period: Annotated[Period, Query()]) ->
         "total_rows": answer.total,
         "sign_ins": answer.sums["sign_ins"],
     }
-
-
-@router.get(
-    "/requests",
-    summary="Files that the reader asked for, the latest first",
-    response={200: list[RequestedSchema], **PROBLEMS},
-    by_alias=True,
-)
-def requests(request: HttpRequest) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": str(asked.pk),
-            "asked": rfc3339(asked.asked),
-            "period": period_of(asked.selection),
-            "filters": {name: list(values) for name, values in asked.selection.filters.items()},
-            "format": asked.format,
-            "columns": asked.columns or list(NAMES),
-            "progress": asked.progress,
-            "rows": asked.done,
-            "total": asked.total,
-            "size": asked.size,
-            "failure": asked.failure,
-            "address": f"/requests/{asked.pk}/file" if asked.progress == Progress.DONE else None,
-        }
-        for asked in requests_of(site_of(request))
-    ]
 
 
 @router.get("/people", summary="Who may sign in, and what they see", response={200: list[PersonSchema], **PROBLEMS})

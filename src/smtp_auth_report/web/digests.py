@@ -28,8 +28,9 @@ from django.utils.crypto import salted_hmac
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.rhythms import Every, Over, latest
 from smtp_auth_report.web.mailed_report import addresses
-from smtp_auth_report.web.models import Deed, Mail, Person, Sending, Subscription
+from smtp_auth_report.web.models import Deed, Mail, Person, Sending, Subscription, owned_by
 from smtp_auth_report.web.people import note
+from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.web.state_database import alone
 from smtp_auth_report.words import worded
@@ -40,7 +41,7 @@ ZONES = frozenset(available_timezones() - {"Factory", "localtime"})
 """Zones that a digest may be of: those that mean the same everywhere."""
 
 
-def subscribe(site: Site, every: str, address: str, language: str, zone: str) -> None:
+def subscribe(site: Site, every: str, address: str, language: str, zone: str) -> Subscription:
     """From the next period on that ends."""
     if every not in list(Every):
         raise SelectionError(
@@ -66,6 +67,14 @@ def subscribe(site: Site, every: str, address: str, language: str, zone: str) ->
     )
     subscription.mails.exclude(state=Sending.UNDER_WAY).delete()  # of what was asked for before
     note(Deed.CHANGED, site.clock(), name=site.reader.name, detail=f"digest of every {every} to {allowed[0]}")
+    return subscription
+
+
+def own_and_others(site: Site) -> list[Subscription]:
+    """The reader's own first; for administrators, those of others besides."""
+    there = Subscription.objects.select_related("person").prefetch_related("mails")
+    others = there.exclude(person__name=site.reader.name) if site.reader.may(Area.PEOPLE) else there.none()
+    return [*there.filter(owned_by(site.reader)), *others]
 
 
 def unsubscribe(site: Site, subscription: Subscription) -> None:

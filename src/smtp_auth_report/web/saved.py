@@ -78,7 +78,7 @@ def views(site: Site) -> list[Opened]:
     return own + [opened for view in others if _may_see(site, opened := _opened(site, view, own=False))]
 
 
-def save(site: Site, name: str, query: Query, *, shared: bool) -> None:
+def save(site: Site, name: str, query: Query, *, shared: bool) -> Opened:
     """Keep a state under a name."""
     if len(query.state) > LONGEST_STATE:
         raise SelectionError(worded("There are too many filters to keep; take some of them away."))
@@ -88,6 +88,7 @@ def save(site: Site, name: str, query: Query, *, shared: bool) -> None:
             raise SelectionError(worded("There are {n} saved views; remove one first.", n=count(MOST)))
         view = SavedView(person=person_of(site.reader), state=query.state)
         _write(view, name, shared=shared and may_share(site.reader))
+    return _opened(site, view, own=True)
 
 
 def change(site: Site, number: int, name: str, *, shared: bool) -> None:
