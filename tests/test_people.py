@@ -291,6 +291,18 @@ def test_tokens_see_what_their_person_sees_until_revoked(site: Site) -> None:
     assert program(site, token).get("/api/reports").status_code == 401
 
 
+def test_a_token_that_is_nobodys_is_told_once_in_a_while(site: Site) -> None:
+    for later in (0, 1, 16 * 60):
+        at = replace(site, clock=lambda later=later: NOW + later * SECOND)
+        for number in range(12):
+            assert program(at, f"wrong {number}").get("/api/reports", REMOTE_ADDR=f"2001:db8::{number}").status_code == 401
+    told = Event.objects.filter(deed="refused")
+    assert [(event.name, event.name_key, event.detail) for event in told] == [("", "", "a token that is nobody's")] * 2
+    assert "wrong" not in str(list(Event.objects.values()))
+    sign_in = {"name": "admin@contoso.example", "password": PASSWORD}
+    assert client_of(site).post("/sign-in", sign_in, REMOTE_ADDR="2001:db8::1").status_code == 302
+
+
 def test_without_people_the_pages_are_open_and_say_so(tmp_path: Path) -> None:
     client = client_of(make_site(tmp_path, *week()))
     assert "Nobody has to sign in" in Page(client.get("/")).text

@@ -14,7 +14,8 @@ Signing in and out, and who a request is from.
 
 Where nobody was added, nobody signs in: the pages are open to this machine, and refused to whoever comes from elsewhere.
 A program shows a token: `Authorization: Bearer …`. Of whom a trusted proxy says that they signed in to it (`user_header`),
-each request is theirs, without a session; the page of people tells of it once a day for each address.
+each request is theirs, without a session; the page of people tells of it once a day for each address, and of a token that is
+nobody's once in a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from smtp_auth_report.site_key import account_key, site_key
 from smtp_auth_report.web.errors import answer, failed, is_for_programs, problem
 from smtp_auth_report.web.guard import PROXY_USER
 from smtp_auth_report.web.models import Deed, Event, Person
-from smtp_auth_report.web.people import WINDOW, HeldUpError, note, reader_of, recognised
+from smtp_auth_report.web.people import WINDOW, HeldUpError, counted_as, note, reader_of, recognised
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.second_factor import accepted
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
@@ -51,6 +52,7 @@ OPENID, OPENID_BACK = "/sign-in/openid", "/sign-in/openid/back"
 OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/language")
 OPEN_BY_LINK = "/unsubscribe/"  # its token says whom it is of
 BEARER = "bearer"
+NOBODYS = "a token that is nobody's"
 
 HALF = "half"
 """In a session: who has shown the password and not yet the code."""
@@ -97,13 +99,24 @@ def known(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 def _reader(request: HttpRequest) -> Reader | None:
     """Who asks; None where they have to say so first."""
     if is_by_token(request):
-        return reader_of(token_in(request), site_of(request).clock())
+        return _by_token(request)
     if proxy_user(request):
         return _by_proxy(request)
     person = in_session(request)
     if person is not None:
         return person.reader
     return EVERYONE if is_from_here(request) and not Person.objects.exists() else None
+
+
+def _by_token(request: HttpRequest) -> Reader | None:
+    """Whose token it is. One that is good for nothing is told of once in a while, and holds up no password."""
+    site, address = site_of(request), address_of(request)
+    now = site.clock()
+    reader = reader_of(token_in(request), now)
+    lately = Event.objects.filter(deed=Deed.REFUSED, network=counted_as(address), detail=NOBODYS, time__gt=now - WINDOW)
+    if reader is None and Person.objects.exists() and not lately.exists():
+        note(Deed.REFUSED, now, address=address, detail=NOBODYS)
+    return reader
 
 
 def in_session(request: HttpRequest) -> Person | None:
