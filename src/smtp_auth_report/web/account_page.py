@@ -121,7 +121,7 @@ def _tls(table: Table, query: Query) -> list[Part]:
     figures = ((word, table.totals.get(word.column, 0)) for word in vocabulary.TLS)
     there = replace(query, report="clients")
     return parts(
-        (str(word.label), number, word.colour, there.with_value("tls", word.value).address(view="table"))
+        (str(word.label), number, (word.colour, word.pattern), there.with_value("tls", word.value).address(view="table"))
         for word, number in figures
         if number
     )
@@ -133,7 +133,7 @@ def _mechanisms(table: Table, query: Query) -> list[Part]:
         (
             wording.visible(str(row["mechanism"])),
             int(row["messages"] or 0),
-            vocabulary.mechanism_colour(str(row["mechanism"]))[0],
+            vocabulary.mechanism_colour(str(row["mechanism"])),
             there.with_value("mechanism", str(row["mechanism"])).address(view="table"),
         )
         for row in as_rows(table)

@@ -182,7 +182,12 @@ def tls_parts(row: dict[str, Value], query: Query) -> list[Part]:
     """Messages of each TLS version, worst first; the rare ones only where there are some."""
     figures = ((word, int(row.get(word.column) or 0)) for word in vocabulary.TLS)
     return parts(
-        (str(word.label), number, word.colour, query.with_value("tls", word.value).address(report="tls-usage", view="table"))
+        (
+            str(word.label),
+            number,
+            (word.colour, word.pattern),
+            query.with_value("tls", word.value).address(report="tls-usage", view="table"),
+        )
         for word, number in figures
         if number or word.column in vocabulary.ALWAYS_SHOWN
     )
@@ -241,7 +246,10 @@ def _counts(site: Site, summary: Table) -> dict[str, Any]:
         "legacy_share": wording.share(legacy / counts["messages"] if counts["messages"] else 0),
         "tls_all_unknown": bool(counts["messages"]) and counts["tls_unknown"] == counts["messages"],
         "passwords_bar": parts(
-            [("", counts["basic_auth_accounts"], "password", ""), ("", counts["accounts"] - counts["basic_auth_accounts"], "quiet", "")]
+            [
+                ("", counts["basic_auth_accounts"], ("password", "plain"), ""),
+                ("", counts["accounts"] - counts["basic_auth_accounts"], ("quiet", "plain"), ""),
+            ]
         ),
         "accounts_by_day": charts.daily(summary, "accounts"),
         "doubts": doubts(site, summary),

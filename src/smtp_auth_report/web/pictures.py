@@ -25,13 +25,14 @@ class Part(NamedTuple):
     colour: str  # name of a colour in site.css, without "fill-"
     share: float
     url: str = ""
+    pattern: str = "plain"
 
 
-def parts(figures: Iterable[tuple[str, int, str, str]]) -> list[Part]:
-    """(label, value, colour, address) of each part, with its share of them all."""
+def parts(figures: Iterable[tuple[str, int, tuple[str, str], str]]) -> list[Part]:
+    """(label, value, colour and pattern, address) of each part, with its share of them all."""
     figures = list(figures)
     whole = sum(value for _, value, _, _ in figures) or 1
-    return [Part(label, value, colour, value / whole, url) for label, value, colour, url in figures]
+    return [Part(label, value, colour, value / whole, url, pattern) for label, value, (colour, pattern), url in figures]
 
 
 def sparkline(values: Sequence[int], colour: str = "accent") -> SafeString:
@@ -52,13 +53,13 @@ def sparkline(values: Sequence[int], colour: str = "accent") -> SafeString:
 
 
 def share_bar(shown: Sequence[Part]) -> SafeString:
-    """One bar, cut into the parts; what is not known is hatched."""
+    """One bar, cut into the parts, with the patterns of charts; what is not known is hatched."""
     pieces, left = [], 0.0
     for part in shown:
         place = (f"{left * 100:.3f}", f"{part.share * 100:.3f}")
         pieces.append((*place, f"fill-{part.colour}"))
-        if part.colour in HATCHED:
-            pieces.append((*place, "hatched"))
+        if over := _over(part.colour, part.pattern):
+            pieces.append((*place, over))
         left += part.share
     bars = format_html_join("", '<rect x="{}%" width="{}%" height="18" class="{}"/>', pieces)
     return format_html('<svg class="share-bar" height="18" aria-hidden="true">{}</svg>', bars)
@@ -80,8 +81,13 @@ def donut(shown: Sequence[Part]) -> SafeString:
 
 def swatch(colour: str, pattern: str = "plain") -> SafeString:
     """The square of a legend, with the pattern that tells it apart without its colour."""
-    over = "hatched" if colour in HATCHED else "" if pattern == "plain" else f"pattern-{pattern}"
+    over = _over(colour, pattern)
     overlay = format_html('<rect width="12" height="12" class="{}"/>', over) if over else ""
     return format_html(
         '<svg class="swatch" viewBox="0 0 12 12" aria-hidden="true"><rect width="12" height="12" class="fill-{}"/>{}</svg>', colour, overlay
     )
+
+
+def _over(colour: str, pattern: str) -> str:
+    """What is drawn over a colour."""
+    return "hatched" if colour in HATCHED else "" if pattern == "plain" else f"pattern-{pattern}"

@@ -202,7 +202,8 @@ def chart_of(query: Query, table: Table, ranked: list[str], now: int) -> charts.
 def shares(query: Query, chart: charts.Chart) -> list[Part]:
     """TLS versions of the whole period, worst first, each adding itself to the filters."""
     return parts(
-        (series.label, series.total, series.colour, query.with_value("tls", series.key).address(view="table")) for series in chart.series
+        (series.label, series.total, (series.colour, series.pattern), query.with_value("tls", series.key).address(view="table"))
+        for series in chart.series
     )
 
 

@@ -104,8 +104,15 @@ DOMAIN_COLOURS = 10
 _MECHANISM_COLOURS = {
     "PLAIN": ("mechanism-plain", "plain"),
     "LOGIN": ("mechanism-login", "flat"),
+    "BASIC": ("mechanism-plain", "rising"),
     "XOAUTH2": ("mechanism-xoauth2", "plain"),
     "OAUTHBEARER": ("mechanism-oauthbearer", "falling"),
+    "OAUTH": ("mechanism-xoauth2", "falling"),
+    "CRAM-MD5": ("mechanism-challenge", "dots"),
+    "DIGEST-MD5": ("mechanism-challenge", "upright"),
+    "NTLM": ("mechanism-challenge", "flat"),
+    "SCRAM-SHA-256": ("mechanism-challenge", "plain"),
+    "GSSAPI": ("other", "falling"),
     "unknown": ("unknown", "hatched"),
 }
 
@@ -133,7 +140,7 @@ def filters_in_words(filters: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def mechanism_colour(mechanism: str) -> tuple[str, str]:
-    """Colour and pattern of a mechanism, by its class."""
+    """Colour of a mechanism, by its class, and a pattern of its own where it is known."""
     if mechanism in _MECHANISM_COLOURS:
         return _MECHANISM_COLOURS[mechanism]
-    return ("mechanism-challenge", "dots") if auth_class(mechanism) == AuthClass.CHALLENGE else ("other", "upright")
+    return ("mechanism-challenge", "flat") if auth_class(mechanism) == AuthClass.CHALLENGE else ("other", "falling")
