@@ -192,7 +192,19 @@ def test_the_api_has_no_page_that_loads_from_elsewhere(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["/", "/flyout", "/ingest", *(f"/report?by={by}&view=table&tls=legacy" for by in PIVOTS), "/account?name=printer@contoso.example"],
+    [
+        "/",
+        "/flyout",
+        "/ingest",
+        "/exchange-online",
+        "/requests",
+        "/views",
+        "/digests",
+        "/arrange",
+        "/people",
+        *(f"/report?by={by}&view=table&tls=legacy" for by in PIVOTS),
+        "/account?name=printer@contoso.example",
+    ],
 )
 def test_every_page_has_its_json_beside_it(client: Client, address: str) -> None:
     (link,) = [link["href"] for link in Page(client.get(address)).named("a") if link.get("id") == "json"]

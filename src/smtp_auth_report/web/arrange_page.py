@@ -55,7 +55,13 @@ def arrange(request: HttpRequest) -> HttpResponse:
     there, visible = cards(site), {card.key for card in shown(site)}
     rows = [_placed([card for card in there if card.row == row], visible, done, act) for row in ("tiles", "panels")]
     moved = next((placed for row in rows for placed in row if placed.focused), None)
-    context = {"title": gettext("Arrange the dashboard"), "rows": rows, "most_views": MOST_VIEWS, "said": _said(moved, act)}
+    context = {
+        "title": gettext("Arrange the dashboard"),
+        "rows": rows,
+        "most_views": MOST_VIEWS,
+        "said": _said(moved, act),
+        "json": "/api/cards",
+    }
     return render(request, "arrange.html", context)
 
 

@@ -63,6 +63,7 @@ def digests(request: HttpRequest) -> HttpResponse:
         "others": [_listed(each) for each in _others(site)] if site.reader.may(Area.PEOPLE) else [],
         "sends_to_any": sends_to_any(site),
         "can_send": sends_to_any(site) or bool(own_address(site)),
+        "json": "/api/digests",
     }
     return render(request, "digests.html", context)
 

@@ -59,7 +59,7 @@ def people(request: HttpRequest) -> HttpResponse:
         )
         for person in Person.objects.prefetch_related("token_set")
     ]
-    context = {"title": gettext("People"), "people": listed, "events": Event.objects.all()[:SHOWN], "shown": SHOWN}
+    context = {"title": gettext("People"), "people": listed, "events": Event.objects.all()[:SHOWN], "shown": SHOWN, "json": "/api/people"}
     return render(request, "people.html", context)
 
 

@@ -83,6 +83,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "sends_to_any": sends_to_any(site),
         "own_address": own_address(site),
         "most_attached": site.settings.mail_attachment_mb,
+        "json": "/api/requests",
     }
     return render(request, "requests.html", context | _asked(site))
 

@@ -34,6 +34,7 @@ def saved(request: HttpRequest) -> HttpResponse:
         "listed": [(opened, _shows(site, opened)) for opened in views(site)],
         "may_share": may_share(site.reader),
         "longest": NAME_CHARACTERS,
+        "json": "/api/views",
     }
     return render(request, "views.html", context)
 

@@ -132,6 +132,11 @@
   document.addEventListener("htmx:after:swap", fitTables);
   addEventListener("resize", fitTables);
 
+  // On a narrow screen the tabs scroll: the page that is open is in sight.
+  const tabs = find(".tabs");
+  const here = find(".tabs [aria-current]");
+  if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+
   fitTables();
   showTheme();
 })();
