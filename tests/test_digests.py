@@ -187,8 +187,9 @@ def test_html_says_the_same_and_needs_nothing_else(site: Site, server: SmtpServe
     assert {client.get(link.removeprefix(SETTINGS["public_url"]) or "/").status_code for link in links} == {200}
     for cells in figures(body(message)).values():
         assert all(cell in html for cell in cells)
-    assert HOSTILE[0] not in html
+    assert HOSTILE[0] not in html.replace("<wbr>", "")
     assert "&lt;img src=x" in html
+    assert "printer@<wbr>contoso.<wbr>example" in html
     assert "\x1b" not in html + body(message)
 
 
@@ -206,7 +207,7 @@ class _Tags(HTMLParser):
 def test_a_reader_of_domains_is_told_of_those_alone(site: Site, server: SmtpServer) -> None:
     subscribe(seen_by(site, OWNER), Every.WEEK, OWNER, "en", ZONE)
     [message] = sent_at(site, server)
-    text = body(message) + body(message, "html")
+    text = body(message) + body(message, "html").replace("<wbr>", "")
     assert figures(body(message))["Accepted messages"][0] == "7"
     assert re.search(r"contoso\.example|anna@|printer@|192\.0\.2\.|203\.0\.113\.", text.replace(message["From"], "")) is None
 

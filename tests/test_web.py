@@ -416,6 +416,7 @@ def finished(client: Client) -> Page:
     pytest.fail("the requested report was never done")
 
 
+@pytest.mark.usefixtures("state")
 def test_a_requested_report_is_made_and_downloaded(site_of_rows: Callable[..., Site]) -> None:
     site = site_of_rows(*week())
     client = client_of(site)

@@ -90,7 +90,7 @@ def _told(site: Site, mail: Mail, subscription: Subscription) -> dict[str, Any]:
     return {
         "title": _subject(every, spans.in_words(selection)),
         "late": _late(site, mail, subscription),
-        "periods": ("", spans.in_words(selection), spans.in_words(earlier), _("Change")),
+        "periods": ("", spans.in_words(selection), spans.in_words(earlier), _("Difference")),
         "figures": _figures(_rows(summary)[0], _rows(past)[0]),
         "sections": [
             _new_senders(volume, public + query.address(view="table", sort="-is_new")),

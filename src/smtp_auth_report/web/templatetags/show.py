@@ -3,22 +3,26 @@ What templates say figures, times and pictures with.
 
     {{ messages|count }}   {{ part|share_of:whole }}   {% stamp time %}   {% ago time %}   {% icon "chart" %}
     {{ name|visible }}     {% sparkline values %}      {% share_bar parts %}   {{ reason|translated }}
+    {{ name|breakable }}
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from smtp_auth_report.web import pictures, wording
 from smtp_auth_report.web.cells import time_element
 from smtp_auth_report.web.site import site_of
 from smtp_auth_report.words import translated
+
+LINE_MAY_END = re.compile(r"(?<=[@_:-])(?=\w)|(?<=\w\w\.)(?=\w)")
 
 register = template.Library()
 register.filter("count", wording.count)
@@ -36,6 +40,12 @@ register.simple_tag(pictures.swatch, name="swatch")
 def share_of(part: int, whole: int) -> str:
     """A part in per cent of the whole."""
     return wording.share(part / whole) if whole else ""
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """A name or an address, whose line may end behind a mark in it where there is little room."""
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in LINE_MAY_END.split(text)))
 
 
 @register.simple_tag
