@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 
 import duckdb
@@ -31,6 +32,7 @@ from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
 from smtp_auth_report.store.duckdb_snapshot import Aside, DuckSnapshot, read_conditions
 from smtp_auth_report.store.duckdb_writing import Writer
+from smtp_auth_report.store.filters import Conditions
 from smtp_auth_report.store.interface import (
     Answer,
     Asked,
@@ -46,7 +48,7 @@ from smtp_auth_report.store.interface import (
     at_once,
 )
 from smtp_auth_report.store.local_time import bucket_minutes
-from smtp_auth_report.store.relations import rows
+from smtp_auth_report.store.relations import number_of_rows, rows
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.words import worded
 
@@ -55,6 +57,9 @@ SPELLED = ", ".join(
     for name in Submission._fields
 )
 """SQL for the fields of a Submission."""
+
+AT_ONCE = 100_000
+"""Rows that are sorted at once where all rows of a selection are read: some 50 MB."""
 
 
 class DuckStore:
@@ -210,8 +215,25 @@ class DuckStore:
 
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
         with self._cursor() as cursor:
-            query = rows(selection, read_conditions(cursor.execute, selection), Submission._fields)
-            spelled = f"SELECT {SPELLED} FROM ({query.sql}) AS s LEFT JOIN accounts AS a ON a.account = s.account"
-            cursor.execute(f"{spelled} ORDER BY s.time, s.key, s.opened", query.parameters)
-            while part := cursor.fetchmany(size):
-                yield [Submission(*row) for row in part]
+            cursor.execute("BEGIN TRANSACTION")  # all of them are of one state, however long it takes
+            conditions = read_conditions(cursor.execute, selection)
+            for span in _spans(cursor, selection, conditions):
+                query = rows(span, conditions, Submission._fields)
+                spelled = f"SELECT {SPELLED} FROM ({query.sql}) AS s LEFT JOIN accounts AS a ON a.account = s.account"
+                cursor.execute(f"{spelled} ORDER BY s.time, s.key, s.opened", query.parameters)
+                while part := cursor.fetchmany(size):
+                    yield [Submission(*row) for row in part]
+
+
+def _spans(cursor: duckdb.DuckDBPyConnection, selection: Selection, conditions: Conditions) -> Iterator[Selection]:
+    """The selection cut into spans of time, in their order, whose rows are few enough to be sorted in little memory."""
+    waiting = [selection]
+    while waiting:
+        span = waiting.pop()
+        query = number_of_rows(span, conditions)
+        number = cursor.execute(query.sql, query.parameters).fetchall()[0][0]
+        if number > AT_ONCE and span.end - span.start > 1:
+            middle = (span.start + span.end) // 2
+            waiting += [replace(span, start=middle), replace(span, end=middle)]
+        elif number:
+            yield span

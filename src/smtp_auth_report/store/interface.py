@@ -201,7 +201,7 @@ class Readable(Snapshot, Protocol):
     default_domain: str | None  # of accounts that sign in with a bare name
 
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
-        """Rows one by one, oldest first, in lists of `size`. `account` is the first spelling."""
+        """Rows one by one, oldest first, in lists of `size` at most. `account` is the first spelling."""
 
 
 class Store(Readable, Protocol):
