@@ -58,7 +58,7 @@ FILTERS = {
 }
 
 Command = Callable[..., Any]
-ENGINE_MEMORY = "200MB"  # of the database engine: reading a log fits a small server, sorting spills to disk
+ENGINE_MEMORY = "200MB"  # of the database engine: reading a log and writing all rows fit a small server, sorting spills to disk
 COLLECTED_SELDOM = (100_000, 20, 20)  # of gc.set_threshold: reading makes many objects, and few in circles
 GRAPH = "graph:"  # graph.GRAPH, which costs an import
 PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
@@ -325,7 +325,7 @@ def export(since: str | None, until: str | None, form: str, output: str, columns
     from smtp_auth_report.exports.interface import read_columns
 
     chosen = read_columns(columns)
-    store = open_for(settings, read_only=True)
+    store = open_for(settings, read_only=True, memory_limit=ENGINE_MEMORY)
     try:
         selection = selected(store, settings, since, until, flags, everything=True)
         with progress_bar(worded("Writing"), shown=output != "-") as show:
