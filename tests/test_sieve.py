@@ -91,7 +91,7 @@ def busy(rng: random.Random, sessions: int, refused: float = 0.3) -> bytes:
         queue_id = f"4F1A022{number:05X}" if rng.random() < 0.97 else "4F1A0220000"
         account = rng.choice(["anna", "ab@contoso.example", "x, sasl_sender=y", "o'neil <x>", "\udcff"])
         if rng.random() < refused:
-            streams.append((smtpd, refused_session(rng, smtpd, client, version)))
+            streams.append((smtpd, rng.choice([refused_session, silent_session])(rng, smtpd, client, version)))
         streams.append((smtpd, session(account, smtpd=smtpd, queue_id=queue_id, version=version, client=client)))
     by_process: dict[str, list[str]] = {}
     for smtpd, lines in streams:
@@ -128,6 +128,23 @@ def refused_session(rng: random.Random, smtpd: str, client: str, version: str | 
         *extra,
         f"{smtpd}: disconnect from {client} {counts}",
     ]
+
+
+def silent_session(rng: random.Random, smtpd: str, client: str, version: str | None) -> list[str]:
+    """A session that signed in and sent nothing, or could not agree on TLS, and now and then a little more or less."""
+    tls = f"{smtpd}: Anonymous TLS connection established from {client}: {version} with cipher AES (256/256 bits)"
+    hostname = f"{smtpd}: warning: hostname pc.contoso.example does not resolve to address 192.0.2.10"
+    refusal = f"{smtpd}: NOQUEUE: reject: RCPT from {client}: 554 5.7.1 no; from=<a@b.c> to=<c@d.e> proto=ESMTP"
+    counts = f"ehlo=1{' starttls=1' if version else ''} auth={rng.choice(['1', '1', '1', '1/2', '0/1', '2', '0'])} quit=1 commands=4"
+    said = [*([tls] if version else []), *rng.choice([[], [], [hostname], [refusal]])]
+    if rng.random() < 0.5:
+        error = rng.choice(["-1", "lost connection", "Connection reset by peer", ""])
+        library = f"{smtpd}: warning: TLS library problem: error:0A0000C1:SSL routines::no shared cipher:../x.c:1: "
+        said = rng.choice([[], [], [], [hostname]])
+        said += [f"{smtpd}: SSL_accept error from {client}: {error}", *rng.choice([[library], [library], [], [library, library]])]
+        said += [f"{smtpd}: lost connection after STARTTLS from {client}"]
+        counts = rng.choice(["ehlo=1 starttls=0/1 commands=1/2"] * 3 + ["commands=0/0", "auth=1 commands=2", "xclient=1 commands=1"])
+    return [f"{smtpd}: connect from {client}", *said, f"{smtpd}: disconnect from {client} {counts}"]
 
 
 def mutated(text: bytes, rng: random.Random) -> bytes:

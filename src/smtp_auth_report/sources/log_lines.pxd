@@ -48,7 +48,7 @@ cdef struct Prefix:
 
 cdef class LogLines:
     cdef object _learn
-    cdef bytes _content
+    cdef Py_buffer _content
     cdef const char *_bytes
     cdef Line *_lines
     cdef readonly int32_t total
@@ -62,7 +62,8 @@ cdef class LogLines:
     cdef list _minutes              # number of the first line of each
     cdef bint _plain_stamps
 
-    cdef bint _read(self, bytes content) except -1
+    cdef bint _read(self, content) except -1
+    cdef bytes _cut(self, int32_t start, int32_t end)
     cdef bint _find_lines(self, Py_ssize_t size) except -1 nogil
     cdef int32_t _find_prefixes(self, int32_t number) noexcept nogil
     cdef bint _split(self, Line *line) noexcept nogil

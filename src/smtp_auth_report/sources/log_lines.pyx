@@ -23,6 +23,7 @@ What goes wrong
     Nothing. Lines that are not plain are left for others to read.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint64_t
@@ -54,16 +55,22 @@ cdef class LogLines:
         PyMem_Free(self._prefixes)
         PyMem_Free(self._prefix_places)
         PyMem_RawFree(self._lines)
+        PyBuffer_Release(&self._content)
 
-    cdef bint _read(self, bytes content) except -1:
-        """Find the lines of a batch that ends with a line feed, and what wrote them; False where they are not plain."""
+    cdef bint _read(self, content) except -1:
+        """
+        Find the lines of a batch that ends with a line feed, and what wrote them; False where they are not plain. What
+        holds the batch is not to change before the next is read.
+        """
         cdef int32_t strange = 0
         cdef int32_t number, found
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(content)
+        cdef Py_ssize_t size
         cdef bint plain
-        self._content = content
-        self._bytes = PyBytes_AS_STRING(content)
-        if size >= 1 << 30 or not content.endswith(b"\n"):
+        PyBuffer_Release(&self._content)
+        PyObject_GetBuffer(content, &self._content, PyBUF_SIMPLE)
+        self._bytes = <const char *>self._content.buf
+        size = self._content.len
+        if not size or size >= 1 << 30 or self._bytes[size - 1] != 10:
             return False
         with nogil:
             plain = self._find_lines(size)
@@ -207,7 +214,7 @@ cdef class LogLines:
     cdef int32_t _meet(self, int32_t number) except -3:
         """Learn the prefix of a line: then it is found; or the line is strange, or the batch is odd."""
         cdef Line *line = &self._lines[number]
-        cdef bytes text = self._content[line.start:line.end]
+        cdef bytes text = self._cut(line.start, line.end)
         cdef Prefix *prefix
         cdef int32_t slot
         found = self._learn(text)
@@ -297,7 +304,7 @@ cdef class LogLines:
             return None
         for number in self._minutes:
             line = &self._lines[<int32_t>number]
-            stamp = self._content[line.start : line.start + line.blank]
+            stamp = self._cut(line.start, line.start + line.blank)
             if line.blank == 15:
                 found.append(stamp[:13] + b"00")
             else:
@@ -311,7 +318,7 @@ cdef class LogLines:
         cdef Line *last = &self._lines[self.total - 1]
         if first.prefix == NOWHERE or last.prefix == NOWHERE:
             return None
-        return self._content[first.start : first.start + first.blank], self._content[last.start : last.start + last.blank]
+        return self._cut(first.start, first.start + first.blank), self._cut(last.start, last.start + last.blank)
 
     cdef void _mark_bound(self) noexcept nogil:
         """Lines that are to be read whatever they say."""
@@ -340,23 +347,24 @@ cdef class LogLines:
         cdef int32_t number
         cdef Line *line
         cdef list found = []
-        cdef const char *at
         for number in range(self.total):
             line = &self._lines[number]
             if not line.keep:
                 continue
-            at = self._bytes + line.start
             if line.text == 0:
-                found.append(PyBytes_FromStringAndSize(at, line.end - line.start))
+                found.append(self._cut(line.start, line.end))
                 continue
             found.append((
-                PyBytes_FromStringAndSize(at, line.blank),
-                PyBytes_FromStringAndSize(at + line.blank + 1, line.raw - line.start - line.blank - 1),
-                PyBytes_FromStringAndSize(self._bytes + line.text, line.end - line.text),
+                self._cut(line.start, line.start + line.blank),
+                self._cut(line.start + line.blank + 1, line.raw),
+                self._cut(line.text, line.end),
             ))
         return found
 
     def last(self, int32_t number):
         """The last lines as they stand."""
         cdef int32_t first = max(0, self.total - number)
-        return [self._content[self._lines[place].start : self._lines[place].end] for place in range(first, self.total)]
+        return [self._cut(self._lines[place].start, self._lines[place].end) for place in range(first, self.total)]
+
+    cdef bytes _cut(self, int32_t start, int32_t end):
+        return PyBytes_FromStringAndSize(self._bytes + start, end - start)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import SOLARIS, Parts, origin
-from smtp_auth_report.sources.interface import Remedy, Source
+from smtp_auth_report.sources.interface import Batch, Remedy, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_rows import accounts
@@ -137,10 +137,12 @@ class PostfixSource(Source):
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Sessions of older files, by host; taken over when the first line of the host is not older."""
         self._recalled = {entry.server: entry for entry in remembered}
+        if self._recalled:
+            self._sieve.forget()
         for entry in self._recalled.values():
             self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
 
-    def look(self, batch: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+    def look(self, batch: Batch, owned: Callable[[str], bytes | None]) -> Scan | None:
         """What can be told of a batch by its bytes. Lines of programs that are another source's are kept for it (see sieve)."""
         if len(batch) >= WORTH_SIFTING:
             return self._sieve.look(batch, owned)

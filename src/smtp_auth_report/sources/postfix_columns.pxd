@@ -58,7 +58,7 @@ cdef struct Mark:               # how much there was
 
 
 cdef class Columns:
-    cdef readonly Meanings clients, tls, mechanisms, sent, failed
+    cdef readonly Meanings clients, tls, mechanisms, sent, failed, silent
     cdef Codes names
     cdef Codes _manners
     cdef Codes _parties

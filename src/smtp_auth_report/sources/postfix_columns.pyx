@@ -2,7 +2,7 @@
 """
 Postfix: accepted messages as columns, gathered by compiled code without the interpreter's lock.
 
-    columns = Columns(read_client, read_tls, read_mechanism, read_sent, read_failed)
+    columns = Columns(read_client, read_tls, read_mechanism, read_sent, read_failed, read_silent)
     number = columns.door(place, prefix)                      one for each service that takes AUTH
     ...                                                       postfix_scan.pyx adds messages
     brought, doors = columns.hand_over()                      the arguments of `Messages`, and what each door has brought
@@ -45,8 +45,8 @@ cdef class Columns:
     TLS line -> version and cipher; mechanism -> its name; door, counters, whether encrypted and a number -> version.
     """
 
-    def __init__(self, read_client, read_tls, read_mechanism, read_sent, read_failed):
-        self._readers = read_client, read_tls, read_mechanism, read_sent, read_failed
+    def __init__(self, *readers):
+        self._readers = readers
         self._places = []
         self._forget()
 
@@ -62,7 +62,7 @@ cdef class Columns:
 
     cdef int _forget(self) except -1:
         """No text was met yet. Lists are made anew: those that were handed over stay as they are."""
-        self.clients, self.tls, self.mechanisms, self.sent, self.failed = map(Meanings, self._readers)
+        self.clients, self.tls, self.mechanisms, self.sent, self.failed, self.silent = map(Meanings, self._readers)
         self.names, self._manners, self._parties = Codes(), Codes(), Codes()
         self._manner_values, self._client_values, self._party_values = [], [], []
         return 0
@@ -90,7 +90,7 @@ cdef class Columns:
     cdef bint read_new(self) except -1:
         """Whether there were texts to read."""
         cdef bint read = False
-        for texts in (self.clients, self.tls, self.mechanisms, self.sent, self.failed):
+        for texts in (self.clients, self.tls, self.mechanisms, self.sent, self.failed, self.silent):
             read |= (<Meanings>texts).read_new()
         return read
 
@@ -173,7 +173,9 @@ cdef class Columns:
             taken(&self._numbers), self._manner_values, self._client_values, self._party_values,
             decoded(taken(&self._queue_ids)), decoded(taken(&self._message_ids)),
         )
-        if max(self.clients.count, self.tls.count, self.sent.count, self.failed.count, self.names.count, self._parties.count) > TEXTS:
+        if max(self.clients.count, self.tls.count, self.names.count, self._parties.count) > TEXTS:
+            self._forget()
+        elif max(self.sent.count, self.failed.count, self.silent.count) > TEXTS:
             self._forget()
         return brought, doors
 

@@ -36,12 +36,14 @@ cdef struct Run:
     int32_t first_signed
     int32_t failed          # sign-ins that were refused
     int32_t first_failed
+    int32_t said            # lines that may matter, besides sign-ins
     int8_t begins
     int8_t behind           # the process was between two sessions
     int8_t says             # has a line that may matter
     int8_t unusual          # has a line that sessions with messages usually do not have
     int8_t more             # has a line that sessions in which nothing but sign-ins failed do not have
     int8_t sasl             # has a line that may tell of a failed sign-in
+    int8_t odd              # has a line that sessions without a message and without failures do not have
 
 
 cdef struct Process:
@@ -66,6 +68,7 @@ cdef class Processes:
     cdef Process *places
     cdef int32_t count
     cdef int32_t batch
+    cdef bint all_known     # whether all processes that have logged are here
 
     cpdef void forget(self) noexcept
     cdef void clear(self) noexcept nogil

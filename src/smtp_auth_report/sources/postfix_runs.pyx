@@ -69,14 +69,16 @@ cdef class Processes:
         self.places = <Process *>PyMem_Malloc(PROCESSES * sizeof(Process))
         if not self.places:
             raise MemoryError
-        self.forget()
+        self.clear()
+        self.all_known = True
 
     def __dealloc__(self):
         PyMem_Free(self.places)
 
     cpdef void forget(self) noexcept:
-        """Lines were read that were not looked at: that is not known any more."""
+        """Lines were read that were not looked at, or sessions are open from before: that is not known any more."""
         self.clear()
+        self.all_known = False
 
     cdef void clear(self) noexcept nogil:
         memset(self.places, 0, PROCESSES * sizeof(Process))
@@ -86,6 +88,7 @@ cdef class Processes:
         """No line of a batch was seen yet."""
         if self.count > PROCESSES // 2:
             self.clear()
+            self.all_known = False
         self.batch += 1
 
     cdef Process *of(self, uint64_t key) noexcept nogil:
@@ -99,7 +102,7 @@ cdef class Processes:
             if self.count > PROCESSES * 3 // 4:
                 return NULL
             self.count += 1
-            found[0] = Process(key, 0, NOWHERE, True, False)
+            found[0] = Process(key, 0, NOWHERE, True, self.all_known)
         if found.batch != self.batch:
             found.batch, found.run = self.batch, NOWHERE
         return found
@@ -115,7 +118,7 @@ cdef class Runs(LogLines):
         PyMem_RawFree(self._runs)
         PyMem_Free(self._mails)
 
-    def read(self, bytes content):
+    def read(self, content):
         """Find the lines of a batch and the sessions they belong to; False where it is to be read line by line."""
         cdef bint found
         if not self._read(content):
@@ -174,11 +177,11 @@ cdef class Runs(LogLines):
         run.group, run.instance = prefix.group, prefix.instance
         run.pid = process.key & ((1ULL << 40) - 1)
         run.host = prefix.host
-        run.ends = run.tls_lines = run.signed = run.failed = 0
+        run.ends = run.tls_lines = run.signed = run.failed = run.said = 0
         run.tls = run.first_signed = run.first_failed = NOWHERE
         run.begins = line.says == BEGINS
         run.behind = process.idle
-        run.says = run.unusual = run.more = run.sasl = False
+        run.says = run.unusual = run.more = run.sasl = run.odd = False
         process.run = self._run_count
         self._run_count += 1
         return 0
@@ -325,6 +328,10 @@ cdef class Runs(LogLines):
             run.failed += 1
             if run.first_failed == NOWHERE:
                 run.first_failed = number
+        if line.says == SAYS:
+            run.said += 1
+        if line.bound or line.says == CLIENT or line.says == SIGNED or line.says == FAILED:
+            run.odd = True
         if line.bound or line.says == SAYS or line.says == CLIENT or line.says == SIGNED:
             run.more = True
         if line.says == NEUTRAL or line.says == CLIENT:
@@ -336,7 +343,7 @@ cdef class Runs(LogLines):
                 run.first_signed = number
         elif line.says == ENDS:
             if not shown[run.group] and has(at, end, " starttls=", 10):
-                run.says = run.more = run.unusual = True
+                run.says = run.more = run.unusual = run.odd = True
             elif has(at, end, " auth=", 6):
                 run.says = True
         elif line.says == QUIET and at[0] != 100:

@@ -38,6 +38,7 @@ from typing import NamedTuple
 
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import Envelope, Parts, origin
+from smtp_auth_report.sources.interface import Batch
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import Server
 from smtp_auth_report.sources.postfix_whole import WholeSessions
@@ -88,7 +89,7 @@ class Sieve:
         if self._scans:
             self._processes.forget()
 
-    def look(self, content: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+    def look(self, content: Batch, owned: Callable[[str], bytes | None]) -> Scan | None:
         """
         Find the lines and sessions of a batch. Of programs that are another source's, those are kept whose text begins as
         `owned` says; of a program that is no source's, it says None.
