@@ -508,6 +508,7 @@ def give_up(message: str, status: int) -> NoReturn:
 def main() -> None:
     """Run a command; every foreseen error is one line."""
     speak_as(os.environ, sys.stderr.encoding)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices; numpy's threads would wait, and not idly
     try:
         commands.main(standalone_mode=False)
     except click.exceptions.Exit as ended:

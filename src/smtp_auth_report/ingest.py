@@ -217,15 +217,16 @@ class Ingest:
     def run(self, paths: Iterable[str]) -> Summary:
         """Read every file, oldest first. Raises InputError in the end if one could not be read."""
         opened: list[tuple[int, Log, list[bytes]]] = []
+        once = dict.fromkeys(paths)
         try:
-            for path in dict.fromkeys(paths):
+            for path in once:
                 try:
                     log = Log(path, self._now)
                 except InputError as error:
                     self.summary.problems.append(str(error))
                     continue
                 sample = log.sample()
-                begins = self._reader(log).settle(sample, log.start)
+                begins = self._reader(log).settle(sample, log.start) if len(once) > 1 else 0
                 opened.append((begins, log, sample))
             for _, log, sample in sorted(opened, key=lambda entry: entry[0]):
                 try:

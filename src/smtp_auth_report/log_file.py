@@ -46,7 +46,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-BATCH = 4 << 20
+BATCH = 2 << 20
 BLOCK = 1 << 20
 SPARE = 64 << 10  # of memory for a batch: there begins the line that the one before ended in
 LONGEST = 16 << 20
@@ -271,11 +271,9 @@ class Log:
                 except InputError:
                     return self._lines_of([self._start])
         blocks = [self._start[:8192]]
-        size, stood = self.size or 0, self._raw.tell()
-        for place in (*range(BLOCK, size, BLOCK), max(0, size - 8192)):
-            self._raw.seek(place)
-            blocks.append(self._raw.read(8192).partition(b"\n")[2])
-        self._raw.seek(stood)
+        size, descriptor = self.size or 0, self._raw.fileno()
+        places = (*range(BLOCK, size, BLOCK), max(0, size - 8192))
+        blocks += [os.pread(descriptor, 8192, place).partition(b"\n")[2] for place in places]
         return self._lines_of(blocks, ends=True)
 
     @staticmethod

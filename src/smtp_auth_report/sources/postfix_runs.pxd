@@ -3,6 +3,7 @@
 from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
 
 from smtp_auth_report.sources.log_lines cimport Line, LogLines
+from smtp_auth_report.sources.text_codes cimport Buffer
 
 cpdef enum:                 # what wrote a line that is not of the kind KEPT
     OTHER = 1               # nothing of interest
@@ -83,10 +84,11 @@ cdef class Runs(LogLines):
     cdef int32_t _run_room
     cdef Mail *_mails
     cdef int32_t _mail_slots
+    cdef int32_t _mail_room         # of slots
+    cdef Buffer _clients            # lines that say CLIENT or SIGNED, int32_t
+    cdef bint _too_many             # processes
     cdef readonly bint filtered     # a before-queue filter shows in the batch
 
-    cdef bint _find_runs(self) except -1 nogil
-    cdef Process *_process(self, Line *line) noexcept nogil
     cdef int _begin(self, Process *process, Line *line, int32_t number) except -1 nogil
     cdef void _add(self, Run *run, Process *process, Line *line, int32_t number) noexcept nogil
     cdef void _say(self, Line *line) noexcept nogil

@@ -21,7 +21,7 @@ from libc.string cimport memchr, memcmp
 from smtp_auth_report.sources.log_bytes cimport alphanumeric, begins, digit, ends, memmem, space
 from smtp_auth_report.sources.log_lines cimport NOWHERE, Line
 from smtp_auth_report.sources.postfix_columns cimport (
-    LONGEST_COUNTS, Columns, Counts, Manner, Mark, Numbers, Party, plain_account, plain_queue_id,
+    LONGEST_COUNTS, Columns, Counts, Manner, Mark, Numbers, plain_account, plain_queue_id,
 )
 from smtp_auth_report.sources.postfix_runs cimport FAILED, SAYS, SIGNED, Mail, Run, Runs
 from smtp_auth_report.sources.text_codes cimport REFUSED, UNREAD, Meanings
@@ -127,7 +127,8 @@ cdef class Scan(Runs):
         cdef Mail *mail = self._mail(line.key)
         cdef Line *active
         cdef Numbers *numbers
-        cdef Party party
+        cdef const char *account
+        cdef Py_ssize_t account_size
         cdef int64_t opened = times[line.minute] + line.micros
         cdef int64_t recipients, size
         if mail == NULL or mail.odd or mail.clients != 1 or not self._follow(mail, line, number):
@@ -136,11 +137,13 @@ cdef class Scan(Runs):
         if not begins(at, end, self._bytes + self._lines[run.first].text + 13, client_size):
             return LEFT
         at += client_size
-        name = <const char *>memmem(at, end - at, ", sasl_username=", 16) if begins(at, end, ", sasl_method=", 14) else NULL
-        if name == NULL or not plain_queue_id(queue_id, line.id_size, opened) or not plain_account(name + 16, end - name - 16):
+        name = <const char *>memchr(at + 14, 44, end - at - 14) if begins(at, end, ", sasl_method=", 14) else NULL
+        if name == NULL or not begins(name, end, ", sasl_username=", 16):
+            return LEFT
+        if not plain_queue_id(queue_id, line.id_size, opened) or not plain_account(name + 16, end - name - 16):
             return LEFT
         manner.mechanism = columns.mechanisms.meaning(at + 14, name - at - 14)
-        party.account = columns.names.of(name + 16, end - name - 16)
+        account, account_size = name + 16, end - name - 16
         at, end = self._bytes + active.text + line.id_size + 8, self._bytes + active.end
         if columns.mechanisms.sense(manner.mechanism) == REFUSED or not ends(at, end, " (queue active)", 15):
             return LEFT
@@ -150,8 +153,7 @@ cdef class Scan(Runs):
             return LEFT
         if columns.mechanisms.sense(manner.mechanism) == UNREAD:
             return UNREAD
-        party.sender = columns.names.of(at, end - at)
-        numbers = columns.add(manner, &party, queue_id, line.id_size)
+        numbers = columns.add(manner, columns.party(account, account_size, at, end - at), queue_id, line.id_size)
         numbers.opened, numbers.time = opened, times[active.minute] + active.micros
         numbers.size, numbers.recipients, numbers.client = size, recipients, client
         self._add_message_id(mail, columns)
