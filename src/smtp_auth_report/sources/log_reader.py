@@ -385,9 +385,10 @@ class LogReader:
     def _end_of_batch(self, end: Sequence[bytes | Parts]) -> None:
         """Time has come as far as the last line of a server that is known."""
         split = Envelope().split
-        last = [parts for parts in (line if isinstance(line, tuple) else split(line) for line in reversed(end)) if parts]
-        self._previous = last[0] if last else self._previous
-        for stamp, raw, _ in last:
+        last = (parts for parts in (line if isinstance(line, tuple) else split(line) for line in reversed(end)) if parts)
+        for number, (stamp, raw, message) in enumerate(last):
+            if not number:
+                self._previous = stamp, raw, message
             owner = self._owner(raw)
             if owner is not None:
                 host = self._host(origin(raw))

@@ -72,6 +72,7 @@ cdef class Processes:
     cdef bint all_known     # whether all processes that have logged are here
 
     cpdef void forget(self) noexcept
+    cpdef void reopen(self, int32_t group, uint64_t pid) noexcept
     cdef void clear(self) noexcept nogil
     cdef void begin(self) noexcept nogil
     cdef Process *of(self, uint64_t key) noexcept nogil

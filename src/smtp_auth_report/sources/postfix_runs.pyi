@@ -8,6 +8,7 @@ QUEUE: int
 
 class Processes:
     def forget(self) -> None: ...
+    def reopen(self, group: int, pid: int) -> None: ...
 
 class Runs(LogLines):
     filtered: bool

@@ -77,9 +77,17 @@ cdef class Processes:
         PyMem_Free(self.places)
 
     cpdef void forget(self) noexcept:
-        """Lines were read that were not looked at, or sessions are open from before: that is not known any more."""
+        """Lines were read that were not looked at: that is not known any more."""
         self.clear()
         self.all_known = False
+
+    cpdef void reopen(self, int32_t group, uint64_t pid) noexcept:
+        """A process, with its pid behind a 1, may have a session open from before."""
+        cdef Process *process = self.of(<uint64_t>group << 40 | pid)
+        if process == NULL:
+            self.all_known = False
+        else:
+            process.idle = False
 
     cdef void clear(self) noexcept nogil:
         memset(self.places, 0, PROCESSES * sizeof(Process))

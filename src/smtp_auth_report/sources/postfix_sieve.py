@@ -5,6 +5,7 @@ Postfix: lines that cannot matter, passed over by the thousand.
     looked = sieve.look(batch)                   None: every line is to be read
     sifted = sieve.sift(looked, pending, filtered)
     sieve.forget()                               other lines were read in between
+    sieve.reopen(processes)                      before any line: these may have sessions open from before
 
 A batch may be looked at in another thread, while the one before it is sifted, but not the one after that.
 
@@ -32,7 +33,7 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -79,6 +80,7 @@ class Sieve:
         self._groups: dict[tuple[str | None, str], int] = {}
         self._hosts: dict[str | None, int] = {}
         self._instances: dict[tuple[str | None, str], int] = {}
+        self._open: list[tuple[str, str]] = []  # tag and pid
         if COMPILED:
             self._whole = WholeSessions(join, server_of)
             self._processes = Processes()
@@ -88,6 +90,12 @@ class Sieve:
         """Lines were read that the sieve did not see."""
         if self._scans:
             self._processes.forget()
+
+    def reopen(self, processes: Iterable[tuple[str, str]]) -> None:
+        """Sessions of these processes, told by tag and pid, may be open from before; whatever their host is."""
+        self._open += processes
+        if self._groups:
+            self.forget()
 
     def look(self, content: Batch, owned: Callable[[str], bytes | None]) -> Scan | None:
         """
@@ -135,12 +143,18 @@ class Sieve:
         known.add((blank, text))
         self.recognised += tag is not None
         name = where.host, where.tag
+        if name not in self._groups:
+            self._meet_group(len(self._groups), where.tag)
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
         host = self._hosts.setdefault(name[0], len(self._hosts))
         first = self._owned(where.tag) if tag is None else None
         kind = KEPT if first == b"" else _kind(tag, pid=pid)
         return blank, text, pid, kind, group, instance, host, first or b""
+
+    def _meet_group(self, group: int, tag: str) -> None:
+        for _, pid in (each for each in self._open if each[0] == tag):
+            self._processes.reopen(group, int(f"1{pid}"))
 
 
 def _kind(tag: lines.Tag | None, *, pid: bool) -> int:
