@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from reading import log, options, session
+from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import LogReader, postfix
 from smtp_auth_report.sources.postfix import PostfixSource
 
@@ -48,10 +49,13 @@ class Counting(PostfixSource):
         super().read(found)
 
 
-def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *, sieve: bool) -> tuple[list[Any], Any, int]:
+def outcome(
+    text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *, sieve: bool, before: Iterable[Remembered] = ()
+) -> tuple[list[Any], Any, int]:
     """What reading brings about, batch by batch; what it leaves; how many lines were read one by one."""
     monkeypatch.setattr(postfix, "WORTH_SIFTING", 1 if sieve else 1 << 60)
     source = LogReader([Counting], options())
+    source.recall(before)
     [counting] = source.sources
     assert isinstance(counting, Counting)
     brought = []
@@ -181,6 +185,37 @@ def test_the_sieve_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -
     cuts = borders(text, rng, rng.randrange(6))
     with_it = outcome(text, cuts, monkeypatch, sieve=True)
     without = outcome(text, cuts, monkeypatch, sieve=False)
+    assert with_it[0] == without[0]
+    assert with_it[1] == without[1]
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIEVE_SEEDS", "40"))))
+def test_the_sieve_changes_nothing_behind_open_sessions(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    text = REAL[seed % 2] if seed % 4 == 0 else busy(rng, 100)
+    [end] = borders(text, rng, 1)
+    earlier = LogReader([PostfixSource], options())
+    earlier.feed(text[:end])
+    before = earlier.remember()
+    later = mutated(text[end:], rng) if seed % 3 == 0 and text[end:].count(b"\n") else text[end:]
+    cuts = borders(later, rng, rng.randrange(3))
+    with_it = outcome(later, cuts, monkeypatch, sieve=True, before=before)
+    without = outcome(later, cuts, monkeypatch, sieve=False, before=before)
+    assert with_it[0] == without[0]
+    assert with_it[1] == without[1]
+    assert with_it[2] <= without[2]
+
+
+def test_the_next_session_ends_one_that_was_open_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    smtpd = "postfix/submission/smtpd[700]"
+    client = "unknown[192.0.2.7]"
+    earlier = LogReader([PostfixSource], options())
+    earlier.feed(log(f"{smtpd}: connect from {client}", f"{smtpd}: warning: {client}: SASL LOGIN authentication failed: x"))
+    before = earlier.remember()
+    later = log("postfix/qmgr[1]: x", f"{smtpd}: connect from {client}", f"{smtpd}: disconnect from {client} ehlo=1 quit=1 commands=2")
+    with_it = outcome(later, [], monkeypatch, sieve=True, before=before)
+    without = outcome(later, [], monkeypatch, sieve=False, before=before)
+    assert [row.outcome for row in with_it[0][0][0].values()] == ["auth_failed"]
     assert with_it[0] == without[0]
     assert with_it[1] == without[1]
 

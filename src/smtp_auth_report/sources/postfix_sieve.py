@@ -16,12 +16,13 @@ compiled code over a whole batch (log_lines.pyx, postfix_runs.pyx), and are neve
     mail postfix/qmgr[875]: A32F722C101: …      a queue id under which no signed-in client sent
     mail postfix/smtpd[1053]: connect … disconnect     a whole session without a sign-in, or an attempt at one
 
-Of what is left most are whole sessions that went well. Those are read at once where all about them is as usual
+Of what is left most are whole sessions that went as most do. Those are read at once where all about them is as usual
 (postfix_whole.py). Only the lines of the others, and all that is out of the ordinary, are read one by one.
 
 What is passed over would have changed nothing: the rows, and what is remembered, are those of reading every line. That
 holds for any bytes, so only lines of a shape that was learned from the log itself are passed over, and only sessions
-seen from end to end behind another such end.
+seen from end to end, of a process of which it is known that it was between two: behind another such end, or where all
+lines were looked at from the first.
 
 What goes wrong
     Nothing. Where lines do not have the plain shapes, or a batch is odd in another way, `look` gives None; and always

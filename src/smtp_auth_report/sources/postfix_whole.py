@@ -5,7 +5,8 @@ Postfix: whole sessions that went as most do, read in one go.
     whole(scan, groups)                    a batch that was scanned, and host and tag of its groups
 
 A session of one client that signed in, sent messages that were all accepted, and ended, gives the rows that its lines
-would give one by one, and leaves behind what they would leave. Compiled code reads it (postfix_scan.pyx,
+would give one by one, and leaves behind what they would leave. So do sessions in which sign-ins failed, or TLS did, and
+those that signed in and sent nothing. Compiled code reads it (postfix_scan.pyx,
 postfix_columns.pyx); whatever is not exactly as the server usually writes it is left to be read line by line: by `Join`,
 which knows all there is to know.
 
