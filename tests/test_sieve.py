@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from reading import log, options, session
+from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import LogReader, postfix
 from smtp_auth_report.sources.postfix import PostfixSource
 
@@ -48,10 +49,13 @@ class Counting(PostfixSource):
         super().read(found)
 
 
-def outcome(text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *, sieve: bool) -> tuple[list[Any], Any, int]:
+def outcome(
+    text: bytes, cuts: Iterable[int], monkeypatch: pytest.MonkeyPatch, *, sieve: bool, before: Iterable[Remembered] = ()
+) -> tuple[list[Any], Any, int]:
     """What reading brings about, batch by batch; what it leaves; how many lines were read one by one."""
     monkeypatch.setattr(postfix, "WORTH_SIFTING", 1 if sieve else 1 << 60)
     source = LogReader([Counting], options())
+    source.recall(before)
     [counting] = source.sources
     assert isinstance(counting, Counting)
     brought = []
@@ -91,7 +95,7 @@ def busy(rng: random.Random, sessions: int, refused: float = 0.3) -> bytes:
         queue_id = f"4F1A022{number:05X}" if rng.random() < 0.97 else "4F1A0220000"
         account = rng.choice(["anna", "ab@contoso.example", "x, sasl_sender=y", "o'neil <x>", "\udcff"])
         if rng.random() < refused:
-            streams.append((smtpd, refused_session(rng, smtpd, client, version)))
+            streams.append((smtpd, rng.choice([refused_session, silent_session])(rng, smtpd, client, version)))
         streams.append((smtpd, session(account, smtpd=smtpd, queue_id=queue_id, version=version, client=client)))
     by_process: dict[str, list[str]] = {}
     for smtpd, lines in streams:
@@ -130,6 +134,23 @@ def refused_session(rng: random.Random, smtpd: str, client: str, version: str | 
     ]
 
 
+def silent_session(rng: random.Random, smtpd: str, client: str, version: str | None) -> list[str]:
+    """A session that signed in and sent nothing, or could not agree on TLS, and now and then a little more or less."""
+    tls = f"{smtpd}: Anonymous TLS connection established from {client}: {version} with cipher AES (256/256 bits)"
+    hostname = f"{smtpd}: warning: hostname pc.contoso.example does not resolve to address 192.0.2.10"
+    refusal = f"{smtpd}: NOQUEUE: reject: RCPT from {client}: 554 5.7.1 no; from=<a@b.c> to=<c@d.e> proto=ESMTP"
+    counts = f"ehlo=1{' starttls=1' if version else ''} auth={rng.choice(['1', '1', '1', '1/2', '0/1', '2', '0'])} quit=1 commands=4"
+    said = [*([tls] if version else []), *rng.choice([[], [], [hostname], [refusal]])]
+    if rng.random() < 0.5:
+        error = rng.choice(["-1", "lost connection", "Connection reset by peer", ""])
+        library = f"{smtpd}: warning: TLS library problem: error:0A0000C1:SSL routines::no shared cipher:../x.c:1: "
+        said = rng.choice([[], [], [], [hostname]])
+        said += [f"{smtpd}: SSL_accept error from {client}: {error}", *rng.choice([[library], [library], [], [library, library]])]
+        said += [f"{smtpd}: lost connection after STARTTLS from {client}"]
+        counts = rng.choice(["ehlo=1 starttls=0/1 commands=1/2"] * 3 + ["commands=0/0", "auth=1 commands=2", "xclient=1 commands=1"])
+    return [f"{smtpd}: connect from {client}", *said, f"{smtpd}: disconnect from {client} {counts}"]
+
+
 def mutated(text: bytes, rng: random.Random) -> bytes:
     """Bytes changed, lines dropped, doubled and moved."""
     lines = text.splitlines(keepends=True)
@@ -164,6 +185,37 @@ def test_the_sieve_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -
     cuts = borders(text, rng, rng.randrange(6))
     with_it = outcome(text, cuts, monkeypatch, sieve=True)
     without = outcome(text, cuts, monkeypatch, sieve=False)
+    assert with_it[0] == without[0]
+    assert with_it[1] == without[1]
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIEVE_SEEDS", "40"))))
+def test_the_sieve_changes_nothing_behind_open_sessions(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    text = REAL[seed % 2] if seed % 4 == 0 else busy(rng, 100)
+    [end] = borders(text, rng, 1)
+    earlier = LogReader([PostfixSource], options())
+    earlier.feed(text[:end])
+    before = earlier.remember()
+    later = mutated(text[end:], rng) if seed % 3 == 0 and text[end:].count(b"\n") else text[end:]
+    cuts = borders(later, rng, rng.randrange(3))
+    with_it = outcome(later, cuts, monkeypatch, sieve=True, before=before)
+    without = outcome(later, cuts, monkeypatch, sieve=False, before=before)
+    assert with_it[0] == without[0]
+    assert with_it[1] == without[1]
+    assert with_it[2] <= without[2]
+
+
+def test_the_next_session_ends_one_that_was_open_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    smtpd = "postfix/submission/smtpd[700]"
+    client = "unknown[192.0.2.7]"
+    earlier = LogReader([PostfixSource], options())
+    earlier.feed(log(f"{smtpd}: connect from {client}", f"{smtpd}: warning: {client}: SASL LOGIN authentication failed: x"))
+    before = earlier.remember()
+    later = log("postfix/qmgr[1]: x", f"{smtpd}: connect from {client}", f"{smtpd}: disconnect from {client} ehlo=1 quit=1 commands=2")
+    with_it = outcome(later, [], monkeypatch, sieve=True, before=before)
+    without = outcome(later, [], monkeypatch, sieve=False, before=before)
+    assert [row.outcome for row in with_it[0][0][0].values()] == ["auth_failed"]
     assert with_it[0] == without[0]
     assert with_it[1] == without[1]
 

@@ -60,6 +60,7 @@ FILTERS = {
 Command = Callable[..., Any]
 ENGINE_MEMORY = "200MB"  # of the database engine: reading a log and writing all rows fit a small server, sorting spills to disk
 COLLECTED_SELDOM = (100_000, 20, 20)  # of gc.set_threshold: reading makes many objects, and few in circles
+HANDED_ON = 0.0005  # seconds until a thread that comes out of compiled code may go on: it has little to do there, and often
 GRAPH = "graph:"  # graph.GRAPH, which costs an import
 PATIENCE = 10.0  # seconds that a database may be in use by a report before that is an error
 WIDTH = 240  # of a table that is not on a terminal
@@ -120,6 +121,7 @@ def ingest(files: tuple[str, ...], source: str, year: int | None, child_of: int 
     if GRAPH in files:
         raise click.UsageError(worded("{name} is followed: add --follow", name=GRAPH))
     gc.set_threshold(*COLLECTED_SELDOM)
+    sys.setswitchinterval(HANDED_ON)
     store = open_for(settings, memory_limit=ENGINE_MEMORY)
     with progress_bar(worded("Reading")) as show:
         run = Ingest(store, site_key(settings.state_path), reading, now(), show)
@@ -526,6 +528,7 @@ def speak() -> None:
 def main() -> None:
     """Run a command; every foreseen error is one line."""
     speak()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices; numpy's threads would wait, and not idly
     try:
         commands.main(standalone_mode=False)
     except click.exceptions.Exit as ended:

@@ -34,7 +34,7 @@ from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.resuming import Kept, by_server, mark_of, resume
 from smtp_auth_report.site_key import account_key, seal, unseal
-from smtp_auth_report.sources import NOT_LOOKED, SOURCES, LogReader, Options, Source
+from smtp_auth_report.sources import NOT_LOOKED, SOURCES, Batch, LogReader, Options, Source
 from smtp_auth_report.sources.envelope import Envelope
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.submission import Outcome, Submission
@@ -217,15 +217,16 @@ class Ingest:
     def run(self, paths: Iterable[str]) -> Summary:
         """Read every file, oldest first. Raises InputError in the end if one could not be read."""
         opened: list[tuple[int, Log, list[bytes]]] = []
+        once = dict.fromkeys(paths)
         try:
-            for path in dict.fromkeys(paths):
+            for path in once:
                 try:
                     log = Log(path, self._now)
                 except InputError as error:
                     self.summary.problems.append(str(error))
                     continue
                 sample = log.sample()
-                begins = self._reader(log).settle(sample, log.start)
+                begins = self._reader(log).settle(sample, log.start) if len(once) > 1 else 0
                 opened.append((begins, log, sample))
             for _, log, sample in sorted(opened, key=lambda entry: entry[0]):
                 try:
@@ -370,25 +371,28 @@ class _Run:
         ingest.show(log)
         return damage
 
-    def _looked_at(self) -> Iterator[tuple[bytes, Place, object]]:
+    def _looked_at(self) -> Iterator[tuple[Batch, Place, object]]:
         """Each batch, where it ends, and what was seen in it; another thread takes and looks at the next while one is read."""
-        batches = self._log.batches()
+        batches = self._log.views()
         with ThreadPoolExecutor(1, "look") as thread:
             coming = thread.submit(self._look, batches)
             while (looked := coming.result()) is not None:
                 coming = thread.submit(self._look, batches)
                 yield looked
 
-    def _look(self, batches: Iterator[bytes]) -> tuple[bytes, Place, object] | None:
-        batch = next(batches, None)
-        return None if batch is None else (batch, self._log.place, self._reader.look(batch))
+    def _look(self, batches: Iterator[memoryview]) -> tuple[Batch, Place, object] | None:
+        view = next(batches, None)
+        if view is None:
+            return None
+        batch = view if self._reader.sifts else bytes(view)
+        return batch, self._log.place, self._reader.look(batch)
 
     def _end(self) -> None:
         """What stands behind the last whole line; of a file that may grow it is read anew when there is more."""
         if self._log.tail or self._reader.holds:
             self._feed(self._log.tail, last=True)
 
-    def _feed(self, batch: bytes, looked: object = NOT_LOOKED, *, last: bool = False) -> None:
+    def _feed(self, batch: Batch, looked: object = NOT_LOOKED, *, last: bool = False) -> None:
         self._bytes += len(batch)
         found = self._reader.feed(batch, looked, last=last)
         self._changes.take(found)

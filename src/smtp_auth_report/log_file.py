@@ -46,8 +46,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-BATCH = 4 << 20
+BATCH = 2 << 20
 BLOCK = 1 << 20
+SPARE = 64 << 10  # of memory for a batch: there begins the line that the one before ended in
 LONGEST = 16 << 20
 LAST = 16 << 10
 """Bytes before the place where reading goes on that are looked at for the lines there."""
@@ -270,11 +271,9 @@ class Log:
                 except InputError:
                     return self._lines_of([self._start])
         blocks = [self._start[:8192]]
-        size, stood = self.size or 0, self._raw.tell()
-        for place in (*range(BLOCK, size, BLOCK), max(0, size - 8192)):
-            self._raw.seek(place)
-            blocks.append(self._raw.read(8192).partition(b"\n")[2])
-        self._raw.seek(stood)
+        size, descriptor = self.size or 0, self._raw.fileno()
+        places = (*range(BLOCK, size, BLOCK), max(0, size - 8192))
+        blocks += [os.pread(descriptor, 8192, place).partition(b"\n")[2] for place in places]
         return self._lines_of(blocks, ends=True)
 
     @staticmethod
@@ -356,41 +355,59 @@ class Log:
         Whole lines from where the log stands. A line without an end is left in `tail`, to go on from; one that is longer than
         a batch can be is cut off. What is not made of lines is given in pieces, as it is.
         """
-        for more in self._chunks(size):
-            cut = more.rfind(b"\n") + 1
+        return map(bytes, self.views(size))
+
+    def views(self, size: int = BATCH) -> Iterator[memoryview]:
+        """The same without a copy: each is good until the one after the next is asked for, whose memory it has."""
+        this, other = bytearray(), bytearray()
+        while True:
+            begin = len(self._rest)
+            room = max(size, len(self._start))
+            if len(this) < begin + room:
+                this = bytearray(begin + room + SPARE)
+            view = memoryview(this)
+            view[:begin] = self._rest
+            end = begin + self._more(view[begin : begin + room])
+            if end == begin:
+                return
+            cut = this.rfind(b"\n", begin, end) + 1
+            self._rest = bytes(view[cut:end])
             if cut:
-                batch, self._rest = b"".join((self._rest, memoryview(more)[:cut])), more[cut:]
                 overlong, self._overlong = self._overlong, False
-                self._advance(batch)
-                if self._made_of_lines:
-                    batch = _without_holes(batch.partition(b"\n")[2] if overlong else batch)
-                yield batch
-            else:
-                self._rest += more
+                self._advance(view[:cut])
+                yield self._given(this, this.find(b"\n") + 1 if overlong else 0, cut)
+                this, other = other, this
             if len(self._rest) > LONGEST:
                 rest, self._rest = self._rest, b""
                 overlong, self._overlong = self._overlong, True
                 self._advance(rest)
                 if not overlong or not self._made_of_lines:
-                    yield rest
+                    yield memoryview(rest)
 
-    def _chunks(self, size: int) -> Iterator[bytes]:
-        """
-        What was read ahead, and what is read now. A file may be cut, and grow anew, between two calls: what is read behind
-        a place counts only if the file is intact up to there when it has been read.
-        """
-        more, self._start = self._start, b""
-        if more:
-            yield more
-        while more := self._whole(size):
-            if self.live and not self._intact():
-                self._cut = True
-                return
-            yield more
+    def _given(self, buffer: bytearray, begin: int, end: int) -> memoryview:
+        """A batch as it is given, without the end of an overlong line up to where others begin, and without holes."""
+        if not self._made_of_lines:
+            return memoryview(buffer)[:end]
+        lines = memoryview(buffer)[begin:end]
+        return memoryview(_HOLE.sub(b"", lines)) if buffer.find(b"\0", begin, end) >= 0 else lines
 
-    def _whole(self, size: int) -> bytes:
+    def _more(self, room: memoryview) -> int:
+        """
+        Put there what was read ahead, or what is read now; how much it is. A file may be cut, and grow anew, between two
+        calls: what is read behind a place counts only if the file is intact up to there when it has been read.
+        """
+        if ahead := self._start:
+            room[: len(ahead)], self._start = ahead, b""
+            return len(ahead)
+        filled = self._whole(room)
+        if filled and self.live and not self._intact():
+            self._cut = True
+            return 0
+        return filled
+
+    def _whole(self, room: memoryview) -> int:
         try:
-            return self._unpacked(size)
+            return self._unpack_into(room)
         except _DAMAGE as error:
             raise InputError(
                 worded(
@@ -403,27 +420,26 @@ class Log:
             ) from None
 
     def _unpacked(self, size: int) -> bytes:
-        """So many bytes, fewer at the end. A damaged archive gives what can be unpacked before the error is raised."""
+        """So many bytes, fewer at the end."""
+        room = bytearray(size)
+        return bytes(memoryview(room)[: self._unpack_into(memoryview(room))])
+
+    def _unpack_into(self, room: memoryview) -> int:
+        """Fill this, less at the end. A damaged archive gives what can be unpacked before the error is raised."""
         if self._damage is not None:
             raise self._damage
-        parts: list[bytes] = []
-        wanted = size
+        filled = 0
         try:
-            while wanted and (more := cast("BufferedReader", self._stream).read1(wanted)):
-                parts.append(more)
-                wanted -= len(more)
+            while filled < len(room) and (more := cast("BufferedReader", self._stream).readinto1(room[filled:])):
+                filled += more
         except _DAMAGE as error:
-            if not parts:
+            if not filled:
                 raise
             self._damage = error
-        return b"".join(parts) if len(parts) != 1 else parts[0]
+        return filled
 
-    def _advance(self, batch: bytes) -> None:
+    def _advance(self, batch: bytes | memoryview) -> None:
         if len(self.head) < HEAD:  # it was short when it was opened
             self.head += batch[len(self.head) - self.offset :][: HEAD - len(self.head)]
         self.offset += len(batch)
         self._before = (self._before + batch[-TAIL:])[-TAIL:]
-
-
-def _without_holes(batch: bytes) -> bytes:
-    return _HOLE.sub(b"", batch) if b"\0" in batch else batch

@@ -13,7 +13,7 @@ from smtp_auth_report.sources.exchange_online import ExchangeOnlineSource
 from smtp_auth_report.sources.exim import EximSource
 from smtp_auth_report.sources.haraka import HarakaSource
 from smtp_auth_report.sources.hmailserver import HmailserverSource
-from smtp_auth_report.sources.interface import Options, Source
+from smtp_auth_report.sources.interface import Batch, Options, Source
 from smtp_auth_report.sources.kerio import KerioSource
 from smtp_auth_report.sources.log_reader import NOT_LOOKED, LogReader
 from smtp_auth_report.sources.maddy import MaddySource
@@ -40,4 +40,4 @@ SOURCES: tuple[type[Source], ...] = (
     ExchangeOnlineSource,
 )
 
-__all__ = ["NOT_LOOKED", "SOURCES", "LogReader", "Options", "Source"]
+__all__ = ["NOT_LOOKED", "SOURCES", "Batch", "LogReader", "Options", "Source"]

@@ -32,6 +32,9 @@ from smtp_auth_report.sources.envelope import Parts
 if TYPE_CHECKING:
     from smtp_auth_report.sources.logbook import Logbook
 
+Batch = bytes | memoryview
+"""Whole lines; what compiled code looks at need not be copied into an object of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -23,12 +23,14 @@ What goes wrong
     Nothing. Lines that are not plain are left for others to read.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from smtp_auth_report.sources.log_bytes cimport begins, digit, hashed
+from smtp_auth_report.sources.text_codes cimport append
 
 cdef enum:
     LONGEST_LINE = 8192     # of the envelope and the message
@@ -54,52 +56,52 @@ cdef class LogLines:
         PyMem_Free(self._prefixes)
         PyMem_Free(self._prefix_places)
         PyMem_RawFree(self._lines)
+        PyMem_RawFree(self._minutes.bytes)
+        PyBuffer_Release(&self._content)
 
-    cdef bint _read(self, bytes content) except -1:
-        """Find the lines of a batch that ends with a line feed, and what wrote them; False where they are not plain."""
+    cdef bint _read(self, content) except -1:
+        """
+        Find the lines of a batch that ends with a line feed, and what wrote them; False where they are not plain. What
+        holds the batch is not to change before the next is read.
+        """
         cdef int32_t strange = 0
-        cdef int32_t number, found
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(content)
-        cdef bint plain
-        self._content = content
-        self._bytes = PyBytes_AS_STRING(content)
-        if size >= 1 << 30 or not content.endswith(b"\n"):
+        cdef int found
+        cdef Py_ssize_t size
+        PyBuffer_Release(&self._content)
+        PyObject_GetBuffer(content, &self._content, PyBUF_SIMPLE)
+        self._bytes = <const char *>self._content.buf
+        size = self._content.len
+        if not size or size >= 1 << 30 or self._bytes[size - 1] != 10:
             return False
-        with nogil:
-            plain = self._find_lines(size)
-        if not plain:
-            return False
-        number = 0
+        self.total, self._done = 0, 0
+        self._minutes.size, self._minute_count, self._stamped, self._plain_stamps = 0, 0, NOWHERE, True
         while True:
             with nogil:
-                number = self._find_prefixes(number)
-            if number == self.total:
+                found = self._go_on(size)
+            if found == STRANGE:
+                found = self._meet(self.total)
+            elif found != ODD:
                 break
-            found = self._meet(number)
             if found == ODD:
                 return False
             if found == STRANGE:
+                with nogil:
+                    self._settle(&self._lines[self.total])
                 strange += 1
                 if strange > MANY and strange > self.total // 4:
                     return False
-                number += 1
-        if strange > self.total // 4:
-            return False
-        self._find_minutes()
-        with nogil:
-            self._mark_bound()
-        return True
+        return strange <= self.total // 4
 
-    cdef bint _find_lines(self, Py_ssize_t size) except -1 nogil:
-        cdef const char *at = self._bytes
-        cdef const char *stop = at + size
+    cdef int _go_on(self, Py_ssize_t size) except -3 nogil:
+        """Go on up to a line whose prefix is not known (STRANGE) or that is too long (ODD); 0 at the end."""
+        cdef const char *at = self._bytes + self._done
+        cdef const char *stop = self._bytes + size
         cdef const char *end
         cdef Line *line
-        self.total = 0
         while at < stop:
             end = <const char *>memchr(at, 10, stop - at)
             if end - at > LONGEST_LINE:
-                return False
+                return ODD
             if self.total == self._room:
                 self._room = max(4096, 2 * self._room)
                 self._lines = <Line *>PyMem_RawRealloc(self._lines, self._room * sizeof(Line))
@@ -108,28 +110,30 @@ cdef class LogLines:
                     with gil:
                         raise MemoryError
             line = &self._lines[self.total]
-            line.start = <int32_t>(at - self._bytes)
-            line.end = <int32_t>(end - self._bytes)
-            self.total += 1
-            at = end + 1
-        return True
-
-    cdef int32_t _find_prefixes(self, int32_t number) noexcept nogil:
-        """Go on until a line whose prefix is not known; its number."""
-        cdef Line *line
-        while number < self.total:
-            line = &self._lines[number]
-            line.text = 0
-            line.prefix = NOWHERE
-            line.kind = KEPT
-            line.says = 0
-            line.key = 0
-            line.id_size = 0
-            line.run = line.next = NOWHERE
+            line[0] = Line(0, <int32_t>(at - self._bytes), <int32_t>(end - self._bytes), 0, 0, 0, 0, NOWHERE, NOWHERE, 0, NOWHERE, 0, KEPT, 0, 0, 0)
             if not self._split(line):
-                return number
-            number += 1
-        return number
+                return STRANGE
+            self._settle(line)
+            at = end + 1
+        return 0
+
+    cdef int _settle(self, Line *line) except -1 nogil:
+        """The next line is known as far as it can be: see what it is to the one before."""
+        cdef Line *before = line - 1 if self.total else NULL
+        if line.prefix != NOWHERE and self._plain_stamps:
+            self._find_minute(line)
+        line.bound = line.kind == KEPT or before == NULL or memcmp(self._bytes + line.start, self._bytes + before.start, 3) != 0
+        line.keep = line.bound
+        if before != NULL and (line.prefix == NOWHERE or self._looks_back(line)):
+            before.bound = before.keep = True
+        self._note(line, self.total)
+        self.total += 1
+        self._done = line.end + 1
+        return 0
+
+    cdef int _note(self, Line *line, int32_t number) except -1 nogil:
+        """For a source to note what it needs; lines come in their order."""
+        return 0
 
     cdef bint _split(self, Line *line) noexcept nogil:
         """Cut the envelope from a line; False where it is strange or not known yet. The cuts are those of `Envelope.split`."""
@@ -146,11 +150,11 @@ cdef class LogLines:
             at = <const char *>memchr(begin + 19, 32, min(end - begin, 40) - 19) if end - begin > 19 else NULL
             if at == NULL:
                 return False
-            line.blank = <int32_t>(at - begin)
+            line.blank = <int16_t>(at - begin)
         else:
             return False
         at = begin + line.blank + 1
-        line.prefix = self._met(at, end, line.blank)
+        line.prefix = <int16_t>self._met(at, end, line.blank)
         if line.prefix == NOWHERE:
             return False
         prefix = &self._prefixes[line.prefix]
@@ -158,7 +162,9 @@ cdef class LogLines:
         line.raw = <int32_t>(stop - self._bytes) - 2
         if prefix.pid:
             at = stop
+            line.key = 1   # so that 07 is not 7
             while stop < end and digit(stop[0]) and stop - at < 10:
+                line.key = line.key * 10 + <uint64_t>(stop[0] - 48)
                 stop += 1
             if stop == at or not begins(stop, end, "]: ", 3):
                 line.prefix = NOWHERE
@@ -174,10 +180,17 @@ cdef class LogLines:
         cdef const char *stop = at
         cdef Prefix *prefix
         cdef int32_t place, found
+        cdef uint64_t ending
         for place in range(RECENT):
             found = self._recent[place]
             prefix = &self._prefixes[found]
-            if found != NOWHERE and prefix.blank == blank and begins(at, end, self._known_bytes + prefix.offset, prefix.size):
+            if found == NOWHERE or prefix.blank != blank or end - at < prefix.size:
+                continue
+            if prefix.size >= 8:
+                memcpy(&ending, at + prefix.size - 8, 8)
+                if ending != prefix.ending:
+                    continue
+            if memcmp(at, self._known_bytes + prefix.offset, prefix.size) == 0:
                 if place:
                     self._recent[place], self._recent[place - 1] = self._recent[place - 1], found
                 return found
@@ -207,7 +220,7 @@ cdef class LogLines:
     cdef int32_t _meet(self, int32_t number) except -3:
         """Learn the prefix of a line: then it is found; or the line is strange, or the batch is odd."""
         cdef Line *line = &self._lines[number]
-        cdef bytes text = self._content[line.start:line.end]
+        cdef bytes text = self._cut(line.start, line.end)
         cdef Prefix *prefix
         cdef int32_t slot
         found = self._learn(text)
@@ -227,6 +240,8 @@ cdef class LogLines:
         prefix.kind, prefix.group, prefix.instance, prefix.host = kind, group, instance, host
         prefix.first_size = min(len(first), sizeof(prefix.first))
         memcpy(prefix.first, PyBytes_AS_STRING(first), prefix.first_size)
+        if prefix.size >= 8:
+            memcpy(&prefix.ending, PyBytes_AS_STRING(learned) + prefix.size - 8, 8)
         prefix.hash = hashed(PyBytes_AS_STRING(learned), prefix.size) ^ <uint64_t>prefix.blank
         self._prefix_bytes += learned
         self._known_bytes = PyBytes_AS_STRING(self._prefix_bytes)
@@ -237,25 +252,21 @@ cdef class LogLines:
         self._prefix_count += 1
         return 0
 
-    cdef int _find_minutes(self) except -1:
-        """Lines of one minute have stamps that differ in their seconds only."""
-        cdef int32_t number, last = NOWHERE
-        cdef Line *line
-        cdef Line *before = NULL
-        self._minutes = []
-        self._plain_stamps = True
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.prefix == NOWHERE:
-                continue
-            if not self._seconds(line):
-                self._plain_stamps = False
-                return 0
-            if before == NULL or not self._same_minute(line, before):
-                self._minutes.append(number)
-                last += 1
-            line.minute = last
-            before = line
+    cdef int _find_minute(self, Line *line) except -1 nogil:
+        """Lines of one minute have stamps that differ in their seconds only, and many of them not even there."""
+        cdef Line *before = &self._lines[self._stamped]
+        cdef const char *one = self._bytes + line.start
+        if self._stamped != NOWHERE and line.blank == 15 and before.blank == 15 and memcmp(one, self._bytes + before.start, 15) == 0:
+            line.minute, line.micros = before.minute, before.micros
+        elif not self._seconds(line):
+            self._plain_stamps = False
+        elif self._stamped != NOWHERE and self._same_minute(line, before):
+            line.minute = before.minute
+        else:
+            line.minute = self._minute_count
+            self._minute_count += 1
+            append(&self._minutes, &self.total, sizeof(int32_t))
+        self._stamped = self.total
         return 0
 
     cdef bint _seconds(self, Line *line) noexcept nogil:
@@ -291,13 +302,13 @@ cdef class LogLines:
     def minutes(self):
         """The stamps of all minutes, at their beginning; None where stamps are not plain."""
         cdef Line *line
-        cdef int32_t rest
+        cdef int32_t number, rest
         cdef list found = []
         if not self._plain_stamps:
             return None
-        for number in self._minutes:
-            line = &self._lines[<int32_t>number]
-            stamp = self._content[line.start : line.start + line.blank]
+        for number in range(self._minute_count):
+            line = &self._lines[(<int32_t *>self._minutes.bytes)[number]]
+            stamp = self._cut(line.start, line.start + line.blank)
             if line.blank == 15:
                 found.append(stamp[:13] + b"00")
             else:
@@ -311,21 +322,7 @@ cdef class LogLines:
         cdef Line *last = &self._lines[self.total - 1]
         if first.prefix == NOWHERE or last.prefix == NOWHERE:
             return None
-        return self._content[first.start : first.start + first.blank], self._content[last.start : last.start + last.blank]
-
-    cdef void _mark_bound(self) noexcept nogil:
-        """Lines that are to be read whatever they say."""
-        cdef int32_t number
-        cdef Line *line
-        cdef Line *before = NULL
-        for number in range(self.total):
-            line = &self._lines[number]
-            line.bound = line.kind == KEPT or before == NULL or memcmp(self._bytes + line.start, self._bytes + before.start, 3) != 0
-            if before != NULL and (line.prefix == NOWHERE or self._looks_back(line)):
-                before.bound = True
-            before = line
-        for number in range(self.total):
-            self._lines[number].keep = self._lines[number].bound
+        return self._cut(first.start, first.start + first.blank), self._cut(last.start, last.start + last.blank)
 
     cdef bint _looks_back(self, Line *line) noexcept nogil:
         """Whether it is the line before that counts: syslogd: last message repeated 3 times"""
@@ -340,23 +337,24 @@ cdef class LogLines:
         cdef int32_t number
         cdef Line *line
         cdef list found = []
-        cdef const char *at
         for number in range(self.total):
             line = &self._lines[number]
             if not line.keep:
                 continue
-            at = self._bytes + line.start
             if line.text == 0:
-                found.append(PyBytes_FromStringAndSize(at, line.end - line.start))
+                found.append(self._cut(line.start, line.end))
                 continue
             found.append((
-                PyBytes_FromStringAndSize(at, line.blank),
-                PyBytes_FromStringAndSize(at + line.blank + 1, line.raw - line.start - line.blank - 1),
-                PyBytes_FromStringAndSize(self._bytes + line.text, line.end - line.text),
+                self._cut(line.start, line.start + line.blank),
+                self._cut(line.start + line.blank + 1, line.raw),
+                self._cut(line.text, line.end),
             ))
         return found
 
     def last(self, int32_t number):
         """The last lines as they stand."""
         cdef int32_t first = max(0, self.total - number)
-        return [self._content[self._lines[place].start : self._lines[place].end] for place in range(first, self.total)]
+        return [self._cut(self._lines[place].start, self._lines[place].end) for place in range(first, self.total)]
+
+    cdef bytes _cut(self, int32_t start, int32_t end):
+        return PyBytes_FromStringAndSize(self._bytes + start, end - start)

@@ -36,7 +36,7 @@ from smtp_auth_report.changes import Changes, Remembered
 from smtp_auth_report.framing import Cutter, cutter_of
 from smtp_auth_report.moments import HOUR
 from smtp_auth_report.sources.envelope import LONGEST, LONGEST_MESSAGE, Envelope, Origin, Parts, origin
-from smtp_auth_report.sources.interface import Options, Source
+from smtp_auth_report.sources.interface import Batch, Options, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix import PostfixSource
 from smtp_auth_report.sources.stamps import exim_id_time, queue_id_time
@@ -190,13 +190,18 @@ class LogReader:
         for source in self.sources:
             source.recall(entry for entry in entries if entry.source == source.name)
 
-    def look(self, batch: bytes) -> object:
+    @property
+    def sifts(self) -> bool:
+        """Whether `look` looks at bytes, whatever object has them."""
+        return self._form is None and self._sifting is not None and self._cutter is None
+
+    def look(self, batch: Batch) -> object:
         """
         Look at whole lines before they are read. It may be done in another thread, batch by batch in their order, while the
         batch before is read; what comes of it goes to `feed` with the batch.
         """
         if self._form is not None:
-            return None if self._wrapped else self._form.look_ahead(batch)
+            return None if self._wrapped else self._form.look_ahead(bytes(batch))
         if self._sifting is None or self._cutter is not None:
             return None
         return self._sifting.look(batch, self._owned_elsewhere)
@@ -206,15 +211,16 @@ class LogReader:
         """Whether it may keep back an entry until it is told that the log has ended."""
         return self._cutter is not None
 
-    def feed(self, batch: bytes, looked: object = NOT_LOOKED, *, last: bool = False) -> Changes:
+    def feed(self, batch: Batch, looked: object = NOT_LOOKED, *, last: bool = False) -> Changes:
         """Read whole lines; or the last of the log, which may have no end."""
         changes = self.log.changes = Changes()
         about = self.log.about
         if not self._begun:
-            self._begin(batch)
+            self._begin(bytes(batch))
         if not self._formed:
-            self._find_form(batch[:LONGEST].split(b"\n"))
+            self._find_form(bytes(batch[:LONGEST]).split(b"\n"))
         if self._form is not None:
+            batch = bytes(batch)
             changes.lines = int(np.count_nonzero(np.frombuffer(batch, np.uint8) == LINE_FEED)) + (not batch.endswith(b"\n"))
             if self._wrapped:
                 self._form.unwrapped([found for found in map(self._envelope.inside, batch.split(b"\n")) if found])
@@ -244,14 +250,15 @@ class LogReader:
 
     # A syslog
 
-    def _read_syslog(self, batch: bytes, looked: object, *, last: bool) -> None:
+    def _read_syslog(self, batch: Batch, looked: object, *, last: bool) -> None:
         sifted = self._sifting.sift(looked) if self._sifting is not None and looked is not None else None
         lines: Sequence[bytes | Parts]
         if sifted is not None:
             self.log.changes.lines = sifted.total
             lines, end = sifted.lines, sifted.end
         else:
-            lines = found = self._cut(self._cutter, batch, last=last) if self._cutter is not None else self._split(batch)
+            whole = bytes(batch)
+            lines = found = self._cut(self._cutter, whole, last=last) if self._cutter is not None else self._split(whole)
             self.log.changes.lines += len(found)
             if found and len(max(found, key=len)) > LONGEST_MESSAGE:
                 lines = self._without_long(found)
@@ -378,9 +385,10 @@ class LogReader:
     def _end_of_batch(self, end: Sequence[bytes | Parts]) -> None:
         """Time has come as far as the last line of a server that is known."""
         split = Envelope().split
-        last = [parts for parts in (line if isinstance(line, tuple) else split(line) for line in reversed(end)) if parts]
-        self._previous = last[0] if last else self._previous
-        for stamp, raw, _ in last:
+        last = (parts for parts in (line if isinstance(line, tuple) else split(line) for line in reversed(end)) if parts)
+        for number, (stamp, raw, message) in enumerate(last):
+            if not number:
+                self._previous = stamp, raw, message
             owner = self._owner(raw)
             if owner is not None:
                 host = self._host(origin(raw))

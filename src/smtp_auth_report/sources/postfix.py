@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import SOLARIS, Parts, origin
-from smtp_auth_report.sources.interface import Remedy, Source
+from smtp_auth_report.sources.interface import Batch, Remedy, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_rows import accounts
@@ -49,6 +49,7 @@ _CLIENT = re.compile(rb"\[([0-9A-Fa-f.:]+)\]")
 # unknown[192.0.2.1]: SASL LOGIN authentication failed: …     where the envelope keeps "warning" elsewhere
 _BARE_FAILURE = re.compile(rb"[^\s\[\]]*\[[0-9A-Za-z.:%]+\](?::(?:\d+|unknown))?: SASL ")
 
+_KEY = re.compile(r"(.*)\[(\d{1,10})")  # of a process: postfix/smtpd[643
 _TLS_WORDS = (b"Anon", b"Untr", b"Trus", b"Veri", b"TLS ")
 _ACTION_WORDS = (b"reje", b"milt", b"info", b"disc", b"hold", b"perm", b"filt", b"redi", b"warn", b"prep", b"repl")
 _SOLARIS_WORD = b"[ID "
@@ -138,9 +139,11 @@ class PostfixSource(Source):
         """Sessions of older files, by host; taken over when the first line of the host is not older."""
         self._recalled = {entry.server: entry for entry in remembered}
         for entry in self._recalled.values():
-            self._join.pending.update(list(Server.load(entry.server, entry.newest, json.loads(entry.sessions)).pending))
+            server = Server.load(entry.server, entry.newest, json.loads(entry.sessions))
+            self._join.pending.update(list(server.pending))
+            self._sieve.reopen((found[1], found[2]) for found in map(_KEY.fullmatch, server.open) if found)
 
-    def look(self, batch: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+    def look(self, batch: Batch, owned: Callable[[str], bytes | None]) -> Scan | None:
         """What can be told of a batch by its bytes. Lines of programs that are another source's are kept for it (see sieve)."""
         if len(batch) >= WORTH_SIFTING:
             return self._sieve.look(batch, owned)

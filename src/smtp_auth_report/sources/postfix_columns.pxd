@@ -38,11 +38,6 @@ cdef struct Manner:
     int32_t ending              # where the counters tell it instead, else NOWHERE
 
 
-cdef struct Party:
-    int32_t account
-    int32_t sender
-
-
 cdef struct Counts:             # the counters of a session, with what they are read by
     int32_t door
     int32_t encrypted
@@ -58,10 +53,10 @@ cdef struct Mark:               # how much there was
 
 
 cdef class Columns:
-    cdef readonly Meanings clients, tls, mechanisms, sent, failed
-    cdef Codes names
+    cdef readonly Meanings clients, tls, mechanisms, sent, failed, silent
     cdef Codes _manners
-    cdef Codes _parties
+    cdef Codes _parties         # account and sender, a line feed between them
+    cdef Buffer _party
     cdef tuple _readers
     cdef list _places           # of doors: server, service, source, outcome
     cdef Door *_doors
@@ -79,7 +74,8 @@ cdef class Columns:
     cdef int32_t ending(self, Meanings known, Counts *counts, const char *at, Py_ssize_t size) except -1 nogil
     cdef Mark mark(self, int32_t door) noexcept nogil
     cdef void drop(self, int32_t door, Mark since) noexcept nogil
-    cdef Numbers *add(self, Manner *manner, Party *party, const char *queue_id, Py_ssize_t size) except NULL nogil
+    cdef int32_t party(self, const char *account, Py_ssize_t size, const char *sender, Py_ssize_t length) except -1 nogil
+    cdef Numbers *add(self, Manner *manner, int32_t party, const char *queue_id, Py_ssize_t size) except NULL nogil
     cdef int message_id(self, const char *at, const char *end) except -1 nogil
     cdef int keep(self, int32_t number, Mark since, bint encrypted, int64_t ended) except -1 nogil
     cdef int _make_values(self) except -1

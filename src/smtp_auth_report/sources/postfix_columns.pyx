@@ -2,7 +2,7 @@
 """
 Postfix: accepted messages as columns, gathered by compiled code without the interpreter's lock.
 
-    columns = Columns(read_client, read_tls, read_mechanism, read_sent, read_failed)
+    columns = Columns(read_client, read_tls, read_mechanism, read_sent, read_failed, read_silent)
     number = columns.door(place, prefix)                      one for each service that takes AUTH
     ...                                                       postfix_scan.pyx adds messages
     brought, doors = columns.hand_over()                      the arguments of `Messages`, and what each door has brought
@@ -32,7 +32,7 @@ cdef extern from *:
     const char *DIGITS
 
 cdef enum:
-    TEXTS = 65536           # of one kind that are kept
+    TEXTS = 131072           # of one kind that are kept
 
 cdef int64_t SECOND = 1000000
 cdef int64_t APART = 600 * 1000000
@@ -45,8 +45,8 @@ cdef class Columns:
     TLS line -> version and cipher; mechanism -> its name; door, counters, whether encrypted and a number -> version.
     """
 
-    def __init__(self, read_client, read_tls, read_mechanism, read_sent, read_failed):
-        self._readers = read_client, read_tls, read_mechanism, read_sent, read_failed
+    def __init__(self, *readers):
+        self._readers = readers
         self._places = []
         self._forget()
 
@@ -57,13 +57,14 @@ cdef class Columns:
             PyMem_RawFree(self._doors[number].opened.bytes)
         PyMem_RawFree(self._doors)
         PyMem_RawFree(self._numbers.bytes)
+        PyMem_RawFree(self._party.bytes)
         PyMem_RawFree(self._queue_ids.bytes)
         PyMem_RawFree(self._message_ids.bytes)
 
     cdef int _forget(self) except -1:
         """No text was met yet. Lists are made anew: those that were handed over stay as they are."""
-        self.clients, self.tls, self.mechanisms, self.sent, self.failed = map(Meanings, self._readers)
-        self.names, self._manners, self._parties = Codes(), Codes(), Codes()
+        self.clients, self.tls, self.mechanisms, self.sent, self.failed, self.silent = map(Meanings, self._readers)
+        self._manners, self._parties = Codes(), Codes()
         self._manner_values, self._client_values, self._party_values = [], [], []
         return 0
 
@@ -90,7 +91,7 @@ cdef class Columns:
     cdef bint read_new(self) except -1:
         """Whether there were texts to read."""
         cdef bint read = False
-        for texts in (self.clients, self.tls, self.mechanisms, self.sent, self.failed):
+        for texts in (self.clients, self.tls, self.mechanisms, self.sent, self.failed, self.silent):
             read |= (<Meanings>texts).read_new()
         return read
 
@@ -117,12 +118,20 @@ cdef class Columns:
         self._numbers.size, self._queue_ids.size, self._message_ids.size = since.numbers, since.queue_ids, since.message_ids
         self._doors[door].queue_ids.size = since.of_door
 
-    cdef Numbers *add(self, Manner *manner, Party *party, const char *queue_id, Py_ssize_t size) except NULL nogil:
+    cdef int32_t party(self, const char *account, Py_ssize_t size, const char *sender, Py_ssize_t length) except -1 nogil:
+        """An account and a sender; neither has a line feed."""
+        self._party.size = 0
+        append(&self._party, account, size)
+        append(&self._party, b"\n", 1)
+        append(&self._party, sender, length)
+        return self._parties.of(self._party.bytes, self._party.size)
+
+    cdef Numbers *add(self, Manner *manner, int32_t party, const char *queue_id, Py_ssize_t size) except NULL nogil:
         """One more message, whose other numbers and message id the caller adds."""
         cdef Door *door = &self._doors[manner.door]
         cdef Numbers numbers
         numbers.manner = self._manners.of(manner, sizeof(Manner))
-        numbers.party = self._parties.of(party, sizeof(Party))
+        numbers.party = party
         memcpy(door.prefix + door.prefix_size, queue_id, size)
         numbers.key = blake2b_64(door.prefix, door.prefix_size + size)
         append(&self._numbers, &numbers, sizeof(Numbers))
@@ -173,14 +182,15 @@ cdef class Columns:
             taken(&self._numbers), self._manner_values, self._client_values, self._party_values,
             decoded(taken(&self._queue_ids)), decoded(taken(&self._message_ids)),
         )
-        if max(self.clients.count, self.tls.count, self.sent.count, self.failed.count, self.names.count, self._parties.count) > TEXTS:
+        if max(self.clients.count, self.tls.count, self._parties.count) > TEXTS:
+            self._forget()
+        elif max(self.sent.count, self.failed.count, self.silent.count) > TEXTS:
             self._forget()
         return brought, doors
 
     cdef int _make_values(self) except -1:
         """Objects for the texts that were met since."""
         cdef Manner *manner
-        cdef Party *party
         cdef int32_t code
         self.read_new()
         for code in range(<int32_t>len(self._manner_values), self._manners.count):
@@ -193,8 +203,8 @@ cdef class Columns:
         for code in range(<int32_t>len(self._client_values), self.clients.count):
             self._client_values.append((*self.client_value(code), None))
         for code in range(<int32_t>len(self._party_values), self._parties.count):
-            party = <Party *>self._parties.at(code)
-            self._party_values.append((decoded(self.names.text(party.account)), decoded(self.names.text(party.sender))))
+            account, _, sender = self._parties.text(code).partition(b"\n")
+            self._party_values.append((decoded(account), decoded(sender)))
         return 0
 
     cdef tuple client_value(self, int32_t code):

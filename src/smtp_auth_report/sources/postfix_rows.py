@@ -53,11 +53,15 @@ def handshake_failed(server: Server, session: Session) -> Submission | None:
     if session.handshake is None or not session.door.sasl:
         return None
     time, error, identity = session.handshake
-    reason = lines.handshake_reason(session.library)
-    if reason == "handshake_failed":
-        reason = lines.handshake_reason(error)
+    reason = why_no_tls(error, session.library)
     row = _session_row(server, session, identity, Outcome.TLS_FAILED, session.ended or time, reason)
     return row._replace(account=None, mechanism=UNKNOWN_MECHANISM, tls_version="unknown", tls_cipher=None)
+
+
+def why_no_tls(error: bytes, library: bytes) -> str:
+    """Why a handshake failed: the library's words tell more."""
+    reason = lines.handshake_reason(library)
+    return lines.handshake_reason(error) if reason == "handshake_failed" else reason
 
 
 def failed(server: Server, session: Session) -> Iterator[Submission]:

@@ -3,6 +3,7 @@
 from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
 
 from smtp_auth_report.sources.log_lines cimport Line, LogLines
+from smtp_auth_report.sources.text_codes cimport Buffer
 
 cpdef enum:                 # what wrote a line that is not of the kind KEPT
     OTHER = 1               # nothing of interest
@@ -36,12 +37,14 @@ cdef struct Run:
     int32_t first_signed
     int32_t failed          # sign-ins that were refused
     int32_t first_failed
+    int32_t said            # lines that may matter, besides sign-ins
     int8_t begins
     int8_t behind           # the process was between two sessions
     int8_t says             # has a line that may matter
     int8_t unusual          # has a line that sessions with messages usually do not have
     int8_t more             # has a line that sessions in which nothing but sign-ins failed do not have
     int8_t sasl             # has a line that may tell of a failed sign-in
+    int8_t odd              # has a line that sessions without a message and without failures do not have
 
 
 cdef struct Process:
@@ -66,8 +69,10 @@ cdef class Processes:
     cdef Process *places
     cdef int32_t count
     cdef int32_t batch
+    cdef bint all_known     # whether all processes that have logged are here
 
     cpdef void forget(self) noexcept
+    cpdef void reopen(self, int32_t group, uint64_t pid) noexcept
     cdef void clear(self) noexcept nogil
     cdef void begin(self) noexcept nogil
     cdef Process *of(self, uint64_t key) noexcept nogil
@@ -80,10 +85,11 @@ cdef class Runs(LogLines):
     cdef int32_t _run_room
     cdef Mail *_mails
     cdef int32_t _mail_slots
+    cdef int32_t _mail_room         # of slots
+    cdef Buffer _clients            # lines that say CLIENT or SIGNED, int32_t
+    cdef bint _too_many             # processes
     cdef readonly bint filtered     # a before-queue filter shows in the batch
 
-    cdef bint _find_runs(self) except -1 nogil
-    cdef Process *_process(self, Line *line) noexcept nogil
     cdef int _begin(self, Process *process, Line *line, int32_t number) except -1 nogil
     cdef void _add(self, Run *run, Process *process, Line *line, int32_t number) noexcept nogil
     cdef void _say(self, Line *line) noexcept nogil

@@ -17,11 +17,12 @@ What goes wrong
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
 from smtp_auth_report.sources.log_bytes cimport begins, digit, has, hashed
 from smtp_auth_report.sources.log_lines cimport KEPT, LONGEST_ID, NOWHERE, Line, LogLines, Prefix
+from smtp_auth_report.sources.text_codes cimport append
 
 cdef enum:
     PROCESSES = 1 << 17
@@ -69,7 +70,8 @@ cdef class Processes:
         self.places = <Process *>PyMem_Malloc(PROCESSES * sizeof(Process))
         if not self.places:
             raise MemoryError
-        self.forget()
+        self.clear()
+        self.all_known = True
 
     def __dealloc__(self):
         PyMem_Free(self.places)
@@ -77,6 +79,15 @@ cdef class Processes:
     cpdef void forget(self) noexcept:
         """Lines were read that were not looked at: that is not known any more."""
         self.clear()
+        self.all_known = False
+
+    cpdef void reopen(self, int32_t group, uint64_t pid) noexcept:
+        """A process, with its pid behind a 1, may have a session open from before."""
+        cdef Process *process = self.of(<uint64_t>group << 40 | pid)
+        if process == NULL:
+            self.all_known = False
+        else:
+            process.idle = False
 
     cdef void clear(self) noexcept nogil:
         memset(self.places, 0, PROCESSES * sizeof(Process))
@@ -86,6 +97,7 @@ cdef class Processes:
         """No line of a batch was seen yet."""
         if self.count > PROCESSES // 2:
             self.clear()
+            self.all_known = False
         self.batch += 1
 
     cdef Process *of(self, uint64_t key) noexcept nogil:
@@ -99,7 +111,7 @@ cdef class Processes:
             if self.count > PROCESSES * 3 // 4:
                 return NULL
             self.count += 1
-            found[0] = Process(key, 0, NOWHERE, True, False)
+            found[0] = Process(key, 0, NOWHERE, True, self.all_known)
         if found.batch != self.batch:
             found.batch, found.run = self.batch, NOWHERE
         return found
@@ -113,51 +125,42 @@ cdef class Runs(LogLines):
 
     def __dealloc__(self):
         PyMem_RawFree(self._runs)
+        PyMem_RawFree(self._clients.bytes)
         PyMem_Free(self._mails)
 
-    def read(self, bytes content):
+    def read(self, content):
         """Find the lines of a batch and the sessions they belong to; False where it is to be read line by line."""
-        cdef bint found
-        if not self._read(content):
-            return False
-        with nogil:
-            found = self._find_runs()
-        return found
+        self._processes.begin()
+        self._run_count = 0
+        self._clients.size = 0
+        self.filtered = self._too_many = False
+        return self._read(content) and not self._too_many
 
     # Sessions
 
-    cdef bint _find_runs(self) except -1 nogil:
-        """Put each line of smtpd to the run of its process that it belongs to; False where there are too many processes."""
-        cdef int32_t number
-        cdef Line *line
+    cdef int _note(self, Line *line, int32_t number) except -1 nogil:
+        """Put each line of smtpd to the run of its process that it belongs to."""
         cdef Process *process
-        self._processes.begin()
-        self._run_count = 0
-        self.filtered = False
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.kind == SMTPD:
-                self._say(line)
-                process = self._process(line)
-                if process == NULL:
-                    return False
-                if process.run == NOWHERE or line.says == BEGINS:
-                    self._begin(process, line, number)
-                self._add(&self._runs[process.run], process, line, number)
-            elif line.kind == KEPT and line.text:
-                self._say(line)  # a tag that was cut may be smtpd's
-            elif line.kind == QUEUE:
-                self._find_id(line)
-        return True
-
-    cdef Process *_process(self, Line *line) noexcept nogil:
-        cdef Prefix *prefix = &self._prefixes[line.prefix]
-        cdef const char *at = self._bytes + line.start + line.blank + 1 + prefix.size
-        cdef uint64_t pid = 1   # so that 07 is not 7
-        while digit(at[0]):
-            pid = pid * 10 + <uint64_t>(at[0] - 48)
-            at += 1
-        return self._processes.of((<uint64_t>prefix.group << 40) | pid)
+        cdef uint64_t pid = line.key
+        line.key = 0
+        if line.kind == SMTPD:
+            process = self._processes.of((<uint64_t>self._prefixes[line.prefix].group << 40) | pid)
+            if process == NULL:
+                self._too_many = True
+                return 0
+            self._say(line)
+            if process.run == NOWHERE or line.says == BEGINS:
+                self._begin(process, line, number)
+            self._add(&self._runs[process.run], process, line, number)
+        elif line.kind == KEPT and line.text:
+            self._say(line)  # a tag that was cut may be smtpd's
+        elif line.kind == QUEUE:
+            self._find_id(line)
+        elif line.kind == OTHER and said(self._bytes + line.text, self._bytes + line.end):
+            line.keep = True
+        if line.says == CLIENT or line.says == SIGNED:
+            append(&self._clients, &number, sizeof(int32_t))
+        return 0
 
     cdef int _begin(self, Process *process, Line *line, int32_t number) except -1 nogil:
         cdef Run *run
@@ -174,11 +177,11 @@ cdef class Runs(LogLines):
         run.group, run.instance = prefix.group, prefix.instance
         run.pid = process.key & ((1ULL << 40) - 1)
         run.host = prefix.host
-        run.ends = run.tls_lines = run.signed = run.failed = 0
+        run.ends = run.tls_lines = run.signed = run.failed = run.said = 0
         run.tls = run.first_signed = run.first_failed = NOWHERE
         run.begins = line.says == BEGINS
         run.behind = process.idle
-        run.says = run.unusual = run.more = run.sasl = False
+        run.says = run.unusual = run.more = run.sasl = run.odd = False
         process.run = self._run_count
         self._run_count += 1
         return 0
@@ -226,7 +229,7 @@ cdef class Runs(LogLines):
         cdef const char *end = self._bytes + line.end
         cdef const char *colon = <const char *>memchr(at, 58, min(end - at, LONGEST_ID))
         if colon != NULL and colon > at and begins(colon, end, ": ", 2):
-            line.id_size = <int32_t>(colon - at)
+            line.id_size = <int8_t>(colon - at)
             line.key = hashed(at, colon - at)
 
     # Which lines cannot matter
@@ -257,37 +260,36 @@ cdef class Runs(LogLines):
                 self._tell(&self._runs[line.run], line, number, shown)
             elif line.kind == QUEUE:
                 self._queue_line(line, number, filtered)
-            elif line.kind == OTHER and not line.keep:
-                line.keep = said(self._bytes + line.text, self._bytes + line.end)
         return self._pass_over()
 
     cdef int _collect(self, pending) except -1:
         """A table of queue ids that matter."""
-        cdef int32_t number, clients = 0
+        cdef int32_t place, clients = <int32_t>(self._clients.size // sizeof(int32_t))
+        cdef const int32_t *numbers = <const int32_t *>self._clients.bytes
         cdef Line *line
         cdef Mail *mail
-        for number in range(self.total):
-            clients += self._lines[number].says == SIGNED
         self._mail_slots = 64
         while self._mail_slots < 2 * (clients + <int32_t>len(pending)):
             self._mail_slots *= 2
-        PyMem_Free(self._mails)
-        self._mails = <Mail *>PyMem_Malloc(self._mail_slots * sizeof(Mail))
-        if not self._mails:
-            raise MemoryError
+        if self._mail_slots > self._mail_room:
+            PyMem_Free(self._mails)
+            self._mails = <Mail *>PyMem_Malloc(self._mail_slots * sizeof(Mail))
+            self._mail_room = self._mail_slots if self._mails else 0
+            if not self._mails:
+                raise MemoryError
         memset(self._mails, 0, self._mail_slots * sizeof(Mail))
         for queue_id in pending:
             mail = self._new_mail(hashed(PyBytes_AS_STRING(queue_id), PyBytes_GET_SIZE(queue_id)))
             mail.under_way = mail.odd = True
-        for number in range(self.total):
-            line = &self._lines[number]
+        for place in range(clients):
+            line = &self._lines[numbers[place]]
             if line.says == SIGNED:
                 mail = self._new_mail(line.key)
                 mail.under_way = True
                 mail.odd = mail.odd or line.kind == KEPT
                 mail.clients += 1
-        for number in range(self.total):
-            line = &self._lines[number]
+        for place in range(clients):
+            line = &self._lines[numbers[place]]
             if line.says == CLIENT:
                 mail = self._mail(line.key)
                 if mail != NULL:
@@ -325,6 +327,10 @@ cdef class Runs(LogLines):
             run.failed += 1
             if run.first_failed == NOWHERE:
                 run.first_failed = number
+        if line.says == SAYS:
+            run.said += 1
+        if line.bound or line.says == CLIENT or line.says == SIGNED or line.says == FAILED:
+            run.odd = True
         if line.bound or line.says == SAYS or line.says == CLIENT or line.says == SIGNED:
             run.more = True
         if line.says == NEUTRAL or line.says == CLIENT:
@@ -336,7 +342,7 @@ cdef class Runs(LogLines):
                 run.first_signed = number
         elif line.says == ENDS:
             if not shown[run.group] and has(at, end, " starttls=", 10):
-                run.says = run.more = run.unusual = True
+                run.says = run.more = run.unusual = run.odd = True
             elif has(at, end, " auth=", 6):
                 run.says = True
         elif line.says == QUIET and at[0] != 100:
@@ -375,15 +381,15 @@ cdef class Runs(LogLines):
 
     cdef int32_t _pass_over(self) noexcept nogil:
         """Keep the lines of sessions that may matter; how many lines about TLS are not kept."""
-        cdef int32_t number, tls = 0
-        cdef Line *line
+        cdef int32_t place, number, tls = 0
         cdef Run *run
-        for number in range(self.total):
-            line = &self._lines[number]
-            if line.kind == SMTPD:
-                run = &self._runs[line.run]
-                if run.says or not self._complete(run):
-                    line.keep = True
-                elif line.says == QUIET and run.tls_lines and self._bytes[line.text] != 100:
-                    tls += 1
+        for place in range(self._run_count):
+            run = &self._runs[place]
+            if not run.says and self._complete(run):
+                tls += run.tls_lines
+                continue
+            number = run.first
+            while number != NOWHERE:
+                self._lines[number].keep = True
+                number = self._lines[number].next
         return tls

@@ -5,6 +5,7 @@ Postfix: whole sessions of a batch that are as most are, read by compiled code.
     scan = Scan(learn)                      see log_lines.pyx; reads and decides as Runs does
     scan.sessions(columns, doors, times)    messages of whole sessions that went as most do
     scan.failures(columns, doors, times)    whole sessions in which nothing but sign-ins failed
+    scan.others(columns, doors, times)      whole sessions besides that gave no message
 
 `doors` and `times` are arrays as bytes: of each group the number of its door in `columns`, or NOWHERE where it is not known
 to take AUTH; of each of `minutes` its time. Python objects are made only of what becomes a row, and of the messages none.
@@ -20,10 +21,10 @@ from libc.string cimport memchr, memcmp
 from smtp_auth_report.sources.log_bytes cimport alphanumeric, begins, digit, ends, memmem, space
 from smtp_auth_report.sources.log_lines cimport NOWHERE, Line
 from smtp_auth_report.sources.postfix_columns cimport (
-    LONGEST_COUNTS, Columns, Counts, Manner, Mark, Numbers, Party, plain_account, plain_queue_id,
+    LONGEST_COUNTS, Columns, Counts, Manner, Mark, Numbers, plain_account, plain_queue_id,
 )
-from smtp_auth_report.sources.postfix_runs cimport FAILED, SIGNED, Mail, Run, Runs
-from smtp_auth_report.sources.text_codes cimport REFUSED, UNREAD
+from smtp_auth_report.sources.postfix_runs cimport FAILED, SAYS, SIGNED, Mail, Run, Runs
+from smtp_auth_report.sources.text_codes cimport REFUSED, UNREAD, Meanings
 
 cdef enum:                  # what became of a session or a message, besides UNREAD: it has a text that is to be read first
     LEFT = 0                # it is not as usual
@@ -126,7 +127,8 @@ cdef class Scan(Runs):
         cdef Mail *mail = self._mail(line.key)
         cdef Line *active
         cdef Numbers *numbers
-        cdef Party party
+        cdef const char *account
+        cdef Py_ssize_t account_size
         cdef int64_t opened = times[line.minute] + line.micros
         cdef int64_t recipients, size
         if mail == NULL or mail.odd or mail.clients != 1 or not self._follow(mail, line, number):
@@ -135,11 +137,13 @@ cdef class Scan(Runs):
         if not begins(at, end, self._bytes + self._lines[run.first].text + 13, client_size):
             return LEFT
         at += client_size
-        name = <const char *>memmem(at, end - at, ", sasl_username=", 16) if begins(at, end, ", sasl_method=", 14) else NULL
-        if name == NULL or not plain_queue_id(queue_id, line.id_size, opened) or not plain_account(name + 16, end - name - 16):
+        name = <const char *>memchr(at + 14, 44, end - at - 14) if begins(at, end, ", sasl_method=", 14) else NULL
+        if name == NULL or not begins(name, end, ", sasl_username=", 16):
+            return LEFT
+        if not plain_queue_id(queue_id, line.id_size, opened) or not plain_account(name + 16, end - name - 16):
             return LEFT
         manner.mechanism = columns.mechanisms.meaning(at + 14, name - at - 14)
-        party.account = columns.names.of(name + 16, end - name - 16)
+        account, account_size = name + 16, end - name - 16
         at, end = self._bytes + active.text + line.id_size + 8, self._bytes + active.end
         if columns.mechanisms.sense(manner.mechanism) == REFUSED or not ends(at, end, " (queue active)", 15):
             return LEFT
@@ -149,8 +153,7 @@ cdef class Scan(Runs):
             return LEFT
         if columns.mechanisms.sense(manner.mechanism) == UNREAD:
             return UNREAD
-        party.sender = columns.names.of(at, end - at)
-        numbers = columns.add(manner, &party, queue_id, line.id_size)
+        numbers = columns.add(manner, columns.party(account, account_size, at, end - at), queue_id, line.id_size)
         numbers.opened, numbers.time = opened, times[active.minute] + active.micros
         numbers.size, numbers.recipients, numbers.client = size, recipients, client
         self._add_message_id(mail, columns)
@@ -224,36 +227,13 @@ cdef class Scan(Runs):
     cdef tuple _failed_session(self, Run *run, Columns columns, int32_t door, const int64_t *times):
         """None where something about a session is not as usual."""
         cdef Line *line = &self._lines[run.first]
-        cdef Line *last = &self._lines[run.last]
         cdef const char *client = self._bytes + line.text + 13
-        cdef const char *at = self._bytes + last.text + 16
-        cdef const char *end = self._bytes + last.end
-        cdef const char *bracket
         cdef Py_ssize_t size = line.end - line.text - 13
-        cdef Counts counts
-        cdef int32_t code, ending, tls = NOWHERE, number = line.next
+        cdef int32_t number = line.next
         cdef list failures = []
-        bracket = <const char *>memchr(client, 91, size)
-        if door == NOWHERE or bracket == NULL or (client + size - 1)[0] != 93:
+        cdef tuple outline = self._outline(run, columns, columns.failed, door, times)
+        if outline is None:
             return None
-        if not begins(at, end, client, size) or end - at - size > LONGEST_COUNTS:
-            return None
-        counts.door, counts.encrypted, counts.failures = door, run.tls != NOWHERE, run.failed
-        code = columns.client(client, size)
-        ending = columns.ending(columns.failed, &counts, at + size, end - at - size)
-        if run.tls != NOWHERE:
-            tls = self._tls(&self._lines[run.tls], columns, client, size)
-            if tls == NOWHERE:
-                return None
-        if columns.clients.sense(code) == UNREAD or columns.failed.sense(ending) == UNREAD or (
-            tls != NOWHERE and columns.tls.sense(tls) == UNREAD
-        ):
-            columns.read_new()
-        if columns.clients.sense(code) == REFUSED or columns.failed.sense(ending) == REFUSED:
-            return None
-        if tls != NOWHERE and columns.tls.sense(tls) == REFUSED:
-            return None
-        spoken = (columns.failed.values[ending], None) if tls == NOWHERE else columns.tls.values[tls]
         while number != NOWHERE:
             line = &self._lines[number]
             if line.says == FAILED:
@@ -262,12 +242,49 @@ cdef class Scan(Runs):
                     return None
                 failures.append(failure)
             number = line.next
+        return *outline, failures
+
+    cdef tuple _outline(self, Run *run, Columns columns, Meanings known, int32_t door, const int64_t *times):
+        """
+        Door, pid, client's address as logged, client, TLS version and cipher, and time of its end, of a session whose
+        counters are `known`; None where one of these is not as usual.
+        """
+        cdef Line *line = &self._lines[run.first]
+        cdef Line *last = &self._lines[run.last]
+        cdef const char *client = self._bytes + line.text + 13
+        cdef const char *at = self._bytes + last.text + 16
+        cdef const char *end = self._bytes + last.end
+        cdef const char *bracket
+        cdef Py_ssize_t size = line.end - line.text - 13
+        cdef Counts counts
+        cdef int32_t code, ending, tls = NOWHERE
+        bracket = <const char *>memchr(client, 91, size)
+        if door == NOWHERE or bracket == NULL or (client + size - 1)[0] != 93:
+            return None
+        if not begins(at, end, client, size) or end - at - size > LONGEST_COUNTS:
+            return None
+        counts.door, counts.encrypted, counts.failures = door, run.tls != NOWHERE, run.failed + run.said
+        code = columns.client(client, size)
+        ending = columns.ending(known, &counts, at + size, end - at - size)
+        if run.tls != NOWHERE:
+            tls = self._tls(&self._lines[run.tls], columns, client, size)
+            if tls == NOWHERE:
+                return None
+        if columns.clients.sense(code) == UNREAD or known.sense(ending) == UNREAD or (
+            tls != NOWHERE and columns.tls.sense(tls) == UNREAD
+        ):
+            columns.read_new()
+        if columns.clients.sense(code) == REFUSED or known.sense(ending) == REFUSED:
+            return None
+        if tls != NOWHERE and columns.tls.sense(tls) == REFUSED:
+            return None
+        spoken = (known.values[ending], None) if tls == NOWHERE else columns.tls.values[tls]
         at = self._bytes + last.raw
         while digit((at - 1)[0]):
             at -= 1
         return (
             door, PyBytes_FromStringAndSize(at, self._bytes + last.raw - at), PyBytes_FromStringAndSize(bracket + 1, client + size - bracket - 2),
-            columns.client_value(code), spoken, times[last.minute] + last.micros, failures,
+            columns.client_value(code), spoken, times[last.minute] + last.micros,
         )
 
     cdef tuple _failure(self, Line *line, const char *client, Py_ssize_t size, int64_t time):
@@ -301,6 +318,74 @@ cdef class Scan(Runs):
             return None
         at += 2 if at + 1 < end and at[1] == 32 else 1
         return time, mechanism, PyBytes_FromStringAndSize(at, end - at), user, False
+
+    # Whole sessions without a message and without a failed sign-in
+
+    def others(self, Columns columns, bytes doors, bytes times):
+        """
+        Sessions that signed in and sent nothing, and those in which TLS could not be agreed on. Each has its number, for
+        `pass_over`, and is: door, pid, client's address as logged, client, TLS version and cipher, time of its end; and of
+        a failed handshake time, line, and the line of the library, else None.
+        """
+        cdef const int32_t *door_of = <const int32_t *>PyBytes_AS_STRING(doors)
+        cdef const int64_t *minutes = <const int64_t *>PyBytes_AS_STRING(times)
+        cdef int32_t number
+        cdef Run *run
+        cdef dict found = {}, seconds = {}
+        cdef set processes = set(), shared = set()
+        for number in range(self._run_count):
+            run = &self._runs[number]
+            if not run.says or run.odd or run.said > 2 or run.tls_lines > 1 or door_of[run.group] == NOWHERE or not self._complete(run):
+                continue
+            session = self._other_session(run, columns, door_of[run.group], minutes)
+            if session is not None:
+                found[number] = session
+                processes.add((run.host, run.pid))
+                for second in self._seconds_of(run, minutes):
+                    if seconds.setdefault(second, run.group) != run.group:
+                        shared.add(second)
+        if not found:
+            return []
+        for number in range(self._run_count):       # what is read line by line is counted later
+            run = &self._runs[number]
+            if self._lines[run.first].keep and (run.host, run.pid) in processes and number not in found:
+                shared.update(self._seconds_of(run, minutes))
+        for number in list(found):
+            run = &self._runs[number]
+            if shared and not shared.isdisjoint(self._seconds_of(run, minutes)):
+                shared.update(self._seconds_of(run, minutes))
+                del found[number]
+        return list(found.items())
+
+    def pass_over(self, int32_t number):
+        """The lines of this session need not be read."""
+        self._leave(&self._runs[number])
+
+    cdef tuple _other_session(self, Run *run, Columns columns, int32_t door, const int64_t *times):
+        """None where something about a session is not as usual."""
+        cdef int32_t number = run.first
+        cdef Line *line
+        cdef tuple outline
+        cdef list said = []
+        while number != NOWHERE:
+            line = &self._lines[number]
+            if begins(self._bytes + line.text, self._bytes + line.end, "NOQUEUE: ", 9):
+                return None
+            if line.says == SAYS:
+                said.append(line.start)
+                if len(said) == 1:
+                    handshake = times[line.minute] + line.micros, self._cut(line.text, line.end)
+                else:
+                    library = self._cut(line.text, line.end)
+            number = line.next
+        if said and run.tls_lines:
+            return None
+        outline = self._outline(run, columns, columns.silent, door, times)
+        if outline is None:
+            return None
+        if not said:
+            return *outline, None
+        return *outline, (*handshake, library if len(said) > 1 else b"")
 
     cdef void _leave(self, Run *run) noexcept nogil:
         """Nothing is left to read of this session."""

@@ -15,9 +15,12 @@ straddles two files goes on in the next.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from operator import itemgetter
 from typing import Any
+
+import numpy as np
 
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.identities import Identities
@@ -172,7 +175,9 @@ class Server(Identities):
         self.open: dict[str, Session] = {}  # "tag[pid" -> session
         self.pending: dict[bytes, Message] = {}  # queue id -> message not yet taken, or not yet sized
         self.queues: set[str] = set()  # instances whose queue manager was seen
-        self.recent: dict[bytes, int] = {}  # queue id of a message of our own -> when it was opened
+        self._recent: dict[bytes, int] = {}  # queue id of a message of our own -> when it was opened
+        self._batches: list[tuple[bytes, bytes]] = []  # more of them, as batches told them
+        self._batched = 0
         self.returns = False  # a content filter gives messages back, under another queue id
         self.filtered = False  # a before-queue filter is in use
         self.active: dict[bytes, bytes] = {}  # queue id -> queue manager's line of messages that may be a filter's; cleanup's too
@@ -184,17 +189,40 @@ class Server(Identities):
             door = self.doors[tag] = Door(parts)
         return door
 
-    def own(self, queue_id: bytes, opened: int) -> None:
-        self.own_all(((queue_id, opened),))
+    @property
+    def recent(self) -> Mapping[bytes, int]:
+        """Queue ids of our own messages that were opened last, and when."""
+        self._take_batches()
+        return self._recent
 
-    def own_all(self, opened: Iterable[tuple[bytes, int]]) -> None:
-        """Remember queue ids of our own messages, those opened last."""
-        self.recent.update(opened)
-        if len(self.recent) > 4 * REMEMBERED_IDS:
-            self.recent = dict(self._opened_last(REMEMBERED_IDS))
+    def own(self, queue_id: bytes, opened: int) -> None:
+        """Remember the queue id of a message of our own."""
+        self._recent[queue_id] = opened
+        if len(self._recent) > 4 * REMEMBERED_IDS:
+            self._recent = dict(self._opened_last(REMEMBERED_IDS))
+
+    def own_all(self, queue_ids: bytes, opened: bytes) -> None:
+        """Remember many, each a line; these are when they were opened, as 64-bit numbers."""
+        self._batches.append((queue_ids, opened))
+        self._batched += len(opened) // 8
+        if self._batched > 4 * REMEMBERED_IDS:
+            self._take_batches()
+
+    def _take_batches(self) -> None:
+        """Of what batches told, those that were opened last; batches do not tell them in the order of their lines."""
+        if not self._batches:
+            return
+        opened = np.frombuffer(b"".join(times for _, times in self._batches), np.int64)
+        queue_ids = b"".join(told for told, _ in self._batches).split()
+        self._batches, self._batched = [], 0
+        if len(opened) > REMEMBERED_IDS:
+            last = opened >= np.partition(opened, -REMEMBERED_IDS)[-REMEMBERED_IDS]
+            opened, queue_ids = opened[last], list(compress(queue_ids, last.tolist()))
+        self._recent.update(zip(queue_ids, opened.tolist(), strict=True))
+        if len(self._recent) > 4 * REMEMBERED_IDS:
+            self._recent = dict(self._opened_last(REMEMBERED_IDS))
 
     def _opened_last(self, number: int) -> list[tuple[bytes, int]]:
-        """Some are told by batches, and not in the order of their lines."""
         since = min(sorted(self.recent.values())[-number:], default=0)  # sorted fast, and few pairs are left
         return sorted((each for each in self.recent.items() if each[1] >= since), key=itemgetter(1, 0))[-number:]
 
@@ -248,7 +276,7 @@ class Server(Identities):
         server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
         server.returns = content.get("returns", True)  # an earlier version did not tell
         own = content["own"].encode("ascii").split() if "own" in content else map(_from_json, content["recent"])
-        server.recent = dict.fromkeys(own, newest)
+        server._recent = dict.fromkeys(own, newest)
         server.recall(content["seen"].items())
         for entry in content["sessions"]:
             session, awaited = _load(server.doors[entry["tag"]], entry)

@@ -5,6 +5,7 @@ Postfix: lines that cannot matter, passed over by the thousand.
     looked = sieve.look(batch)                   None: every line is to be read
     sifted = sieve.sift(looked, pending, filtered)
     sieve.forget()                               other lines were read in between
+    sieve.reopen(processes)                      before any line: these may have sessions open from before
 
 A batch may be looked at in another thread, while the one before it is sifted, but not the one after that.
 
@@ -15,12 +16,13 @@ compiled code over a whole batch (log_lines.pyx, postfix_runs.pyx), and are neve
     mail postfix/qmgr[875]: A32F722C101: …      a queue id under which no signed-in client sent
     mail postfix/smtpd[1053]: connect … disconnect     a whole session without a sign-in, or an attempt at one
 
-Of what is left most are whole sessions that went well. Those are read at once where all about them is as usual
+Of what is left most are whole sessions that went as most do. Those are read at once where all about them is as usual
 (postfix_whole.py). Only the lines of the others, and all that is out of the ordinary, are read one by one.
 
 What is passed over would have changed nothing: the rows, and what is remembered, are those of reading every line. That
 holds for any bytes, so only lines of a shape that was learned from the log itself are passed over, and only sessions
-seen from end to end behind another such end.
+seen from end to end, of a process of which it is known that it was between two: behind another such end, or where all
+lines were looked at from the first.
 
 What goes wrong
     Nothing. Where lines do not have the plain shapes, or a batch is odd in another way, `look` gives None; and always
@@ -32,12 +34,13 @@ See also
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources.envelope import Envelope, Parts, origin
+from smtp_auth_report.sources.interface import Batch
 from smtp_auth_report.sources.postfix_join import Join
 from smtp_auth_report.sources.postfix_sessions import Server
 from smtp_auth_report.sources.postfix_whole import WholeSessions
@@ -78,6 +81,7 @@ class Sieve:
         self._groups: dict[tuple[str | None, str], int] = {}
         self._hosts: dict[str | None, int] = {}
         self._instances: dict[tuple[str | None, str], int] = {}
+        self._open: list[tuple[str, str]] = []  # tag and pid
         if COMPILED:
             self._whole = WholeSessions(join, server_of)
             self._processes = Processes()
@@ -88,7 +92,13 @@ class Sieve:
         if self._scans:
             self._processes.forget()
 
-    def look(self, content: bytes, owned: Callable[[str], bytes | None]) -> Scan | None:
+    def reopen(self, processes: Iterable[tuple[str, str]]) -> None:
+        """Sessions of these processes, told by tag and pid, may be open from before; whatever their host is."""
+        self._open += processes
+        if self._groups:
+            self.forget()
+
+    def look(self, content: Batch, owned: Callable[[str], bytes | None]) -> Scan | None:
         """
         Find the lines and sessions of a batch. Of programs that are another source's, those are kept whose text begins as
         `owned` says; of a program that is no source's, it says None.
@@ -134,12 +144,18 @@ class Sieve:
         known.add((blank, text))
         self.recognised += tag is not None
         name = where.host, where.tag
+        if name not in self._groups:
+            self._meet_group(len(self._groups), where.tag)
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
         host = self._hosts.setdefault(name[0], len(self._hosts))
         first = self._owned(where.tag) if tag is None else None
         kind = KEPT if first == b"" else _kind(tag, pid=pid)
         return blank, text, pid, kind, group, instance, host, first or b""
+
+    def _meet_group(self, group: int, tag: str) -> None:
+        for _, pid in (each for each in self._open if each[0] == tag):
+            self._processes.reopen(group, int(f"1{pid}"))
 
 
 def _kind(tag: lines.Tag | None, *, pid: bool) -> int:

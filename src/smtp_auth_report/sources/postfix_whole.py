@@ -5,7 +5,8 @@ Postfix: whole sessions that went as most do, read in one go.
     whole(scan, groups)                    a batch that was scanned, and host and tag of its groups
 
 A session of one client that signed in, sent messages that were all accepted, and ended, gives the rows that its lines
-would give one by one, and leaves behind what they would leave. Compiled code reads it (postfix_scan.pyx,
+would give one by one, and leaves behind what they would leave. So do sessions in which sign-ins failed, or TLS did, and
+those that signed in and sent nothing. Compiled code reads it (postfix_scan.pyx,
 postfix_columns.pyx); whatever is not exactly as the server usually writes it is left to be read line by line: by `Join`,
 which knows all there is to know.
 
@@ -23,17 +24,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smtp_auth_report.changes import NUMBERS, Messages
+from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources import postfix_sessions as sessions
 from smtp_auth_report.sources.postfix_join import Join
-from smtp_auth_report.sources.postfix_rows import NO_NAME, SOURCE, untold_failures
-from smtp_auth_report.submission import Outcome, Submission
+from smtp_auth_report.sources.postfix_rows import NO_NAME, SOURCE, untold_failures, why_no_tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Submission, Tls
 
 if TYPE_CHECKING:
     from smtp_auth_report.sources.postfix_scan import Failure, Scan
 
+MINUTES = {b"%02d:00" % minute: 60 * minute * SECOND for minute in range(60)}
+"""What follows the hour in a stamp without zone, and how much of the hour has passed."""
+
 COUNTS = Struct("3i")
-"""Before the counters of a session: door, whether it is encrypted, failed sign-ins. See postfix_columns.pxd."""
+"""Before the counters of a session: door, whether it is encrypted, lines about what failed. See postfix_columns.pxd."""
 
 
 class WholeSessions:
@@ -46,7 +51,7 @@ class WholeSessions:
         self._server_of = server_of
         self._doors: list[tuple[sessions.Server, sessions.Door]] = []  # by their numbers in the columns
         self._numbers: dict[tuple[int, bool], int] = {}
-        self._columns = Columns(_client, _tls, _mechanism, self._sent, self._failed)
+        self._columns = Columns(_client, _tls, _mechanism, self._sent, self._failed, self._silent)
 
     def __call__(self, scan: Scan, groups: list[tuple[str | None, str]]) -> None:
         times = self._times(scan)
@@ -62,14 +67,33 @@ class WholeSessions:
             self._leave_behind(*each)
         for failed in scan.failures(self._columns, doors, minutes):
             self._give_failures(*failed)
+        for number, session in scan.others(self._columns, doors, minutes):
+            if self._give_other(*session):
+                scan.pass_over(number)
 
     def _times(self, scan: Scan) -> list[int] | None:
         """Of each minute of the batch; None where stamps may not mean the same in any order, near a change of clocks or years."""
         ends, minutes = scan.ends(), scan.minutes()
         if ends is None or minutes is None or not self._join.clock.steady(*ends):
             return None
-        times = [self._join.clock.at(minute) for minute in minutes]
-        return None if None in times else [time for time in times if time is not None]
+        begin, end = map(self._join.clock.at, ends)
+        if begin is None or end is None:
+            return None
+        near = range(begin - DAY, end + DAY)
+        hours: dict[bytes, int] = {}  # when an hour of which no clock is changed begins
+        times = []
+        for minute in minutes:
+            hour, passed = minute[:10], MINUTES.get(minute[10:])
+            if passed is not None and hour in hours:
+                times.append(hours[hour] + passed)
+                continue
+            time = self._join.clock.at(minute)
+            if time is None:
+                return None
+            if passed is not None and time in near:
+                hours[hour] = time - passed
+            times.append(time)
+        return times
 
     def _door(self, host: str | None, tag: str) -> int:
         """Number of a door that is known to take AUTH; -1 of another."""
@@ -89,7 +113,7 @@ class WholeSessions:
         """What reading the lines one by one would leave behind."""
         server, door = self._doors[number]
         join = self._join
-        server.own_all(zip(queue_ids.split(), memoryview(opened).cast("q"), strict=True))
+        server.own_all(queue_ids, opened)
         server.newest = max(server.newest, newest)
         server.queues.add(door.tag.instance)
         join.log.about += 2 * messages + whole + encrypted
@@ -120,6 +144,40 @@ class WholeSessions:
         encrypted = cipher is not None
         join.log.about += len(failures) + 1 + encrypted
 
+    def _give_other(
+        self,
+        number: int,
+        pid: bytes,
+        address: bytes,
+        client: tuple[str | None, str | None],
+        tls: tuple[str, str | None],
+        ended: int,
+        handshake: tuple[int, bytes, bytes] | None,
+    ) -> bool:
+        """The row of a session that signed in and sent nothing, or in which TLS could not be agreed on; whether it is one."""
+        server, door = self._doors[number]
+        join, (ip, name), reason = self._join, client, None
+        if handshake is None:
+            outcome = Outcome.NO_MAIL.value
+            identity = server.line_identity(outcome, pid.decode("ascii"), ended, address)
+            (version, cipher), time = tls, ended
+        else:
+            time, line, library = handshake
+            found = lines.HANDSHAKE.fullmatch(line.rstrip())
+            if found is None or found["ip"] != address or lines.client_name(found["name"]) != name:
+                return False
+            outcome, version, cipher = Outcome.TLS_FAILED.value, Tls.UNKNOWN.value, None
+            identity = server.line_identity(outcome, pid.decode("ascii"), time, address)
+            reason = why_no_tls(found["reason"], library if lines.LIBRARY.fullmatch(library.rstrip()) else b"")
+        row = Submission(
+            identity.key, identity.opened, ended, server.host, door.tag.service.value, SOURCE, ip, name, None, None, None,
+            UNKNOWN_MECHANISM, version, cipher, None, None, None, None, None, outcome, reason,
+        )  # fmt: skip
+        join.log.changes.put(row)
+        server.newest = max(server.newest, ended, time)
+        join.log.about += 1 + (handshake is not None or tls[1] is not None)
+        return True
+
     # What texts mean, for the columns
 
     def _sent(self, counts: bytes) -> tuple[int, str] | None:
@@ -137,10 +195,21 @@ class WholeSessions:
             return None
         return 0, "" if encrypted else session.version_for(b"")[0].value
 
+    def _silent(self, counts: bytes) -> tuple[int, str] | None:
+        """
+        The TLS version where no line tells it, of a session without a message in which someone signed in, or could not agree
+        on TLS; None where both, or more, may have happened.
+        """
+        session, encrypted, said = self._session(counts)
+        good, tried = (session.counts or {}).get(b"auth", (0, 0)) if session is not None else (0, 0)
+        if session is None or (tried if said else not good or tried > good):
+            return None
+        return 0, "" if encrypted else session.version_for(b"")[0].value
+
     def _session(self, counts: bytes) -> tuple[sessions.Session | None, bool, int]:
         """
-        A session with these counters, whether it is encrypted, and the sign-ins that failed in it. No session where they
-        are no counters, or the door must show more before it has rows.
+        A session with these counters, whether it is encrypted, and how many lines tell what failed in it. No session where
+        they are no counters, or the door must show more before it has rows.
         """
         number, encrypted, failures = COUNTS.unpack_from(counts)
         found = lines.DISCONNECT.fullmatch(b"disconnect from x[::1]" + counts[COUNTS.size :])

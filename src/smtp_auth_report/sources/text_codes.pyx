@@ -62,7 +62,7 @@ cdef class Codes:
         cdef uint64_t hash = hashed_from(SEED, <const char *>at, size)
         cdef Slot *slot
         cdef int32_t place
-        if 2 * self.count >= self._room:
+        if 3 * self.count >= 2 * self._room:
             self._grow()
         place = <int32_t>(hash & <uint64_t>(self._room - 1))
         while self._slots[place].code:

@@ -54,9 +54,17 @@ def pack_messages(messages: Messages) -> Arrays:
         "time": numbers["time"].view("datetime64[us]"),
         "recipients": np.ma.masked_equal(numbers["recipients"], UNTOLD) if UNTOLD in numbers["recipients"] else numbers["recipients"],
         "size": numbers["size"],
-        "queue_id": texts([text or None for text in each(messages.queue_ids)]),
-        "message_id": texts([text or None for text in each(messages.message_ids)]),
+        "queue_id": _lines(messages.queue_ids),
+        "message_id": _lines(messages.message_ids),
     }
+
+
+def _lines(column: str) -> np.ndarray[Any, Any]:
+    """A text of each line, None where it is empty."""
+    values: list[str | None] = [*each(column)]
+    if column.startswith("\n") or "\n\n" in column:
+        values = [value or None for value in values]
+    return _objects(values) if column.isascii() else texts(values)
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
@@ -113,6 +121,10 @@ def _numbers(values: Sequence[int | None]) -> np.ndarray[Any, Any]:
 def texts(values: Sequence[str | None]) -> np.ndarray[Any, Any]:
     if not "".join(filter(None, values)).isascii():
         values = [value if value is None else clean(value) for value in values]
+    return _objects(values)
+
+
+def _objects(values: Sequence[str | None]) -> np.ndarray[Any, Any]:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
