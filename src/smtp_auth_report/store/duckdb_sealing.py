@@ -47,6 +47,8 @@ WORTH = 3
 LATE = HOUR // 4
 """By how much a row may come after others and leave the sums of the day so far as they are."""
 
+LONGEST = max(each.days for each in SUMS)
+
 ZONE = "days_zone"
 
 
@@ -104,7 +106,7 @@ class Sealing:
         if any(((some >= begun) & (some < so_far)).any() for some in times):
             forget_so_far(self._run)
         if self._last is None:
-            self._last = int(self._run("SELECT coalesce(max(slot), -1) + 112 FROM sealed").fetchall()[0][0])
+            self._last = int(self._run("SELECT coalesce(max(slot), -1) + ? FROM sealed", [LONGEST]).fetchall()[0][0])
         since = day_start(zone, self._last)
         quarters = {int(quarter) for some in times for quarter in np.unique(some[some < since] // (HOUR // 4))}
         days = {local_day(zone, quarter * (HOUR // 4)) for quarter in quarters}

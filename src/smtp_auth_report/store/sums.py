@@ -1,7 +1,8 @@
 """
-Sums of whole local days and of blocks of 7, 28 and 112 days, and which of them answer a period.
+Sums of whole local days and of blocks of 7, 28, 112 and 336 days, and which of them answer a period.
 
-Blocks begin on a Monday; those of 7 days that are not by client begin on any day, as most periods asked for do.
+Blocks begin on a Monday, those of 336 days on every fourth, so that a year holds one wherever it begins; those of 7 days that
+are not by client begin on any day, as most periods asked for do.
 
     SUMS, DIGESTS                              their tables
     pieces(coverage, start, end, tables)       a period as pieces, each of one table, of as few blocks as there can be
@@ -74,10 +75,12 @@ SUMS = (
     Sum("sums_7", 7, clients=False, step=1),
     Sum("sums_28", 28, clients=False, step=28),
     Sum("sums_112", 112, clients=False, step=112),
+    Sum("sums_336", 336, clients=False, step=28),
     Sum("client_sums_1", 1, clients=True, step=1),
     Sum("client_sums_7", 7, clients=True, step=7),
     Sum("client_sums_28", 28, clients=True, step=28),
     Sum("client_sums_112", 112, clients=True, step=112),
+    Sum("client_sums_336", 336, clients=True, step=28),
 )
 """Shorter blocks before the longer ones that may be made of them."""
 
