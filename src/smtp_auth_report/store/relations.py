@@ -26,6 +26,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from smtp_auth_report.errors import SelectionError
@@ -35,7 +36,7 @@ from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJ
 from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
 from smtp_auth_report.store.local_time import MONDAY, WIDTHS, earlier_starts, segments
-from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, HOURLY, ROWS, SUMS, Coverage, Piece, pieces, usable
+from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, HOURLY, ROWS, SUMS, Coverage, Piece, Sum, pieces, usable
 from smtp_auth_report.words import worded
 
 RELATIONS = ("facts", "events", "previous", "earlier")
@@ -169,7 +170,12 @@ def _together(some: Sequence[Need]) -> Need:
 
 
 def _words(question: Question) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", question.sql))
+    return _words_of(question.sql)
+
+
+@cache
+def _words_of(sql: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", sql))
 
 
 def _columns(dimension: Dimension, named: frozenset[str]) -> list[str]:
@@ -193,6 +199,7 @@ class Reader:
         self._parameters |= {f"change_{number}": segment.start for number, segment in enumerate(self._offsets)}
         self._parameters |= {f"offset_{number}": segment.offset for number, segment in enumerate(self._offsets)}
         self._pieces = 0
+        self._cut: dict[tuple[int, int, tuple[Sum, ...], bool], list[Piece]] = {}
 
     def base(self, base: Base) -> Relations:
         """SQL that makes its table, for as long as the connection lasts."""
@@ -268,10 +275,17 @@ class Reader:
         if clients:
             start = max(start, self._coverage.expired_before)
         tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest, digest=self._digest(need))
-        for piece in pieces(self._coverage, start, end, tables, calendar=need.time == "slot"):
+        for piece in self._pieces_of(start, end, tuple(tables), calendar=need.time == "slot"):
             self._parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
             yield from sources(piece, self._pieces, self._coverage, self._dialect, clients=clients)
             self._pieces += 1
+
+    def _pieces_of(self, start: int, end: int, tables: tuple[Sum, ...], *, calendar: bool) -> list[Piece]:
+        """Of a period; the questions of a page ask for the same again and again."""
+        key = start, end, tables, calendar
+        if key not in self._cut:
+            self._cut[key] = pieces(self._coverage, start, end, tables, calendar=calendar)
+        return self._cut[key]
 
     def _part(self, source: Source, shown: Sequence[str], names: Sequence[str], ago: int, interval: Interval) -> str:
         """SQL for what one table gives."""
