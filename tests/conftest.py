@@ -2,7 +2,7 @@
 How the whole test run behaves: what was skipped is named at its end, and in continuous integration it is a failure. What
 tests have counted is told before.
 
-The fixture `state` runs a test of the state database on both of its kinds.
+The fixture `state` runs a test of the state database on both of its kinds, `engine` one of a store on every engine.
 
 CI=true in the environment says that every test must run: there all that tests need is installed, so that a skipped
 test is one that nobody would miss. The modules in examples/ and bench/ are on the path, for the tests that use them.
@@ -24,6 +24,7 @@ import pytest
 import postgresql_server
 
 if TYPE_CHECKING:
+    from engines import Engine
     from smtp_server import SmtpServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,26 @@ def state(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         from django.db import connections  # noqa: PLC0415 - not every test needs Django
 
         connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def engines() -> dict[str, Engine]:
+    """Those that were used: chDB has one folder open in a process, and a new one takes a second."""
+    return {}
+
+
+@pytest.fixture(params=["duckdb", "chdb", *(["clickhouse"] if "CLICKHOUSE_URL" in os.environ else [])])
+def engine(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A test that uses it runs on every engine."""
+    from engines import ClickHouse, DuckDb  # noqa: PLC0415 - not every test needs ClickHouse
+
+    name = request.param
+    if name not in engines:
+        folder = tmp_path_factory.mktemp(name)
+        url = os.environ.get("CLICKHOUSE_URL", "") if name == "clickhouse" else ""
+        engines[name] = DuckDb(folder) if name == "duckdb" else ClickHouse(url, folder)
+    yield engines[name]
+    engines[name].close()
 
 
 @pytest.fixture

@@ -26,12 +26,12 @@ ZONES = ("--timezone", "UTC")
 
 
 class Site:
-    """One database and what is asked of it. Sites with the same state hash accounts alike."""
+    """One database and what is asked of it: a file, unless another is named. Sites with the same state hash accounts alike."""
 
-    def __init__(self, folder: Path, state: Path | None = None) -> None:
+    def __init__(self, folder: Path, state: Path | None = None, database: str = "") -> None:
         self.folder = folder
         settings: dict[str, object] = {
-            "DATABASE": folder / "mail.duckdb",
+            "DATABASE": database or folder / "mail.duckdb",
             "STATE": state or folder / "state.sqlite3",
             "DISPLAY_TIMEZONE": "UTC",
         }

@@ -132,9 +132,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def test_killed_at_any_moment_over_a_rotating_log(
     tmp_path: Path, undisturbed: Site, record_property: Count, style: str, seed: int, kills: int
 ) -> None:
-    log = tmp_path / "mail.log"
     site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
-    kill_while_written(site, log, style, seed, kills, record_property)
+    killed_and_nothing_lost(site, undisturbed, record_property, style, seed, kills)
+
+
+@pytest.mark.parametrize("seed", range(max(1, KILLS // 30)))
+def test_killed_while_clickhouse_is_written_to(tmp_path: Path, undisturbed: Site, record_property: Count, seed: int) -> None:
+    """It has no transactions. How far reading got is a file of the state, so this site has the key of the other alone."""
+    (tmp_path / "state.sqlite3.key").write_bytes((undisturbed.folder / "state.sqlite3.key").read_bytes())
+    site = Site(tmp_path, database=f"chdb://{tmp_path}/database")
+    killed_and_nothing_lost(site, undisturbed, record_property, STYLES[seed % len(STYLES)], seed, 2)
+
+
+def killed_and_nothing_lost(site: Site, undisturbed: Site, count: Count, style: str, seed: int, kills: int) -> None:
+    log = site.folder / "mail.log"
+    kill_while_written(site, log, style, seed, kills, count)
     reader = Reader(site, log)
     expected = undisturbed.run("export", "--format", "jsonl").stdout
     reader.until(lambda: site.run("export", "--format", "jsonl").stdout == expected, 60)

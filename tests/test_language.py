@@ -122,7 +122,7 @@ def test_a_french_space_that_can_break_is_found(text: str) -> None:
 
 def breakable(text: str) -> bool:
     """Whether a French text has a mark without the space that belongs before it, or with one at which a line may end."""
-    places = r"journal:(?=(?:,| et) graph:)|(?:graph|mail|https|postgresql):|[A-Z]+:PORT"
+    places = r"\w+://\S+|journal:(?=(?:,| et) graph:)|(?:graph|mail|https|postgresql):|[A-Z]+:PORT"
     without_codes = re.sub(rf"{places}|\d+(?::\d+)+|H:i(:s)?|\w:\d+|!r|\S*::\S*", "", text)
     return bool(re.search(rf"[^{SPACE}{NARROW}][;:?!»]|«[^{SPACE}{NARROW}]", without_codes)) or "'" in text
 

@@ -48,11 +48,13 @@ def killed_when(reader: Running, accepted: int) -> None:
     reader.process.communicate()
 
 
-@pytest.mark.parametrize("form", [bytes, iso], ids=["the same stamps", "other stamps"])
-def test_two_files_and_a_reader_that_is_killed(tmp_path: Path, form: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize(
+    ("form", "kind"), [(bytes, "duckdb"), (iso, "duckdb"), (iso, "chdb")], ids=["the same stamps", "other stamps", "in ClickHouse"]
+)
+def test_two_files_and_a_reader_that_is_killed(tmp_path: Path, form: Callable[[bytes], bytes], kind: str) -> None:
     """The one file is ahead when the reader is killed, the other when it is killed again."""
     mail, syslog = tmp_path / "mail.log", tmp_path / "syslog"
-    site = Site(tmp_path)
+    site = Site(tmp_path, database=f"chdb://{tmp_path}/database" if kind == "chdb" else "")
     arguments = ("ingest", "--follow", *YEAR, *ZONES, mail, syslog)
     one, two = CUTS
     for first, second in ((LOG[:one], LOG[:100_000]), (LOG[one:two], LOG[100_000:])):

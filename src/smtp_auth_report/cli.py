@@ -31,8 +31,9 @@ import click
 
 from smtp_auth_report import __version__
 from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError, one_line
+from smtp_auth_report.migrate_command import migrate
 from smtp_auth_report.moments import now
-from smtp_auth_report.settings import Settings, load
+from smtp_auth_report.settings import Settings, database_password, load
 from smtp_auth_report.user_commands import user
 from smtp_auth_report.words import ENGLISH, count, language, speak_as, translated, why, worded
 
@@ -87,6 +88,7 @@ def commands() -> None:
 
 
 commands.add_command(user)
+commands.add_command(migrate)
 
 
 def with_reading(command: Command) -> Command:
@@ -423,6 +425,8 @@ def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str =
                 clock=now,
                 read_only=read_only,
                 memory_limit=memory_limit,
+                state=settings.state_path,
+                password=database_password(settings, os.environ),
             )
         except InUseError:
             if held is not None or time.monotonic() > until:

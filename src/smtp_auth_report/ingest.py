@@ -22,13 +22,14 @@ import time as clocks
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Withheld
 from smtp_auth_report.checkpoint import HEAD, Evidence, candidates, digest, position
-from smtp_auth_report.errors import InputError
+from smtp_auth_report.errors import InputError, StoreError
 from smtp_auth_report.framing import made_of_lines
 from smtp_auth_report.log_file import Log, Place
 from smtp_auth_report.moments import DAY
@@ -43,6 +44,8 @@ from smtp_auth_report.words import worded
 ROWS_A_COMMIT = 100_000
 BYTES_A_COMMIT = 256 << 20
 WITHHELD = 20_000
+ASK_AGAIN = 60.0
+"""Seconds after which it is asked who has signed in on other hosts."""
 
 # Datum (UTC),Anforderungs-ID,Benutzer-Agent,Korrelations-ID
 TABLE = re.compile(rb"(?:\xef\xbb\xbf)?[^\d,;\t\n:=\[\]{}]{1,60}(?:[,;\t][^\d,;\t\n:=\[\]{}]{1,60}){3,}\r?\n")
@@ -102,19 +105,23 @@ class Summary:
 
 
 class Names:
-    """Whose names may be shown."""
+    """Whose names may be shown. `store` gives the store as it is open now: others may write to it, and learn of more."""
 
-    def __init__(self, store: Store, key: bytes) -> None:
+    def __init__(self, store: Callable[[], Store], key: bytes) -> None:
+        self._store = store
         self._key = key
-        self._accounts, self._domains = store.names()
+        self._accounts, self._domains = store().names()
+        self._asked = clocks.monotonic()
         self._keys: dict[str, str] = {}
         self._withheld: OrderedDict[str, str] = OrderedDict()  # account key -> name, of those whose domain may sign in yet
-        for entry in store.withheld():
+        for entry in store().withheld():
             self._withheld[entry.account_key] = unseal(key, entry.account_key, entry.sealed)
 
     def apply(self, changes: Changes) -> Commit:
         """Learn who signed in, take names from failures that may not keep them, name those that now may; key every account."""
         commit = Commit(changes)
+        if clocks.monotonic() - self._asked > ASK_AGAIN:
+            self._ask(commit)
         failures = []
         signed_in = dict.fromkeys(row.account for row in changes.told.values() if row.account)
         for identity, row in changes.rows.items():
@@ -134,6 +141,16 @@ class Names:
         for identity, row in failures:
             changes.rows[identity] = self._withheld_or_keyed(row, commit)
         return commit
+
+    def _ask(self, commit: Commit) -> None:
+        """Learn who has signed in elsewhere since."""
+        self._asked = clocks.monotonic()
+        with suppress(StoreError):  # what writes tells of it
+            accounts, domains = self._store().names()
+            for account in accounts - self._accounts:
+                commit.learned[self._hash(account)] = account
+                self._learn(account, commit)
+            self._domains |= domains
 
     def _withheld_or_keyed(self, row: Submission, commit: Commit) -> Submission:
         name = row.account or ""
@@ -206,7 +223,7 @@ class Ingest:
 
     def __init__(self, store: Store, key: bytes, reading: Reading, now: int, progress: Report = lambda *_: None) -> None:
         self._store = store
-        self._names = Names(store, key)
+        self._names = Names(lambda: store, key)
         self._reading = reading
         self._now = now
         self._progress = progress

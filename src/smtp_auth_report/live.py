@@ -80,7 +80,7 @@ class Following:
         self._graph = graph
         self._held = ExitStack()
         self.store = self._held.enter_context(open_store())
-        self.names = Names(self.store, key)
+        self.names = Names(lambda: self.store, key)
         self.known = Known(self.store.positions())
         self._before = {state.stream for state in self.store.streams() if state.lines}
         self._tails: dict[str, Tail] = {}

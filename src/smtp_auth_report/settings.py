@@ -44,6 +44,7 @@ class Settings:
     """The values in force."""
 
     database: str
+    database_password_file: str
     state: str
     listen: str
     host_names: str
@@ -141,7 +142,9 @@ class Settings:
     @property
     def state_path(self) -> Path:
         """The SQLite file of people and requests. The site's key and requested files are beside it, also where there is none."""
-        beside = Path(self.database)
+        beside = Path(self.database.removeprefix("chdb://") if self.database.startswith("chdb://") else self.database)
+        if "://" in self.database and not self.database.startswith("chdb://"):
+            beside = Path(DEFAULT_DATABASE).expanduser()
         stated = self.state and not self.state_url
         return Path(self.state) if stated else beside.with_name(beside.name.removesuffix(".duckdb") + ".state.sqlite3")
 
@@ -328,6 +331,12 @@ def secret_in(what: str, path: str) -> str:
     return secret
 
 
+def database_password(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Of the user of ClickHouse; "" where there is none."""
+    path = settings.database_password_file
+    return secret_in("database_password_file", path) if path else environment.get(PREFIX + "DATABASE_PASSWORD", "")
+
+
 def _service(value: str) -> str:
     """An address that secrets may go to."""
     return _issuer(value).rstrip("/")
@@ -374,7 +383,15 @@ def _site(value: str) -> str:
 DEFAULT_DATABASE = "~/.local/share/smtp-auth-report/mail.duckdb"
 
 SETTINGS = (
-    Setting("database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions."),
+    Setting(
+        "database", _database, DEFAULT_DATABASE, "Path of the DuckDB file that holds the submissions, or clickhouse://user@host:8443/mail."
+    ),
+    Setting(
+        "database_password_file",
+        _path,
+        "",
+        "File that holds the password of a ClickHouse user; the environment variable is used when empty.",
+    ),
     Setting("state", _state, "", "People and report requests: path of an SQLite file, or postgresql://…; beside the database when empty."),
     Setting("listen", _address, "127.0.0.1:8025", "Address and port of the web pages."),
     Setting("host_names", _hosts, "", "Names under which the pages are opened, besides the address of listen: NAME, …"),

@@ -2,6 +2,7 @@
 The site's secret key: made once, kept in a file that only its owner can read.
 
     key = site_key(settings.state_path)
+    hand_on(state, another)                        the same key for another state, where that has none yet
     account_key(key, "Anna@Contoso.example")      the same for every spelling of the name
 
 An account key links failed sign-ins to a later success without showing the name. It is useless without the file.
@@ -69,3 +70,22 @@ def unseal(key: bytes, account_key: str, sealed: str) -> str:
 def _crossed(key: bytes, account_key: str, content: bytes) -> bytes:
     stream = hashlib.shake_256(b"withheld" + key + account_key.encode()).digest(len(content))
     return bytes(one ^ other for one, other in zip(content, stream, strict=True))
+
+
+def hand_on(state: Path, another: Path) -> None:
+    """Let another state have the key of this one, so that accounts go on being told apart by the same."""
+    key, other = (path.with_name(path.name + ".key") for path in (state, another))
+    try:
+        if not key.exists() or (other.exists() and key.read_bytes() == other.read_bytes()):
+            return
+        if other.exists():
+            raise ReportError(
+                worded(
+                    "{other} is another key than {key}, by which accounts are told apart; name one state with --state", other=other, key=key
+                )
+            )
+        other.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key.read_bytes())
+    except OSError as error:
+        raise ReportError(worded("{path}: cannot be copied: {reason}", path=key, reason=why(error))) from None

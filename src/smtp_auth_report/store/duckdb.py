@@ -28,6 +28,7 @@ import duckdb
 from smtp_auth_report.changes import Applied, Commit, Counted, Position, Remembered, Withheld
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import duckdb_notes as notes
+from smtp_auth_report.store.copying import refuse_part
 from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
 from smtp_auth_report.store.duckdb_snapshot import Aside, DuckSnapshot, read_conditions
@@ -83,6 +84,7 @@ class DuckStore:
         try:
             with explained(database):
                 migrate(self._connection, database, read_only=read_only)
+                refuse_part(database, dict(self._connection.execute("SELECT name, value FROM meta").fetchall()))
                 self.bucket_minutes = self._bucket(display_zone, read_only=read_only)
                 self._writer = Writer(
                     self._connection,

@@ -7,7 +7,6 @@ What DuckDB keeps beside the rows: how far reading got, sessions left open, line
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,14 +16,9 @@ from smtp_auth_report.changes import Commit, Intake, Position, Remembered, Unrea
 from smtp_auth_report.moments import HOUR
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.store.interface import Progress, StreamState, UnreadCount
+from smtp_auth_report.store.noting import SAMPLES, WITHHELD, counted_by_hour, newest_of
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
-
-WITHHELD = 20_000
-"""Names that wait for their domain at most."""
-
-SAMPLES = 5
-"""How many unread lines are kept for each reason and server."""
 
 
 def write_notes(run: Execute, commit: Commit, now: int) -> None:
@@ -62,22 +56,12 @@ def _row(values: Iterable[Any]) -> list[Any]:
 
 
 def _write_unread(run: Execute, unread: list[Unread]) -> None:
-    lines: Counter[tuple[str, str, str, int]] = Counter()
-    last: dict[tuple[str, str, str, int], int] = {}
-    samples: dict[tuple[str, str, str], list[str]] = {}
-    for line in unread:
-        kind = (line.source, clean(line.server), line.reason)
-        hour = (*kind, line.time - line.time % HOUR)
-        lines[hour] += 1
-        last[hour] = max(line.time, last.get(hour, line.time))
-        kept = samples.setdefault(kind, [])
-        if len(kept) < SAMPLES:
-            kept.append(clean(line.sample))
-    for hour, number in lines.items():
+    hours, samples = counted_by_hour(unread)
+    for hour, (number, last) in hours.items():
         run(
             "INSERT INTO unread VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (source, server, reason, hour) "
             "DO UPDATE SET lines = unread.lines + excluded.lines, last = greatest(unread.last, excluded.last)",
-            [*hour, number, last[hour]],
+            [*hour, number, last],
         )
     for kind, kept in samples.items():
         there = run("SELECT count(*) FROM unread_samples WHERE source = ? AND server = ? AND reason = ?", kind).fetchall()[0][0]
@@ -106,31 +90,15 @@ def _write_intake(run: Execute, intake: Intake, now: int) -> None:
 
 
 def _write_progress(run: Execute, commit: Commit, now: int) -> None:
-    """The newest line of each server and kind; a server's kind is known from what its lines gave."""
-    changes = commit.changes
-    newest = {(remembered.source, remembered.server): remembered.newest for remembered in commit.remembered if remembered.newest}
-    kinds: dict[str, set[str]] = {}
-    for source, server in newest:
-        kinds.setdefault(server, set()).add(source)
-    for row in changes.rows.values() if changes.newest.keys() - kinds.keys() else ():
-        kinds.setdefault(row.server, set()).add(row.source)
-    for server, _, source, *_ in (manner for messages in changes.messages for manner in messages.manners):
-        kinds.setdefault(server, set()).add(source)
-    for line in changes.unread:
-        kinds.setdefault(line.server, set()).add(line.source)
-    for source, server in changes.versions:
-        kinds.setdefault(server, set()).add(source)
-    untold = changes.newest.keys() - kinds.keys()
-    before: dict[str, set[str]] = {}
-    for server, source in run("SELECT server, source FROM progress").fetchall() if untold else ():
-        before.setdefault(server, set()).add(source)
-    kinds |= {server: before.get(clean(server), {"unknown"}) for server in untold}
-    for server, time in changes.newest.items():
-        for source in kinds[server]:
-            newest[source, server] = max(time, newest.get((source, server), time))
-    rows: dict[object, list[Any]] = {}
-    for (source, server), time in newest.items():
-        rows[source, clean(server)] = [source, server, time, now, changes.versions.get((source, server), "")]
+    def known() -> Iterable[tuple[str, str]]:
+        found: list[tuple[str, str]] = run("SELECT source, server FROM progress").fetchall()
+        return found
+
+    versions = commit.changes.versions
+    rows: dict[object, list[Any]] = {
+        (source, clean(server)): [source, server, time, now, versions.get((source, server), "")]
+        for (source, server), time in newest_of(commit, known).items()
+    }
     _insert(
         run, "INTO progress", rows,
         "ON CONFLICT (source, server) DO UPDATE SET newest = greatest(progress.newest, excluded.newest), "

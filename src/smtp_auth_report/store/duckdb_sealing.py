@@ -222,9 +222,9 @@ class Sealing:
         parts: list[str] = []
         parameters: dict[str, int] = {}
         for number, piece in enumerate(pieces(coverage, start, end, shorter)):
-            read = sources(piece, number, coverage, DUCKDB, clients=each.clients)
-            parts += [f"SELECT {keys}, {measures(source.table)} FROM {source.table} AS r WHERE {source.within}" for source in read]
-            parameters |= {f"low_{number}": piece.low, f"high_{number}": piece.high}
+            for source in sources(piece, number, coverage, DUCKDB, clients=each.clients):
+                parts.append(f"SELECT {keys}, {measures(source.table)} FROM {source.table} AS r WHERE {source.within}")
+                parameters |= source.edges
         self._run(f"DELETE FROM {each.table} WHERE slot = ?", [slot])
         self._run(
             f"""

@@ -5,50 +5,43 @@ What is asked of a DuckDB file, all of one state.
     seen = DuckSnapshot(cursor, bucket_minutes, Aside(another, thread))     the same, with another snapshot of the same state
     answer = seen.ask(question, selection, view)
 
-What there are sums of is read once, and so is what several questions of one `ask_all` need: it is added up into a table
-that lasts as long as the cursor.
+What there are sums of is read once.
 
 See also
-    interface.py, what is promised; relations.py, what questions read
+    interface.py, what is promised; answering.py, how a question is answered
 """
-
-# ruff: noqa: S608 (SQL is put together from names and templates of ours; values are always parameters)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 
 from smtp_auth_report.changes import Counted
-from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store import duckdb_notes as notes
+from smtp_auth_report.store.answering import Answering
 from smtp_auth_report.store.dialects import DUCKDB
 from smtp_auth_report.store.duckdb_counted import read_counted, read_reports
+from smtp_auth_report.store.duckdb_forgetting import expired_before
 from smtp_auth_report.store.duckdb_sealing import read_coverage
-from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, like, read_filters, within
+from smtp_auth_report.store.filters import Conditions, like, read_filters, within
 from smtp_auth_report.store.interface import (
-    Answer,
-    Asked,
     CountedReport,
     Progress,
-    Question,
     Selection,
     Snapshot,
     StreamState,
     Told,
     UnreadCount,
-    View,
     at_once,
 )
-from smtp_auth_report.store.relations import Base, Reader, answer, in_common, is_whole, number_of_rows
+from smtp_auth_report.store.relations import Parameters
 from smtp_auth_report.store.sums import Coverage
-from smtp_auth_report.words import worded
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
@@ -59,6 +52,7 @@ def read_conditions(run: Execute, selection: Selection) -> Conditions:
     for network in conditions.networks:
         near = run("SELECT DISTINCT client_ip FROM clients WHERE client_ip LIKE ?", [like(network)]).fetchall()
         conditions.addresses |= within([network], (row[0] for row in near))
+    conditions.networks.clear()
     return conditions
 
 
@@ -69,13 +63,15 @@ class Aside(NamedTuple):
     thread: Executor
 
 
-class DuckSnapshot:
+class DuckSnapshot(Answering):
     """See `Snapshot` in interface.py."""
 
+    dialect = DUCKDB
+
     def __init__(self, cursor: duckdb.DuckDBPyConnection, bucket_minutes: int, aside: Aside | None = None) -> None:
+        super().__init__()
         self._run = cursor.execute
         self._bucket_minutes = bucket_minutes
-        self._bases = 0
         self._aside = aside
 
     @contextmanager
@@ -85,71 +81,26 @@ class DuckSnapshot:
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
         return self._aside.thread.submit(copy_context().run, work, self._aside.seen).result if self._aside else at_once(work, self)
 
+    def _rows(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        return self._run(sql, parameters).fetchall()
+
+    def _make(self, table: str, sql: str, parameters: Parameters) -> None:  # noqa: ARG002 (it ends with the cursor)
+        self._run(sql, parameters)
+
     @cached_property
-    def _coverage(self) -> Coverage:
+    def _covered(self) -> Coverage:
         return read_coverage(self._run, self._bucket_minutes)
 
-    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
-        return self.ask_all(selection, [Asked(question, view)])[0]
+    @property
+    def _span(self) -> tuple[int, int] | None:
+        return None if self._covered.last < 0 else (self._covered.first, self._covered.last)
 
-    def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
-        reader = Reader(selection, read_conditions(self._run, selection), self._coverage)
-        bases = {}
-        for need in in_common([each.question for each in asked]):
-            bases[need.relation] = base = Base(f"base_{self._bases}", need)
-            self._bases += 1
-            made = reader.base(base)
-            self._run(made.sql, made.parameters)
-        return [self._answer(reader, each, bases) for each in asked]
+    @property
+    def _expired_before(self) -> int:
+        return expired_before(self._run)
 
-    def _answer(self, reader: Reader, asked: Asked, bases: dict[str, Base]) -> Answer:
-        question, view = asked
-        query = answer(question, view, reader.relations(question, bases))
-        found = self._run(query.sql, query.parameters).fetchall()
-        if is_whole(view):
-            places = {name: question.columns.index(name) for name in question.sums}
-            return Answer(found, len(found), {name: sum(int(row[place] or 0) for row in found) for name, place in places.items()})
-        marked = 1 + len(question.sums)
-        return Answer(
-            rows=[row[marked + 1 :] for row in found if row[marked]],
-            total=int(found[0][0]),
-            sums={name: int(value) for name, value in zip(question.sums, found[0][1:marked], strict=True)},
-        )
-
-    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
-        if column not in COLUMNS:
-            raise SelectionError(worded("there is no filter {column!r}; filters are {known}", column=column, known=", ".join(COLUMNS)))
-        name = COLUMNS[column]
-        value = f"CASE WHEN sender = '' THEN '{NULL_SENDER}' ELSE sender END" if name == "sender" else name
-        shown = f"coalesce({value}, '{UNKNOWN}')"
-        counted = "messages" if column == "outcome" else "CASE WHEN outcome = 'accepted' THEN messages ELSE 0 END"
-        relation = "events" if column == "client" else "facts"
-        question = Question(
-            sql=f"SELECT {shown} AS {name}, sum({counted}) AS messages FROM {relation} GROUP BY {shown}",
-            columns=(name, "messages"),
-            searched=(name,),
-        )
-        found = self.ask(question, selection, View(sort="messages", search=search, limit=limit)).rows
-        return [(str(value), int(messages or 0)) for value, messages in found]
-
-    def count(self, selection: Selection) -> int:
-        query = number_of_rows(selection, read_conditions(self._run, selection))
-        return int(self._run(query.sql, query.parameters).fetchall()[0][0])
-
-    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
-        if scope is None:
-            return None if self._coverage.last < 0 else (self._coverage.first, self._coverage.last)
-        subjects = "subject IN (SELECT id FROM subjects WHERE account_domain IN (SELECT unnest($scope)))"
-        found = self._run(
-            f"""
-            SELECT epoch_us(min(first)), epoch_us(max(last)) FROM (
-                SELECT min(time) AS first, max(time) AS last FROM submissions WHERE {subjects}
-                UNION ALL SELECT min(first_seen), max(last_seen) FROM hourly WHERE {subjects}
-            ) AS spans
-            """,
-            {"scope": sorted(scope)},
-        ).fetchall()[0]
-        return None if found[0] is None else (int(found[0]), int(found[1]))
+    def _conditions(self, selection: Selection) -> Conditions:
+        return read_conditions(self._run, selection)
 
     # What is kept beside the rows
 

@@ -141,17 +141,25 @@ class Writer:
     def _apply(self, commit: Commit) -> Applied:
         changes = commit.changes
         withdrawn = self._withdraw(changes.withdrawn) if changes.withdrawn else 0
-        arrays = self._arrays(commit) if changes.size or changes.told else None
+        arrays = self._arrays(commit) if self._brings(commit) else None
         added, revised = self._store(arrays) if arrays is not None else (0, 0)
         if commit.learned:
             self._learn(commit.learned)
         if self._touched:
             self._sealing.unseal(self._touched)
-        write_notes(self._run, commit, self._clock())
-        if changes.counted:
-            write_counted(self._run, commit, forgetting.Forgotten.read(self._run).erased, self._clock())
+        self._note(commit)
         outcomes = {outcome: number for outcome, number in self._outcomes.items() if number}
         return Applied(added, revised, withdrawn, max(0, changes.size - added - revised), outcomes)
+
+    def _brings(self, commit: Commit) -> bool:
+        """Whether there may be readings of rows."""
+        return bool(commit.changes.size or commit.changes.told)
+
+    def _note(self, commit: Commit) -> None:
+        """Keep what is no row."""
+        write_notes(self._run, commit, self._clock())
+        if commit.changes.counted:
+            write_counted(self._run, commit, forgetting.Forgotten.read(self._run).erased, self._clock())
 
     def _number(self, sql: str, parameters: dict[str, int] | None = None) -> int:
         row = self._run(sql, parameters or {}).fetchone()

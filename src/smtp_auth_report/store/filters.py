@@ -4,7 +4,7 @@ What a selection's filters mean, as conditions on subjects, manners and clients.
     conditions = read_filters(selection, DUCKDB)
     conditions.of["subjects"]     "(sender_domain = $filter_0) AND (account_domain IN (SELECT unnest($scope)))"
     conditions.parameters         {"filter_0": "contoso.example", "scope": ["contoso.example", "fabrikam.example"]}
-    conditions.networks           what must still be resolved to addresses, with the engine's help
+    conditions.networks           what is still to be resolved to addresses, where the engine cannot tell of an address
 
 Values of one name are alternatives, names all hold. A value never becomes part of the SQL. "unknown" asks for rows
 whose value was not logged.
@@ -22,7 +22,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from smtp_auth_report.errors import SelectionError
-from smtp_auth_report.store.dialects import Dialect
+from smtp_auth_report.store.dialects import SAME_LETTER, Dialect
 from smtp_auth_report.store.interface import FILTERS, Selection, Value
 from smtp_auth_report.submission import AUTH_CLASSES, LEGACY_TLS, AuthClass, Outcome, Service, Tls
 from smtp_auth_report.words import worded
@@ -85,7 +85,7 @@ def _account(value: str) -> list[str | None]:
 
 
 def _sender(value: str) -> list[str | None]:
-    return [None if value == UNKNOWN else "" if value == NULL_SENDER else value.lower()]
+    return [None if value == UNKNOWN else "" if value == NULL_SENDER else lowered(value)]
 
 
 def _mechanism(value: str) -> list[str | None]:
@@ -99,7 +99,7 @@ def _tls(value: str) -> list[str | None]:
 
 
 def _server(value: str) -> list[str | None]:
-    return [value.lower()]
+    return [lowered(value)]
 
 
 def _one_of(kind: type[StrEnum], name: str, value: str, more: tuple[str, ...] = ()) -> list[str | None]:
@@ -114,15 +114,17 @@ def _one_of(kind: type[StrEnum], name: str, value: str, more: tuple[str, ...] = 
 READERS: Mapping[str, tuple[str, str, Callable[[str], list[str | None]]]] = {
     "domain": ("subjects", "sender_domain", _domain),
     "account": ("subjects", "account", _account),
-    "sender": ("subjects", "lower(sender)", _sender),
+    "sender": ("subjects", "sender", _sender),
     "service": ("manners", "service", lambda value: _one_of(Service, "service", value)),
     "tls": ("manners", "tls_version", _tls),
     "mechanism": ("manners", "mechanism", _mechanism),
     "auth-class": ("manners", auth_class_case("mechanism"), lambda value: _one_of(AuthClass, "auth-class", value)),
-    "server": ("manners", "lower(server)", _server),
+    "server": ("manners", "server", _server),
     "outcome": ("manners", "outcome", lambda value: _one_of(Outcome, "outcome", value)),
 }
 """Filter -> the table and the expression it looks at, and what a value of it means there."""
+
+IN_ANY_CASE = ("sender", "server")
 
 COLUMNS = {
     "domain": "sender_domain",
@@ -150,6 +152,7 @@ def read_filters(selection: Selection, dialect: Dialect) -> Conditions:
             _read_clients(conditions, cleaned)
         elif cleaned:
             table, column, read = READERS[name]
+            column = conditions.dialect.lower.format(column) if name in IN_ANY_CASE else column
             conditions.add(table, column, (meant for value in cleaned for meant in read(value)), f"filter_{number}")
         if cleaned:
             conditions.columns.add(COLUMNS[name])
@@ -212,3 +215,11 @@ def within(networks: list[Network], addresses: Iterable[str]) -> set[str]:
 def clean(text: str) -> str:
     """Text that an engine can take: bytes that are not UTF-8 become a replacement character."""
     return text if text.isascii() else SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def lowered(text: str) -> str:
+    """Text in lower case, as the engines have it."""
+    found = clean(text).lower()
+    for one, other in SAME_LETTER:
+        found = found.replace(one, other)
+    return found

@@ -33,7 +33,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.store.dialects import Dialect
 from smtp_auth_report.store.dimensions import CLIENTS, DIMENSIONS, MANNERS, SUBJECTS, Dimension, logical
-from smtp_auth_report.store.filters import Conditions, auth_class_case, clean
+from smtp_auth_report.store.filters import Conditions, auth_class_case, lowered
 from smtp_auth_report.store.interface import Interval, Question, Selection, Value, View
 from smtp_auth_report.store.local_time import MONDAY, WIDTHS, earlier_starts, segments
 from smtp_auth_report.store.sums import BY_DOMAIN, BY_MANNER, HOURLY, ROWS, SUMS, Coverage, Piece, Sum, pieces, usable
@@ -80,11 +80,15 @@ class Relations:
 
 
 class Source(NamedTuple):
-    """A table, what of it lies in a piece, and SQL for the local time of its rows in microseconds, `offset` to be added."""
+    """
+    A table, what of it lies in a piece, SQL for the local time of its rows in microseconds, `offset` to be added, and the
+    parameters of all that.
+    """
 
     table: str
     within: str
     time: str
+    edges: Mapping[str, int]
 
 
 def measures(table: str, names: Iterable[str] = tuple(MEASURES)) -> str:
@@ -100,16 +104,28 @@ def totals(names: Iterable[str] = tuple(MEASURES)) -> str:
 
 
 def sources(piece: Piece, number: int, coverage: Coverage, dialect: Dialect, *, clients: bool) -> Iterator[Source]:
-    """What a piece is read from; its edges are the parameters $low and $high of this number."""
-    low, high = f"$low_{number}", f"$high_{number}"
+    """
+    What a piece is read from; its edges are parameters of this number. What has expired is read by the hour and never from
+    rows: an engine may be just about to delete them.
+    """
     if piece.table != ROWS:
-        apart = f" AND (r.slot - {low}) % {piece.every} = 0" if piece.every > 1 else ""
-        yield Source(piece.table, f"r.slot >= {low} AND r.slot < {high}{apart}", f"r.slot * {DAY}")
+        low, high = f"low_{number}", f"high_{number}"
+        apart = f" AND (r.slot - ${low}) % {piece.every} = 0" if piece.every > 1 else ""
+        within = f"r.slot >= ${low} AND r.slot < ${high}{apart}"
+        yield Source(piece.table, within, f"r.slot * {DAY}", {low: piece.low, high: piece.high})
         return
-    low, high = dialect.instant.format(low), dialect.instant.format(high)
-    yield Source(ROWS, f"r.time >= {low} AND r.time < {high}", f"{dialect.micros.format('r.time')} + {{offset}}")
+    kept_since = max(piece.low, coverage.expired_before)
+    if kept_since < piece.high:
+        yield _between(ROWS, "r.time", kept_since, piece.high, number, dialect)
     if piece.low < coverage.expired_before and not clients:
-        yield Source(HOURLY, f"r.bucket >= {low} AND r.bucket < {high}", f"{dialect.micros.format('r.bucket')} + {{offset}}")
+        yield _between(HOURLY, "r.bucket", piece.low, min(piece.high, coverage.expired_before), number, dialect)
+
+
+def _between(table: str, time: str, low: int, high: int, number: int, dialect: Dialect) -> Source:
+    """What of a table lies between two moments."""
+    edges = {f"{table}_low_{number}": low, f"{table}_high_{number}": high}
+    since, until = (dialect.instant.format(f"${edge}") for edge in edges)
+    return Source(table, f"{time} >= {since} AND {time} < {until}", f"{dialect.micros.format(time)} + {{offset}}", edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +211,7 @@ class Reader:
         self._coverage = coverage
         self._dialect = conditions.dialect
         self._offsets = segments(selection.zone, selection.start, selection.end)
-        self._parameters: Parameters = dict(conditions.parameters) | {"clients": sorted(conditions.addresses)}
+        self._parameters = _given(conditions)
         self._parameters |= {f"change_{number}": segment.start for number, segment in enumerate(self._offsets)}
         self._parameters |= {f"offset_{number}": segment.offset for number, segment in enumerate(self._offsets)}
         self._pieces = 0
@@ -204,7 +220,7 @@ class Reader:
     def base(self, base: Base) -> Relations:
         """SQL that makes its table, for as long as the connection lasts."""
         added = self.added(base.need)
-        return Relations(f"CREATE TEMP TABLE {base.table} AS {added.sql}", added.parameters)
+        return Relations(self._dialect.lasting.format(base.table, added.sql), added.parameters)
 
     def added(self, need: Need, interval: Interval = "day") -> Relations:
         """SQL for what is needed, with numbers instead of values."""
@@ -244,7 +260,7 @@ class Reader:
             for ago, start, end in self._periods(need)
             for source in self._sources(start, end, need, clients=clients, longest=longest)
         ]
-        union = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0"), shown, adding, 0, interval)
+        union = " UNION ALL ".join(parts) or self._part(Source(ROWS, "FALSE", "0", {}), shown, adding, 0, interval)
         where = f" WHERE {' AND '.join(narrowed.values())}" if narrowed else ""
         keys = ", ".join(need.keys)
         if not (keys or beside) or (need.time == "slot" and SUBJECTS in need.dimensions):  # adding up would leave nearly as many
@@ -276,8 +292,9 @@ class Reader:
             start = max(start, self._coverage.expired_before)
         tables = usable(self._selection.zone, self._coverage, clients=clients, longest=longest, digest=self._digest(need))
         for piece in self._pieces_of(start, end, tuple(tables), calendar=need.time == "slot"):
-            self._parameters |= {f"low_{self._pieces}": piece.low, f"high_{self._pieces}": piece.high}
-            yield from sources(piece, self._pieces, self._coverage, self._dialect, clients=clients)
+            for source in sources(piece, self._pieces, self._coverage, self._dialect, clients=clients):
+                self._parameters |= source.edges
+                yield source
             self._pieces += 1
 
     def _pieces_of(self, start: int, end: int, tables: tuple[Sum, ...], *, calendar: bool) -> list[Piece]:
@@ -309,34 +326,46 @@ def narrowing(conditions: Conditions, outcomes: Iterable[str] = ()) -> dict[str,
     """Conditions on rows `r` of any table, by the columns with the numbers of what is asked for."""
     of = dict(conditions.of)
     if conditions.client:
-        member = f"client_ip {conditions.dialect.member.format('$clients')}"
-        of[CLIENTS.table] = f"({member} OR client_ip IS NULL)" if conditions.no_address else member
+        tests = [f"client_ip {conditions.dialect.member.format('$clients')}"]
+        tests += [f"{conditions.dialect.within.format('client_ip', f'${name}')}" for name in _networks(conditions)]
+        tests += ["client_ip IS NULL"] if conditions.no_address else []
+        of[CLIENTS.table] = f"({' OR '.join(tests)})"
     if outcomes:
         of[MANNERS.table] = " AND ".join([*([of[MANNERS.table]] if MANNERS.table in of else []), _outcome(outcomes)])
     narrowed = (each for each in DIMENSIONS if each.table in of)
     return {each.column: f"r.{each.column} IN (SELECT id FROM {each.table} WHERE {of[each.table]})" for each in narrowed}
 
 
+def _networks(conditions: Conditions) -> dict[str, str]:
+    """Parameters that are networks."""
+    return {f"network_{number}": str(network) for number, network in enumerate(conditions.networks)}
+
+
+def _given(conditions: Conditions) -> Parameters:
+    """All parameters of conditions."""
+    return {**conditions.parameters, **_networks(conditions), "clients": sorted(conditions.addresses)}
+
+
 def _outcome(outcomes: Iterable[str]) -> str:
     return f"outcome IN ({', '.join(repr(str(outcome)) for outcome in sorted(outcomes))})"
 
 
-def rows(selection: Selection, conditions: Conditions, columns: Iterable[str]) -> Relations:
-    """The stored rows of a selection, with these columns."""
-    return _stored(logical(ROWS, tuple(columns)), selection, conditions)
+def rows(selection: Selection, conditions: Conditions, columns: Iterable[str], since: int = 0) -> Relations:
+    """The stored rows of a selection, with these columns; none of before `since`, up to when they have expired."""
+    return _stored(logical(ROWS, tuple(columns)), selection, conditions, since)
 
 
-def number_of_rows(selection: Selection, conditions: Conditions) -> Relations:
+def number_of_rows(selection: Selection, conditions: Conditions, since: int = 0) -> Relations:
     """How many they are."""
-    return _stored(f"SELECT count(*) FROM {ROWS} AS r", selection, conditions)
+    return _stored(f"SELECT count(*) FROM {ROWS} AS r", selection, conditions, since)
 
 
-def _stored(select: str, selection: Selection, conditions: Conditions) -> Relations:
+def _stored(select: str, selection: Selection, conditions: Conditions, since: int) -> Relations:
     start, end = (conditions.dialect.instant.format(edge) for edge in ("$start", "$end"))
     where = " AND ".join([f"r.time >= {start} AND r.time < {end}", *narrowing(conditions).values()])
     sql = f"{select} WHERE {where}"
-    given: Parameters = {"start": selection.start, "end": selection.end, "clients": sorted(conditions.addresses)}
-    return Relations(sql, used({**given, **conditions.parameters}, sql))
+    given = _given(conditions) | {"start": max(selection.start, since), "end": selection.end}
+    return Relations(sql, used(given, sql))
 
 
 def is_whole(view: View) -> bool:
@@ -344,36 +373,47 @@ def is_whole(view: View) -> bool:
     return view.limit is None and not view.offset
 
 
-def answer(question: Question, view: View, relations: Relations) -> Relations:
-    """The whole query: the rows of the view.
+def answer(question: Question, view: View, relations: Relations, dialect: Dialect, table: str) -> list[Relations]:
+    """The whole query: the rows of the view. Before it may stand one that makes a table of this name for it.
 
     Where the view leaves out rows, each is behind the count and the sums of all rows, and a mark that it is one; without
     a row in the view there is one without the mark.
     """
-    order, (found, table) = _order(question, view), _found(question, view)
-    before = f"WITH {relations.sql}, asked AS ({question.sql}){found}"
-    shown, join = _spelled(question)
+    parts = [("asked", question.sql), *_found(question, view, dialect)]
+    found = parts[-1][0]
+    before = f"WITH {', '.join([relations.sql, *(f'{name} AS ({sql})' for name, sql in parts)])}"
+    given = relations.parameters | {"needle": lowered(view.search), "offset": view.offset, "limit": view.limit}
     if is_whole(view):
-        sql = f"{before} SELECT {shown} FROM {table} AS q{join} ORDER BY {order}"
+        shown, join = _spelled(question)
+        sql = [f"{before} SELECT {shown} FROM {found} AS q{join} ORDER BY {_order(question, view)}"]
+    elif dialect.works_twice:
+        sql = [dialect.lasting.format(table, f"{before} SELECT * FROM {found}"), _part_of(table, question, view)]
     else:
-        sums = ", ".join(f"coalesce(sum({name}), 0) AS total_{number}" for number, name in enumerate(("1", *question.sums)))
-        limit = "" if view.limit is None else " LIMIT $limit"
-        part = f"SELECT 1 AS present, {_quoted(question.columns)} FROM {table} AS q ORDER BY {order}{limit} OFFSET $offset"
-        totals = f"SELECT {sums} FROM {table}"
-        sql = f"{before} SELECT t.*, q.present, {shown} FROM ({totals}) AS t LEFT JOIN ({part}) AS q ON TRUE{join} ORDER BY {order}"
-    given = relations.parameters | {"needle": clean(view.search).lower(), "offset": view.offset, "limit": view.limit}
-    return Relations(sql, used(given, sql))
+        sql = [f"{before} {_part_of(found, question, view)}"]
+    return [Relations(each, used(given, each)) for each in sql]
 
 
-def _found(question: Question, view: View) -> tuple[str, str]:
-    """SQL that leaves the rows searched for, and the name of what has them."""
+def _part_of(table: str, question: Question, view: View) -> str:
+    """SQL for the view's rows of a table, and what is said of all of them."""
+    order, (shown, join) = _order(question, view), _spelled(question)
+    sums = ", ".join(f"coalesce(sum({name}), 0) AS total_{number}" for number, name in enumerate(("1", *question.sums)))
+    limit = "" if view.limit is None else " LIMIT $limit"
+    part = f"SELECT 1 AS present, {_quoted(question.columns)} FROM {table} AS q ORDER BY {order}{limit} OFFSET $offset"
+    return f"SELECT t.*, q.present, {shown} FROM (SELECT {sums} FROM {table}) AS t LEFT JOIN ({part}) AS q ON TRUE{join} ORDER BY {order}"
+
+
+def _found(question: Question, view: View, dialect: Dialect) -> list[tuple[str, str]]:
+    """What leaves the rows searched for: its name and SQL."""
     if not (view.search and question.searched):
-        return "", "asked"
-    tests = " OR ".join(f'position($needle IN lower(q."{name}")) > 0' for name in question.searched)
-    sql = f", found AS (SELECT * FROM asked AS q WHERE {tests}"
+        return []
+    tests = [_holds(f'q."{name}"', dialect) for name in question.searched]
     if "account" in question.searched:
-        sql += " OR account IN (SELECT account FROM accounts WHERE position($needle IN lower(spelling)) > 0)"
-    return f"{sql})", "found"
+        tests.append(f"account IN (SELECT account FROM accounts WHERE {_holds('spelling', dialect)})")
+    return [("found", f"SELECT * FROM asked AS q WHERE {' OR '.join(tests)}")]
+
+
+def _holds(text: str, dialect: Dialect) -> str:
+    return f"position($needle IN {dialect.lower.format(text)}) > 0"
 
 
 def _spelled(question: Question) -> tuple[str, str]:

@@ -1,5 +1,5 @@
 """
-One process holds a DuckDB file; others reach it through a Unix socket beside it.
+One process holds a DuckDB file, or a folder of chDB; others reach it through a Unix socket beside it.
 
     with sharing(store, socket_of(database)):       in the process that holds the file
         ...
@@ -64,14 +64,20 @@ from smtp_auth_report.words import why, worded
 LONGEST_ADDRESS = 100
 
 
-def socket_of(database: str) -> Path:
-    """Where the process that holds a database listens."""
-    return Path(database + ".socket")
+def socket_of(database: str) -> Path | None:
+    """Where the process that holds a database listens; None where each process opens it for itself."""
+    kind, separator, folder = database.partition("://")
+    if separator and kind != "chdb":
+        return None
+    return Path((folder.rstrip("/") if separator else database) + ".socket")
 
 
 @contextmanager
-def sharing(store: Store, path: Path) -> Iterator[None]:
+def sharing(store: Store, path: Path | None) -> Iterator[None]:
     """Answer other processes until the block ends. The caller holds the database, so a socket left over is dead."""
+    if path is None:
+        yield
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     mask = os.umask(0o177)
     try:
@@ -102,6 +108,8 @@ def sharing(store: Store, path: Path) -> Iterator[None]:
 def connect(database: str) -> Store | None:
     """The store of a database that another process holds and shares."""
     path = socket_of(database)
+    if path is None:
+        return None
     try:
         folder = os.open(path.parent, os.O_RDONLY)
     except OSError:

@@ -1,0 +1,61 @@
+"""
+Both engines with the same rows, for tests that ask each and compare.
+
+    with clickhouse() as clients: ...           an empty database, of the server that CLICKHOUSE_URL names, else of chDB
+    with both(duck) as clients: ...             with what a DuckDB store has
+    with looking(clients) as click: assert duck.ask(...) == click.ask(...)
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from engines import chdb_folder, empty
+from rows import NOON
+from smtp_auth_report.store.clickhouse_client import Clients, placed
+from smtp_auth_report.store.clickhouse_copying import ClickEnd
+from smtp_auth_report.store.clickhouse_opening import prepare
+from smtp_auth_report.store.copying import migrate
+from smtp_auth_report.store.duckdb import DuckStore
+from smtp_auth_report.store.duckdb_copying import DuckEnd
+from smtp_auth_report.store.reading_state import ReadingState
+
+
+@contextmanager
+def clickhouse() -> Iterator[Clients]:
+    """An empty database with its tables."""
+    url = os.environ.get("CLICKHOUSE_URL", "")
+    if url:
+        place = placed(url)._replace(database=f"test_{secrets.token_hex(4)}")
+        server = Clients(placed(url))
+        with server.client() as client:
+            client.run(f"CREATE DATABASE {place.database}")
+    else:
+        place = placed(f"chdb://{chdb_folder()}")
+    clients = Clients(place)
+    try:
+        with clients.client() as client:
+            empty(client)
+            prepare(client.rows, place.name, read_only=False, zone="UTC", now=NOON)
+        yield clients
+    finally:
+        clients.close()
+        if url:
+            with server.client() as client:
+                client.run(f"DROP DATABASE {place.database}")
+            server.close()
+
+
+@contextmanager
+def both(duck: DuckStore) -> Iterator[Clients]:
+    """A database with what a store of DuckDB has."""
+    with clickhouse() as clients:
+        with clients.client() as client, duck._connection.cursor() as cursor, TemporaryDirectory() as folder:
+            click = ClickEnd(client, ReadingState(Path(folder, "reading"), "store"), NOON)
+            migrate(DuckEnd(cursor, "duckdb"), click, lambda *_: None)
+        yield clients
