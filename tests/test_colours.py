@@ -1,6 +1,6 @@
 """
-Series that stand in one chart are told apart by people who see colours otherwise: by their patterns, else by colours that are
-as far from each other for them as they are named apart here, in light and in dark.
+Series of one chart are told apart also by people who see colours otherwise: by their patterns, else by colours that are at least
+`APART` from each other, in light and in dark.
 
 Colours are taken from the style sheet, and seen as Machado, Oliveira and Fernandes (2009) say that somebody sees them who
 lacks one kind of cone; distances are those of CIELAB.
@@ -16,7 +16,8 @@ import pytest
 from sites import ROOT
 from smtp_auth_report.submission import AUTH_CLASSES
 from smtp_auth_report.web import vocabulary
-from smtp_auth_report.web.charts import _PATTERNS
+from smtp_auth_report.web.charts import _PATTERNS, FAILURES
+from smtp_auth_report.web.pictures import Part, donut, share_bar, swatch
 
 STYLE = (ROOT / "src" / "smtp_auth_report" / "web" / "static" / "site.css").read_text(encoding="utf-8")
 THEMES = {"light": STYLE.partition('[data-bs-theme="light"] {')[2], "dark": STYLE.partition('[data-bs-theme="dark"] {')[2]}
@@ -39,7 +40,7 @@ CHARTS = {
     "TLS versions": [(word.colour, word.pattern) for word in vocabulary.TLS],
     "domains": [(f"domain-{number}", _PATTERNS[number]) for number in range(vocabulary.DOMAIN_COLOURS)],
     "mechanisms": [vocabulary.mechanism_colour(mechanism) for mechanism in MECHANISMS],
-    "failures": [("failed-auth", "plain"), ("failed-tls", "rising")],
+    "failures": list(FAILURES.values()),
 }
 
 Three = tuple[float, float, float]
@@ -87,6 +88,15 @@ def test_series_are_told_apart_by_pattern_or_by_colour(chart: str, theme: str) -
         if ALIKE.get(pattern, pattern) == ALIKE.get(another, another) and (apart := distance(theme, seen, one, other)) < APART
     ]
     assert near == []
+
+
+def test_pictures_carry_the_pattern() -> None:
+    for pattern in ("flat", "plain"):
+        part = Part("x", 1, "tls-1-0", 1.0, "", pattern)
+        for picture in (share_bar([part]), donut([part]), swatch(part.colour, pattern)):
+            assert ("pattern-flat" in picture, "pattern-plain" in picture) == (pattern == "flat", False)
+    for picture in (share_bar([Part("x", 1, "unknown", 1.0)]), donut([Part("x", 1, "unknown", 1.0)]), swatch("unknown")):
+        assert "hatched" in picture
 
 
 def test_mechanisms_that_are_often_met_are_known() -> None:

@@ -33,6 +33,8 @@ BAR_POINTS = 14
 OTHER = "\0other"
 WIDTHS: dict[Interval, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 _PATTERNS = ("plain", "rising", "dots", "flat", "falling", "upright", "plain", "rising", "dots", "flat")
+FAILURES = {"auth_failed": ("failed-auth", "plain"), "tls_failed": ("failed-tls", "rising")}
+"""Colour and pattern of each."""
 
 
 class Series(NamedTuple):
@@ -139,13 +141,10 @@ def failures(table: Table, now: int, zoom: str) -> Chart:
     """Failed sign-ins and handshakes."""
     starts = _starts(table)
     by_start = {str(row[0]): row[1:] for row in table.series}
-    looks = {
-        "auth_failed": (gettext("Failed sign-ins"), "failed-auth", "plain"),
-        "tls_failed": (gettext("Failed TLS handshakes"), "failed-tls", "rising"),
-    }
+    words = {"auth_failed": gettext("Failed sign-ins"), "tls_failed": gettext("Failed TLS handshakes")}
     series = [
-        Series(column.name, *looks[column.name], [int(by_start[start][index] or 0) if start in by_start else 0 for start in starts])
-        for index, column in enumerate(table.series_columns[1:])
+        Series(name, words[name], *FAILURES[name], [int(by_start[start][index] or 0) if start in by_start else 0 for start in starts])
+        for index, name in enumerate(column.name for column in table.series_columns[1:])
     ]
     return Chart("volume", _slots(table, starts, now), series, zoom)
 

@@ -66,17 +66,20 @@ def share_bar(shown: Sequence[Part]) -> SafeString:
 
 
 def donut(shown: Sequence[Part]) -> SafeString:
-    """A ring of the parts; its circumference is 100."""
+    """A ring of the parts, with their patterns; its circumference counts as 100."""
     arcs, left = [], 0.0
     for part in shown:
-        arcs.append((part.colour, f"{part.share * 100:.3f} {100 - part.share * 100:.3f}", f"{25 - left * 100:.3f}"))
+        place = (f"{part.share * 100:.3f} {100 - part.share * 100:.3f}", f"{25 - left * 100:.3f}")
+        arcs.append((f"ring-{part.colour}", *place))
+        if over := _over(part.colour, part.pattern):
+            arcs.append((over, *place))
         left += part.share
     circles = format_html_join(
         "",
-        '<circle class="ring ring-{}" cx="21" cy="21" r="15.9155" stroke-dasharray="{}" stroke-dashoffset="{}"/>',
+        '<circle class="ring {}" cx="63" cy="63" r="48" pathLength="100" stroke-dasharray="{}" stroke-dashoffset="{}"/>',
         arcs,
     )
-    return format_html('<svg viewBox="0 0 42 42" aria-hidden="true">{}</svg>', circles)
+    return format_html('<svg viewBox="0 0 126 126" aria-hidden="true">{}</svg>', circles)
 
 
 def swatch(colour: str, pattern: str = "plain") -> SafeString:

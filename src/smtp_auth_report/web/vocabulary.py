@@ -140,7 +140,11 @@ def filters_in_words(filters: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def mechanism_colour(mechanism: str) -> tuple[str, str]:
-    """Colour of a mechanism, by its class, and a pattern of its own where it is known."""
+    """
+    Colour of a mechanism, by its class, and a pattern: its own where it is often met.
+
+    The rest look like NTLM where they answer a challenge, else like GSSAPI: every other pattern is taken by a colour too near.
+    """
     if mechanism in _MECHANISM_COLOURS:
         return _MECHANISM_COLOURS[mechanism]
     return ("mechanism-challenge", "flat") if auth_class(mechanism) == AuthClass.CHALLENGE else ("other", "falling")
