@@ -267,7 +267,7 @@ def test_one_that_may_have_gone_out_is_not_sent_again_by_itself(site: Site, serv
     subscribe(seen_by(site, READER), Every.WEEK, READER, "en", ZONE)
     later = replace(site, clock=lambda: MONDAY)
     claim(later)
-    Mail.objects.update(state=Sending.UNDER_WAY, until=MONDAY)
+    Mail.objects.update(state=Sending.UNDER_WAY, claimed_until=MONDAY)
     with posting(later):
         pass
     assert (server.taken, Mail.objects.get().failure) == ([], INTERRUPTED)

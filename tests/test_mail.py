@@ -23,7 +23,7 @@ from smtp_auth_report.web.application import Site, serve
 from smtp_auth_report.web.mailed_report import addresses, linked
 from smtp_auth_report.web.models import Event, Mail, Person, Progress, RequestedReport, Sending
 from smtp_auth_report.web.people import remove
-from smtp_auth_report.web.postbox import CLAIMED, INTERRUPTED, PAUSES, _sender, post, posting
+from smtp_auth_report.web.postbox import CLAIMED, INTERRUPTED, PAUSES, _this_server, post, posting
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.requested import KEPT, file_of
 from smtp_server import PASSWORD, SETTINGS, USER, SmtpServer, body
@@ -301,7 +301,7 @@ def test_what_the_server_refuses(site: Site, server: SmtpServer, command: str, r
 def test_a_restart_sends_what_waited_and_not_what_may_have_gone_out(site: Site, server: SmtpServer) -> None:
     asked(site, READER, mail=READER)
     asked(at(site, NOW + SECOND), ADMIN, mail=ADMIN)
-    Mail.objects.filter(address=ADMIN).update(state=Sending.UNDER_WAY, sender=_sender(site), until=NOW + CLAIMED)
+    Mail.objects.filter(address=ADMIN).update(state=Sending.UNDER_WAY, claimed_by=_this_server(site), claimed_until=NOW + CLAIMED)
     with posting(site):
         until(lambda: Mail.objects.get(address=READER).state == Sending.SENT)
     with posting(site):
@@ -314,10 +314,10 @@ def test_a_restart_sends_what_waited_and_not_what_may_have_gone_out(site: Site, 
 def test_a_claim_is_over_after_a_while(site: Site, server: SmtpServer) -> None:
     asked(site, READER, mail=READER)
     for until_when, state in ((NOW + 1, Sending.UNDER_WAY), (NOW + CLAIMED + SECOND, Sending.UNDER_WAY), (NOW, Sending.FAILED)):
-        Mail.objects.update(state=Sending.UNDER_WAY, sender="another", until=until_when)
+        Mail.objects.update(state=Sending.UNDER_WAY, claimed_by="another", claimed_until=until_when)
         post(site)
         assert Mail.objects.get().state == state
-    Mail.objects.update(state=Sending.UNDER_WAY, until=NOW + 3 * CLAIMED)  # by a clock that was far ahead
+    Mail.objects.update(state=Sending.UNDER_WAY, claimed_until=NOW + 3 * CLAIMED)  # by a clock that was far ahead
     post(site)
     assert (server.taken, Mail.objects.get().failure) == ([], INTERRUPTED)
 

@@ -3,6 +3,7 @@ The middleware around every answer: what a browser may do with it.
 
     PROXY_USER     in request.META: who has signed in to a trusted proxy, in its words
 
+A request without an address is refused.
 Where a trusted proxy says that the reader came by TLS, cookies and addresses are for TLS alone from then on.
 
 The policy allows scripts and styles from this server alone, none within a page, so that a name from a log which
@@ -48,7 +49,10 @@ PROXY_USER = "smtp_auth_report.proxy_user"
 
 YEAR = 365 * 24 * 3600  # seconds
 
-NOWHERE = "The server before this program does not say where the request comes from (REMOTE_ADDR), so that it is refused.\n"
+NOWHERE = (
+    "The server before this program does not say where the request comes from (REMOTE_ADDR), so that it is refused. "
+    "Let it pass the address of the client on.\n"
+)
 NOT_US = "This name is not served here. Open the pages under the address that `serve` printed, or add the name to `host_names`.\n"
 
 
@@ -56,12 +60,12 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     """Middleware: only for our own host names, with the headers in every answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not _comes_from_somewhere(request):
+        address = _address_of(request)
+        if address is None:
             response = _refused(request, NOWHERE)
-        elif not _asked_for_us(request):
-            response = _refused(request, NOT_US)
         else:
-            response = respond(request)
+            _believe_proxy(request, address)
+            response = respond(request) if _asked_for_us(request) else _refused(request, NOT_US)
         for name, value in HEADERS.items():
             response.headers[name] = value
         if request.is_secure():
@@ -75,19 +79,17 @@ def guard(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     return middleware
 
 
-def _comes_from_somewhere(request: HttpRequest) -> bool:
-    """Whether an address is known; what trusted proxies say is believed then."""
+def _address_of(request: HttpRequest) -> IPv4Address | IPv6Address | None:
+    """Who has connected; None where that is not known."""
     try:
-        address = _plain(request.META.get("REMOTE_ADDR", ""))
+        return _plain(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
-        return False
-    request.META["REMOTE_ADDR"] = str(address)
-    _believe_proxy(request, address)
-    return True
+        return None
 
 
 def _believe_proxy(request: HttpRequest, address: IPv4Address | IPv6Address) -> None:
     """What trusted proxies say: who it is, whether by TLS, and from where, which is the nearest address that is none of theirs."""
+    request.META["REMOTE_ADDR"] = str(address)
     settings = site_of(request).settings
     proxies = settings.proxies
     if not _among(address, proxies):

@@ -232,8 +232,8 @@ class Mail(models.Model):
     address = models.CharField(max_length=254)
     language = models.CharField(max_length=16)
     state = models.CharField(max_length=16, choices=Sending.choices, default=Sending.WAITING)
-    sender = models.TextField(default="")  # which `serve` sends it, or did last
-    until = models.BigIntegerField(default=0)  # microseconds UTC: one that is under way longer was interrupted
+    claimed_by = models.TextField(default="")  # which `serve` sends it, or did last
+    claimed_until = models.BigIntegerField(default=0)  # microseconds UTC: one that is under way longer was interrupted
     attempts = models.IntegerField(default=0)
     due = models.BigIntegerField(db_index=True)  # microseconds UTC: not tried before
     sent = models.BigIntegerField(default=0)  # microseconds UTC

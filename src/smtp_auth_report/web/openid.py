@@ -40,7 +40,7 @@ from smtp_auth_report.errors import SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.settings import Settings, is_private, secret_in
 from smtp_auth_report.web.models import Deed, Event, Person
-from smtp_auth_report.web.people import WINDOW, PeopleError, let_in_by_groups, note, shut_out
+from smtp_auth_report.web.people import WINDOW, PeopleError, counted_as, let_in_by_groups, note, shut_out
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import OPENID_BACK, address_of, begun, form, wanted
 from smtp_auth_report.web.site import Site, site_of
@@ -61,7 +61,7 @@ ASKING = BoundedSemaphore(3)
 DOCUMENT_LASTS = 600 * SECOND
 
 documents: dict[str, tuple[int, Mapping[str, Any]]] = {}
-"""What each issuer last said of itself, and when; nothing that was not believed."""
+"""What each issuer last said of itself, and when. Only what was checked is kept; each process asks for itself."""
 
 
 class ProviderError(Exception):
@@ -198,7 +198,7 @@ def _document(issuer: str, now: int) -> Mapping[str, Any]:
 
 
 def _asked_for(issuer: str) -> Mapping[str, Any]:
-    """What the provider says of itself, with every address in it that something is sent to looked at."""
+    """The provider's document, fetched, with every address in it checked."""
     import requests  # noqa: PLC0415 (of an extra that may be missing)
 
     if not ASKING.acquire(blocking=False):
@@ -243,7 +243,7 @@ def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str,
 def _failed(request: HttpRequest, there: str, error: Exception) -> HttpResponse:
     """The provider cannot be asked, or its answer cannot be believed."""
     kind = str(error) if isinstance(error, ProviderError) else type(error).__name__
-    documents.pop(site_of(request).settings.oidc_issuer, None)
+    documents.pop(site_of(request).settings.oidc_issuer, None)  # it may have moved, or have other keys
     logger.warning("OpenID Connect: %s: %.300r", site_of(request).settings.oidc_issuer, error)
     return _refused(request, there, kind)
 
@@ -251,7 +251,8 @@ def _failed(request: HttpRequest, there: str, error: Exception) -> HttpResponse:
 def _refused(request: HttpRequest, there: str, reason: str) -> HttpResponse:
     site, address, detail = site_of(request), address_of(request), f"OpenID Connect: {reason}"
     now = site.clock()
-    if not Event.objects.filter(deed=Deed.REFUSED, address=address, detail=detail, time__gt=now - WINDOW).exists():
+    lately = Event.objects.filter(deed=Deed.REFUSED, network=counted_as(address), detail=detail, time__gt=now - WINDOW)
+    if not lately.exists():
         note(Deed.REFUSED, now, address=address, detail=detail)
     said = gettext("%(provider)s did not sign you in here. Try again; if it stays so, ask an administrator.")
     return form(request, there, said % {"provider": site.settings.provider}, HTTPStatus.FORBIDDEN)

@@ -11,8 +11,8 @@ People: who may sign in, with what, and what they did. Nothing here knows of pag
 
 Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
 a hundred of one name, even the right password is not looked at until some of them are older. Addresses of one IPv6 network
-(/64) count as one, since whoever has one of them has them all. Codes of a second factor count
-alike, and after ten of one name nothing is looked at either: whoever is asked for one has shown the password.
+(/64) count as one, since whoever has one of them has them all. Refused codes of a second factor count with them, and after
+ten of one name nothing is looked at either: whoever is asked for one has shown the password.
 
 What goes wrong
     PeopleError: a name that is there already, or is not; a password that is too weak; domains that are missing.
@@ -120,9 +120,8 @@ def _held_up(key: str, address: str, now: int) -> bool:
 def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> Event:
     """For the page of people."""
     Event.objects.filter(time__lt=now - KEPT).delete()
-    event = Event(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500], network=counted_as(address))
-    event.save(force_insert=True)
-    return event
+    network = counted_as(address)
+    return Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500], network=network)
 
 
 def counted_as(address: str) -> str:

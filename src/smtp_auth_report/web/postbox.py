@@ -6,9 +6,9 @@ Sending mail that waits, requested reports and digests, and trying again what co
     try_again(mail, now)           one that was given up, or waits for its next attempt
 
 A mail is claimed before it is sent, and so never sent twice without being asked: where the server was stopped between, nobody
-knows whether it went out, and its row says so: as soon as that server runs again, or once the claim is over. Several servers
-with one state database leave each other's claims alone. What the mail server does not take now is tried five times more, with pauses
-that grow from a minute to eight hours; what it refuses for good is not.
+knows whether it went out. Its row says so as soon as that server runs again, or once the claim is over. Several servers with one
+state database leave each other's claims alone. What the mail server does not take now is tried five times more, with pauses that
+grow from a minute to eight hours; what it refuses for good is not.
 
 What goes wrong
     A failure ends in the row, as one line for the reader.
@@ -48,7 +48,7 @@ PAUSES = tuple(minutes * 60 * SECOND for minutes in (1, 5, 30, 120, 480))
 """Before the next attempt, after each that failed."""
 
 CLAIMED = 600 * SECOND
-"""That one attempt may take at most; a mail server has half a minute for each of its answers."""
+"""How long a claim counts: longer than an attempt should take, with half a minute for each answer of the mail server."""
 
 INTERRUPTED = marked("The server was stopped while it was being sent; whether it went out is not known.")
 
@@ -74,7 +74,7 @@ def _keep_posting(site: Site, stop: Event) -> None:
         while not stop.is_set():
             try:
                 if not begun:
-                    _give_up(Q(sender=_sender(site)))  # nothing of this server's is under way when it begins
+                    _give_up(Q(claimed_by=_this_server(site)))  # nothing of this server's is under way when it begins
                     begun = True
                 post(site, stop)
             except DatabaseError:  # locked for long, or its disk is full: pages tell of it
@@ -89,14 +89,14 @@ def _keep_posting(site: Site, stop: Event) -> None:
 def post(site: Site, stop: Event | None = None) -> None:
     """Send what is due, what has waited longest first."""
     now = site.clock()
-    _give_up(Q(until__lte=now) | Q(until__gt=now + 2 * CLAIMED))  # the latter by a clock that was far ahead
+    _give_up(Q(claimed_until__lte=now) | Q(claimed_until__gt=now + 2 * CLAIMED))  # the latter by a clock that was far ahead
     claim(site)
     ready = Q(request__progress=Progress.DONE) | Q(request=None)
     due = Mail.objects.filter(ready, state=Sending.WAITING, due__lte=site.clock())
     for mail in due.select_related("request__person", "subscription__person"):
         if stop and stop.is_set():
             return
-        claimed = {"state": Sending.UNDER_WAY, "sender": _sender(site), "until": site.clock() + CLAIMED}
+        claimed = {"state": Sending.UNDER_WAY, "claimed_by": _this_server(site), "claimed_until": site.clock() + CLAIMED}
         if Mail.objects.filter(pk=mail.pk, state=Sending.WAITING).update(attempts=F("attempts") + 1, **claimed):
             _send(site, mail)
 
@@ -105,8 +105,8 @@ def _give_up(which: Q) -> None:
     Mail.objects.filter(which, state=Sending.UNDER_WAY).update(state=Sending.FAILED, failure=translated(INTERRUPTED))
 
 
-def _sender(site: Site) -> str:
-    """Of a database there is one server at a time."""
+def _this_server(site: Site) -> str:
+    """Which `serve` this is: of one database there is one at a time."""
     return f"{socket.gethostname()}:{Path(site.settings.database).absolute()}"
 
 

@@ -14,8 +14,8 @@ Signing in and out, and who a request is from.
 
 Where nobody was added, nobody signs in: the pages are open to this machine, and refused to whoever comes from elsewhere.
 A program shows a token: `Authorization: Bearer …`. Of whom a trusted proxy says that they signed in to it (`user_header`),
-each request is theirs, without a session; the page of people tells of it once a day for each address, and of a token that is
-nobody's once in a quarter of an hour.
+each request is theirs, without a session; the page of people tells of it once a day for each address (of IPv6, each network), and
+of a token that is nobody's once in a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _by_proxy(request: HttpRequest) -> Reader | None:
     person, now = Person.objects.filter(name=name).first(), site.clock()
     deed, lately = (Deed.SIGNED_IN, now - DAY) if person else (Deed.REFUSED, now - WINDOW)
     key = account_key(site_key(site.settings.state_path), name)
-    if not Event.objects.filter(deed=deed, name_key=key, address=address, time__gt=lately).exists():
+    if not Event.objects.filter(deed=deed, name_key=key, network=counted_as(address), time__gt=lately).exists():
         note(deed, now, name=name if person else "", key=key, address=address, detail=f"by the proxy, {site.settings.user_header}")
         if person:
             update_last_login(Person, person)

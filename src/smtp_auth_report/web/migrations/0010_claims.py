@@ -12,12 +12,12 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='mail',
-            name='sender',
+            name='claimed_by',
             field=models.TextField(default=''),
         ),
         migrations.AddField(
             model_name='mail',
-            name='until',
+            name='claimed_until',
             field=models.BigIntegerField(default=0),
         ),
     ]
