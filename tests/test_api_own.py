@@ -192,7 +192,7 @@ CHANGES = (
 
 
 def test_nothing_is_changed_without_a_token(site: Site) -> None:
-    """A browser sends its session, and that of a proxy, along with what a page of somebody else makes it ask for."""
+    """A browser sends its session along with what a page of somebody else makes it ask for."""
     owner = site.as_seen_by(named(ADMIN).reader)
     save(owner, "Mine", Query(), shared=False)
     sent(program(site, ADMIN), "/api/digests", {})
@@ -205,6 +205,18 @@ def test_nothing_is_changed_without_a_token(site: Site) -> None:
             assert (answer.status_code, answer.headers["Content-Type"]) == (403, "application/problem+json")
         assert getattr(client_of(site), method)(path).status_code == 401
     assert (SavedView.objects.count(), RequestedReport.objects.count(), Subscription.objects.count()) == before
+
+
+@in_a_file
+def test_nothing_is_changed_by_the_word_of_a_proxy(tmp_path: Path) -> None:
+    """A browser sends its session with the proxy along, too."""
+    site = make_site(tmp_path, *week(), trusted_proxies="10.0.0.0/24", user_header="Remote-User")
+    client = client_of(site, REMOTE_ADDR="10.0.0.7", HTTP_REMOTE_USER=ADMIN)
+    one_of_each_role()
+    assert client.get("/api/me").json()["name"] == ADMIN
+    for method, address, content in CHANGES:
+        answer = getattr(client, method)(address.format(view=1, request=uuid4()), content or "", content_type="application/json")
+        assert (answer.status_code, "takes a token" in answer.json()["detail"]) == (403, True)
 
 
 @in_a_file
@@ -240,8 +252,23 @@ def test_what_cannot_be_taken_is_a_problem_detail(site: Site, content: str, kind
 
 
 @in_a_file
-def test_a_view_that_is_none_is_not_found(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("address", "content", "words"),
+    [
+        ("requests", {"format": "pdf"}, "there is no format 'pdf'; formats are csv"),
+        ("digests", {"every": "year"}, "those of every day, week, month"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused(site: Site, address: str, content: dict[str, str], words: str) -> None:
+    answer = sent(program(site, READER), f"/api/{address}", content)
+    assert (answer.status_code, words in answer.json()["detail"]) == (400, True)
+    assert (RequestedReport.objects.exists(), Subscription.objects.exists()) == (False, False)
+
+
+@in_a_file
+def test_a_view_that_is_none_is_refused(site: Site) -> None:
     client = program(site, READER)
     for address in ("/api/views/0", f"/api/views/{2**63}", "/api/views/x", "/api/requests/x"):
         assert client.delete(address).status_code == 400, address
-    assert client.delete(f"/api/views/{2**63 - 1}").json()["detail"] == "there is nothing like that here"
+    gone = client.delete(f"/api/views/{2**63 - 1}")
+    assert (gone.status_code, gone.json()["detail"]) == (404, "there is nothing like that here")

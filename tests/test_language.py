@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -40,6 +41,7 @@ from strings import SHOWN, WEB, Marked, errors, marked, modules, of_python, unma
 CATALOGS = sorted(words.LOCALE.glob("*/LC_MESSAGES/django.po"))
 STRINGS = marked()
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w+(?:!r)?\}")
+ENTRY = re.compile(r'^(?:msgctxt ".*"\n)?msgid ".*"\n(?:".*"\n)*', re.MULTILINE)
 TAG = re.compile(r"</?\w+[^>]*>")
 PASSWORD = "correct horse battery"
 PARIS = ZoneInfo(ZONE)
@@ -104,6 +106,13 @@ def test_every_string_is_translated(path: Path) -> None:
 def test_no_entry_is_stale(path: Path) -> None:
     assert sorted(set(entries(path)) - {text.key for text in STRINGS}, key=str) == []
     assert list(catalog(path).obsolete) == []
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parent.parent.name)
+def test_no_entry_stands_twice(path: Path) -> None:
+    counted = Counter(ENTRY.findall(path.read_text(encoding="utf-8")))
+    assert len(counted) > len(STRINGS) / 2
+    assert [entry for entry, times in counted.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parent.parent.name)
@@ -513,7 +522,7 @@ def test_refusals_are_in_the_language(commands: Callable[..., Told], tmp_path: P
 
 HELP = [("--help",), *((name, "--help") for name in commands_of.commands), *(("user", name, "--help") for name in user.commands)]
 GIVEN_AWAY = re.compile(r"\b(the|of|and|is|with|for|who|which|what|that|default|row|file|name)\b|\b(FILE|NAME|VALUE|COMMAND)\b")
-"""Words that no French text has."""
+"""Words that no French help has."""
 
 
 @pytest.mark.parametrize("arguments", HELP, ids=" ".join)

@@ -36,7 +36,6 @@ from smtp_auth_report.reports.render import as_csv, as_json, only
 from smtp_auth_report.store.interface import FILTERS, View
 from smtp_auth_report.web import api_own, api_site
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
-from smtp_auth_report.web.api_own import values_of
 from smtp_auth_report.web.api_shapes import (
     MOST_ROWS,
     PROBLEMS,
@@ -48,7 +47,7 @@ from smtp_auth_report.web.api_shapes import (
     ReportSchema,
     TableSchema,
 )
-from smtp_auth_report.web.api_site import selection_of
+from smtp_auth_report.web.api_site import selection_of, values_of
 from smtp_auth_report.web.errors import problem
 from smtp_auth_report.web.report_page import OFFERED
 from smtp_auth_report.web.sign_in import exported

@@ -35,7 +35,6 @@ from smtp_auth_report.web.api_shapes import (
     CardSchema,
     DigestIn,
     DigestSchema,
-    Filters,
     MeSchema,
     ProblemSchema,
     RequestedIn,
@@ -43,12 +42,12 @@ from smtp_auth_report.web.api_shapes import (
     ViewIn,
     ViewSchema,
 )
-from smtp_auth_report.web.api_site import selection_of
+from smtp_auth_report.web.api_site import selection_of, values_of
 from smtp_auth_report.web.arrangement import cards
-from smtp_auth_report.web.digests import own_and_others, subscribe, unsubscribe
+from smtp_auth_report.web.digests import others, own, subscribe, unsubscribe
 from smtp_auth_report.web.errors import problem
 from smtp_auth_report.web.mailed_report import addresses, own_address
-from smtp_auth_report.web.models import Mail, Progress, RequestedReport, Subscription
+from smtp_auth_report.web.models import Mail, Progress, RequestedReport, Sending, Subscription
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.requested import ask_for, cancel, remove, requests_of
 from smtp_auth_report.web.saved import Opened, save, views
@@ -61,6 +60,8 @@ router = Router()
 
 JSON = "application/json"
 TAKING = PROBLEMS | {HTTPStatus.UNSUPPORTED_MEDIA_TYPE.value: ProblemSchema}
+"""What a route that takes JSON may answer besides."""
+
 LARGEST = 2**63 - 1  # of a number in the state database
 
 Parameters = ParamSpec("Parameters")
@@ -79,12 +80,6 @@ def by_token(view: View[Parameters]) -> View[Parameters]:
         return view(request, *args, **kwargs)
 
     return guarded
-
-
-def values_of(filters: Filters) -> dict[str, tuple[str, ...]]:
-    """Filters that have a value."""
-    found = {name: tuple(value.strip() for value in values if value.strip()) for name, values in filters.dict(by_alias=True).items()}
-    return {name: values for name, values in found.items() if values}
 
 
 @router.get("/me", summary="Who asks, and what they see", response={200: MeSchema, **PROBLEMS})
@@ -155,7 +150,7 @@ def _requested(asked: RequestedReport) -> dict[str, Any]:
 
 
 def _mail(mail: Mail) -> dict[str, Any]:
-    waits = mail.state == "waiting"
+    waits = mail.state == Sending.WAITING
     return {
         "address": mail.address,
         "state": mail.state,
@@ -236,7 +231,7 @@ def _view(site: Site, opened: Opened) -> dict[str, Any]:
     "/digests", summary="The reader's digest; for administrators those of others besides", response={200: list[DigestSchema], **PROBLEMS}
 )
 def digests(request: HttpRequest) -> list[dict[str, Any]]:
-    return [_digest(subscription) for subscription in own_and_others(site_of(request))]
+    return [_digest(subscription) for subscription in (*own(site_of(request)), *others(site_of(request)))]
 
 
 @router.post(
@@ -253,10 +248,10 @@ def begin(request: HttpRequest, wanted: DigestIn) -> HttpResponse:
 @decorate_view(by_token)
 def end(request: HttpRequest) -> HttpResponse:
     site = site_of(request)
-    own = next((each for each in own_and_others(site) if each.person.name == site.reader.name), None)
-    if own is None:
+    mine = own(site).first()
+    if mine is None:
         raise Http404("you get no digest")
-    unsubscribe(site, own)
+    unsubscribe(site, mine)
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 

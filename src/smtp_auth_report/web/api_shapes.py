@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal
 from ninja import Field, Schema
 from pydantic import ConfigDict, WithJsonSchema
 
+from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.reports.periods import DEFAULT_DAYS
+from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.submission import AuthClass, Outcome, Service, Tls
-from smtp_auth_report.web.query import MOST_DAYS
+from smtp_auth_report.web.query import MOST_DAYS, PIVOTS
 
 MOST_ROWS = 10_000
 FARTHEST = 1_000_000_000
@@ -24,11 +26,14 @@ FARTHEST = 1_000_000_000
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
-# The store refuses other words itself, and says which it knows
+# Other words are refused where they are used, which says what is known there
 ServiceWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*Service]})]
 TlsWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*Tls, "legacy"]})]
 ClassWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*AuthClass]})]
 OutcomeWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*Outcome]})]
+PivotWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*PIVOTS]})]
+FormatWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*EXPORTS]})]
+EveryWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*Every]})]
 
 
 class Period(Schema):
@@ -79,12 +84,6 @@ class ProblemSchema(Schema):
     title: str
     status: int
     detail: str
-
-
-class Strict(Schema):
-    """What is sent: a name that is not known is refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 PROBLEMS = dict.fromkeys((400, 401, 403, 404, 429, 500, 503), ProblemSchema)
@@ -321,7 +320,7 @@ class EventsSchema(Schema):
     total_rows: int
 
 
-# What belongs to whoever asks
+# What belongs to whoever asks. FiltersIn() would do, but mypy sees no default that Field is given by position
 
 
 class MeSchema(Schema):
@@ -342,14 +341,20 @@ class MailSchema(Schema):
     failure: str
 
 
+class Strict(Schema):
+    """What is sent: a name that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class FiltersIn(Filters, Strict):
-    """Values of one name are alternatives, names all hold."""
+    """`Filters`, in what is sent."""
 
 
 class RequestedIn(Period, Strict):
     """A file that is to be made, and whether it is mailed to whoever asks."""
 
-    format: Literal["csv", "jsonl", "parquet", "xlsx"] = "csv"
+    format: FormatWord = "csv"
     filters: FiltersIn = FiltersIn.model_validate({})
     columns: list[str] = Field([], description="Columns of the rows, in this order; default all")
     mail: bool = False
@@ -378,7 +383,7 @@ class ViewIn(Period, Strict):
 
     name: str
     shared: bool = False
-    report: Literal["sending-volume", "tls-usage", "auth-methods", "clients", "failures"] = "sending-volume"
+    report: PivotWord = PIVOTS[0]
     view: Literal["chart", "table"] = "chart"
     filters: FiltersIn = FiltersIn.model_validate({})
     q: str = ""
@@ -410,7 +415,7 @@ class ViewSchema(Schema):
 class DigestIn(Strict):
     """A digest to one's own address."""
 
-    every: Literal["day", "week", "month"] = "week"
+    every: EveryWord = Every.WEEK
     language: str = "en"
     zone: str = Field("", description="IANA name; that of the pages where it is empty")
 

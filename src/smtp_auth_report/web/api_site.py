@@ -37,6 +37,7 @@ from smtp_auth_report.web.api_shapes import (
     CountedRowSchema,
     CountedSchema,
     EventsSchema,
+    Filters,
     IngestSchema,
     Period,
     PersonSchema,
@@ -61,6 +62,12 @@ def selection_of(site: Site, period: Period, filters: dict[str, tuple[str, ...]]
         raise SelectionError(worded("give either days, or from and to"))
     start, end = periods.preset(period.days, zone, now) if period.days else periods.parse(period.from_, period.to, zone, now)
     return Selection(start, end, zone, filters or {})
+
+
+def values_of(filters: Filters) -> dict[str, tuple[str, ...]]:
+    """Filters that have a value."""
+    found = {name: tuple(value.strip() for value in values if value.strip()) for name, values in filters.dict(by_alias=True).items()}
+    return {name: values for name, values in found.items() if values}
 
 
 def _time(time: int | None) -> str | None:

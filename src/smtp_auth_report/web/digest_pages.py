@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.signing import BadSignature
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.functional import Promise
@@ -23,10 +22,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from smtp_auth_report.reports.rhythms import Every
-from smtp_auth_report.web.digests import ZONES, named_by, send_now, subscribe, unsubscribe
+from smtp_auth_report.web.digests import ZONES, named_by, others, own, send_now, subscribe, unsubscribe
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
-from smtp_auth_report.web.models import Mail, Subscription, owned_by
-from smtp_auth_report.web.reader import Area
+from smtp_auth_report.web.models import Mail, Subscription
 from smtp_auth_report.web.report_page import Box
 from smtp_auth_report.web.sign_in import by_hand
 from smtp_auth_report.web.site import Site, site_of
@@ -52,15 +50,15 @@ class Listed(NamedTuple):
 def digests(request: HttpRequest) -> HttpResponse:
     """The form; sent, it holds from the next period on."""
     site = site_of(request)
-    own = _own(site).first()
+    mine = own(site).first()
     if request.method == "POST":
         fields = [request.POST.get(name, "").strip() for name in ("every", "address", "language", "zone")]
         subscribe(site, *fields)
         return HttpResponseRedirect("/digests")
-    context = _form(site, own) | {
+    context = _form(site, mine) | {
         "title": gettext("Mail to you"),
-        "own": _listed(own) if own else None,
-        "others": [_listed(each) for each in _others(site)] if site.reader.may(Area.PEOPLE) else [],
+        "own": _listed(mine) if mine else None,
+        "others": [_listed(each) for each in others(site)],
         "sends_to_any": sends_to_any(site),
         "can_send": sends_to_any(site) or bool(own_address(site)),
         "json": "/api/digests",
@@ -73,7 +71,7 @@ def digests(request: HttpRequest) -> HttpResponse:
 def now(request: HttpRequest) -> HttpResponse:
     """Send the reader's own at once."""
     site = site_of(request)
-    for subscription in _own(site):
+    for subscription in own(site):
         send_now(site, subscription)
     return HttpResponseRedirect("/digests")
 
@@ -83,7 +81,7 @@ def now(request: HttpRequest) -> HttpResponse:
 def stop(request: HttpRequest) -> HttpResponse:
     """End the reader's own."""
     site = site_of(request)
-    for subscription in _own(site):
+    for subscription in own(site):
         unsubscribe(site, subscription)
     return HttpResponseRedirect("/digests")
 
@@ -102,25 +100,16 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "unsubscribe.html", {"title": gettext("Unsubscribe"), "subscription": subscription})
 
 
-def _form(site: Site, own: Subscription | None) -> dict[str, Any]:
+def _form(site: Site, mine: Subscription | None) -> dict[str, Any]:
     """What the form offers, and what is chosen."""
-    every, language = (own.every, own.language) if own else (Every.WEEK, get_language())
+    every, language = (mine.every, mine.language) if mine else (Every.WEEK, get_language())
     return {
         "rhythms": [Box(value, str(words), checked=value == every) for value, words in RHYTHMS.items()],
         "spoken": [Box(code, name, checked=code == language) for code, name in settings.LANGUAGES],
         "zones": sorted(ZONES),
-        "chosen_zone": own.zone if own else site.settings.display_timezone,
-        "address": own.address if own else own_address(site),
+        "chosen_zone": mine.zone if mine else site.settings.display_timezone,
+        "address": mine.address if mine else own_address(site),
     }
-
-
-def _own(site: Site) -> QuerySet[Subscription]:
-    """One or none."""
-    return Subscription.objects.filter(owned_by(site.reader)).select_related("person")
-
-
-def _others(site: Site) -> QuerySet[Subscription]:
-    return Subscription.objects.exclude(person__name=site.reader.name).select_related("person").prefetch_related("mails")
 
 
 def _listed(subscription: Subscription) -> Listed:

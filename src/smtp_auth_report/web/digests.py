@@ -3,6 +3,7 @@ Who gets a digest, and when the next is due.
 
     subscribe(site, Every.WEEK, address, "fr", "Europe/Paris")      the reader's own, in place of what they had
     send_now(site, subscription)    the one of the newest period, besides
+    own(site), others(site)         who gets one, as far as the reader may see it
     unsubscribe(site, subscription)
     claim(site)                     a mail for each that is due; postbox.py sends it
     token_of(subscription)          for links that unsubscribe without sign-in
@@ -23,6 +24,7 @@ from zoneinfo import ZoneInfoNotFoundError, available_timezones
 from django.conf import settings
 from django.core.signing import Signer
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
 from smtp_auth_report.errors import SelectionError
@@ -70,11 +72,18 @@ def subscribe(site: Site, every: str, address: str, language: str, zone: str) ->
     return subscription
 
 
-def own_and_others(site: Site) -> list[Subscription]:
-    """The reader's own first; for administrators, those of others besides."""
-    there = Subscription.objects.select_related("person").prefetch_related("mails")
-    others = there.exclude(person__name=site.reader.name) if site.reader.may(Area.PEOPLE) else there.none()
-    return [*there.filter(owned_by(site.reader)), *others]
+def own(site: Site) -> QuerySet[Subscription]:
+    """The reader's: one or none."""
+    return _there().filter(owned_by(site.reader))
+
+
+def others(site: Site) -> QuerySet[Subscription]:
+    """Those of other people, for administrators; for others none."""
+    return _there().exclude(person__name=site.reader.name) if site.reader.may(Area.PEOPLE) else _there().none()
+
+
+def _there() -> QuerySet[Subscription]:
+    return Subscription.objects.select_related("person").prefetch_related("mails")
 
 
 def unsubscribe(site: Site, subscription: Subscription) -> None:
@@ -127,17 +136,18 @@ def _put_in(subscription: Subscription, over: Over, now: int) -> None:
 
 def token_of(subscription: Subscription) -> str:
     """What names a subscription to whoever got mail of it, and nobody's address."""
-    return _signer().sign(f"{subscription.pk}.{_digest(subscription.address)}")
+    return _signer().sign(f"{subscription.pk}.{_keyed(subscription.address)}")
 
 
 def named_by(token: str) -> Subscription | None:
     """None where it has ended, or goes to another address by now. Raises BadSignature for what is no token."""
     number, _, digest = _signer().unsign(token).partition(".")
     found = Subscription.objects.select_related("person").filter(pk=number).first()
-    return found if found and digest == _digest(found.address) else None
+    return found if found and digest == _keyed(found.address) else None
 
 
-def _digest(address: str) -> str:
+def _keyed(address: str) -> str:
+    """A keyed hash, so that the link names no address."""
     return salted_hmac("address of a digest", address).hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ One file is made at a time, and holds what its person may see while it is made. 
 that a download is always whole, and kept for ten days.
 
 What goes wrong
+    SelectionError: a format that there is not, or too many requests that wait.
     A failure ends in the row, as one line for the reader. What a stopped server left unfinished is made anew when it starts
     again, and so is what the state database, gone meanwhile, could not be told of.
 """
@@ -78,6 +79,8 @@ def ask_for(
     site: Site, selection: Selection, format_name: str, columns: Sequence[str] = NAMES, addresses: Sequence[str] = ()
 ) -> RequestedReport:
     """Note the request, and where it is to be sent, and start on it."""
+    if format_name not in EXPORTS:
+        raise SelectionError(worded("there is no format {name!r}; formats are {known}", name=format_name, known=", ".join(EXPORTS)))
     sweep(site.settings, site.clock())
     with alone():
         if requests_of(site).filter(progress__in=OPEN).count() >= AT_ONCE:
