@@ -512,7 +512,11 @@ def give_up(message: str, status: int) -> NoReturn:
 
 
 def words_of(command: click.Command) -> Iterator[tuple[click.Command | click.Parameter, str, str]]:
-    """What a command and those below it say of themselves: of whom, by which attribute, in English."""
+    """
+    What a command and those below it say of themselves: the command or option, the attribute, the English text.
+
+    An argument's name counts only where its metavar is written out.
+    """
     speaking: tuple[click.Command | click.Parameter, ...] = (command, *command.params)
     for of in speaking:
         texts = ((name, getattr(of, name, None)) for name in ("help", "metavar", "options_metavar", "subcommand_metavar"))
@@ -522,7 +526,7 @@ def words_of(command: click.Command) -> Iterator[tuple[click.Command | click.Par
 
 
 def speak() -> None:
-    """In the language of the process, what it says of commands and options included."""
+    """Speak the language of the process, in the help of commands and options too."""
     speak_as(os.environ, sys.stderr.encoding)
     if language() != ENGLISH:
         for of, name, text in words_of(commands):

@@ -22,6 +22,7 @@ from smtp_auth_report.web.cells import time_element
 from smtp_auth_report.web.site import site_of
 from smtp_auth_report.words import translated
 
+# Before a word: behind @, _, : or a hyphen, and behind a dot with two letters or digits before it
 LINE_MAY_END = re.compile(r"(?<=[@_:-])(?=\w)|(?<=\w\w\.)(?=\w)")
 
 register = template.Library()
