@@ -272,3 +272,21 @@ def test_a_view_that_is_none_is_refused(site: Site) -> None:
         assert client.delete(address).status_code == 400, address
     gone = client.delete(f"/api/views/{2**63 - 1}")
     assert (gone.status_code, gone.json()["detail"]) == (404, "there is nothing like that here")
+
+
+def test_as_many_filters_as_an_address_may_have_are_enough(site: Site) -> None:
+    client = program(site, ADMIN)
+    asked = sent(client, "/api/requests", {"filters": {"client": [f"10.0.{number // 256}.{number % 256}" for number in range(1001)]}})
+    assert (asked.status_code, "too many filters" in asked.json()["detail"]) == (400, True)
+
+
+def test_half_a_character_is_kept_as_one_that_is_not_known(site: Site) -> None:
+    client = program(site, ADMIN)
+    kept = sent(client, "/api/views", {"name": "x", "report": "clients", "q": "\ud800", "filters": {"account": ["\ud800"]}})
+    assert kept.status_code == 201
+    assert client.get("/api/views").status_code == 200
+
+
+def test_a_token_sends_no_mail_again(site: Site) -> None:
+    client = program(site, ADMIN)
+    assert client.post("/mail/00000000-0000-0000-0000-000000000000/retry").status_code == 403

@@ -67,9 +67,34 @@ def test_whom_no_group_gives_a_role_any_more_is_out(site: Site) -> None:
     new_token(person, "script", NOW)
     client = someone(site, person.name)
     assert client.get("/").status_code == 200
+    client.post("/requests", {"format": "csv"})
+    assert RequestedReport.objects.exists()
     shut_out(person, NOW)
     assert client.get("/").status_code == 302
     assert not Token.objects.exists()
+    assert not RequestedReport.objects.exists()
+    let_in_by_groups(person.name, Role.READER, [], NOW)
+    assert not named(person.name).out
+
+
+def test_an_administrator_who_is_out_does_not_count_as_one(site: Site) -> None:
+    del site
+    first = let_in_by_groups("greta@contoso.example", Role.ADMINISTRATOR, [], NOW)
+    Person.objects.filter(role=Role.ADMINISTRATOR).exclude(pk=first.pk).update(role=Role.READER)
+    shut_out(first, NOW)
+    assert named(first.name).role == Role.ADMINISTRATOR
+    second = let_in_by_groups("hugo@contoso.example", Role.ADMINISTRATOR, [], NOW)
+    assert let_in_by_groups(second.name, Role.READER, [], NOW).role == Role.ADMINISTRATOR
+    with pytest.raises(PeopleError, match="is the last administrator"):
+        remove(second.name, NOW)
+    remove(first.name, NOW)
+
+
+def test_who_is_administrator_no_more_sends_digests_to_nobody_else(site: Site) -> None:
+    person = let_in_by_groups("greta@contoso.example", Role.ADMINISTRATOR, [], NOW)
+    subscription_of(site, person.name, "outside@else.example")
+    let_in_by_groups(person.name, Role.READER, [], NOW)
+    assert not Subscription.objects.filter(person=person).exists()
 
 
 def test_nobody_is_removed_while_there_is_no_administrator(site: Site) -> None:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store.dialects import SAME_LETTER, Dialect
@@ -178,6 +178,10 @@ def _read_clients(conditions: Conditions, values: list[str]) -> None:
             conditions.addresses.add(str(_unwrapped(network.network_address)))
         else:
             conditions.networks.append(network)
+    conditions.networks = [
+        *collapse_addresses(network for network in conditions.networks if isinstance(network, IPv4Network)),
+        *collapse_addresses(network for network in conditions.networks if isinstance(network, IPv6Network)),
+    ]
 
 
 def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -30,6 +30,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.reports.render import period as period_of
+from smtp_auth_report.store.filters import clean
 from smtp_auth_report.web.api_shapes import (
     PROBLEMS,
     CardSchema,
@@ -182,7 +183,7 @@ def keep(request: HttpRequest, wanted: ViewIn) -> HttpResponse:
     site, parameters = site_of(request), QueryDict(mutable=True)
     stated = {"by": wanted.report, "view": wanted.view, "from": wanted.from_, "to": wanted.to, "q": wanted.q, "sort": wanted.sort}
     for name, text in (stated | {"days": str(wanted.days) if wanted.days else ""}).items():
-        parameters[name] = text
+        parameters[name] = clean(text)
     for name, values in values_of(wanted.filters).items():
         parameters.setlist(name, list(values))
     selection_of(site, wanted)  # refuses days beside from and to

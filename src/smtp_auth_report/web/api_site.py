@@ -29,6 +29,7 @@ from smtp_auth_report.reports import periods
 from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.render import period as period_of
 from smtp_auth_report.sources import SOURCES
+from smtp_auth_report.store.filters import clean
 from smtp_auth_report.store.interface import Selection, View
 from smtp_auth_report.web.api_shapes import (
     FARTHEST,
@@ -54,6 +55,9 @@ from smtp_auth_report.words import worded
 
 router = Router()
 
+MOST_VALUES = 1000
+"""Of filters in one request: as many as an address may have."""
+
 
 def selection_of(site: Site, period: Period, filters: dict[str, tuple[str, ...]] | None = None) -> Selection:
     """What the store is asked."""
@@ -66,7 +70,9 @@ def selection_of(site: Site, period: Period, filters: dict[str, tuple[str, ...]]
 
 def values_of(filters: Filters) -> dict[str, tuple[str, ...]]:
     """Filters that have a value."""
-    found = {name: tuple(value.strip() for value in values if value.strip()) for name, values in filters.dict(by_alias=True).items()}
+    found = {name: tuple(clean(value.strip()) for value in values if value.strip()) for name, values in filters.dict(by_alias=True).items()}
+    if sum(map(len, found.values())) > MOST_VALUES:
+        raise SelectionError(worded("There are too many filters to keep; take some of them away."))
     return {name: values for name, values in found.items() if values}
 
 

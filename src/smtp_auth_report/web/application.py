@@ -16,6 +16,7 @@ What goes wrong
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
@@ -45,6 +46,8 @@ __all__ = ["Site", "application", "serve"]
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 THREADS = 8
 LARGEST_FORM = 1_000_000  # bytes
+LARGEST_HEAD = 65_536  # bytes of a request's line and headers
+TOKEN = re.compile(rb"[!#$%&'*+.^`|~0-9A-Za-z_-]+")  # RFC 9110, 5.6.2
 
 
 class Pages(AppConfig):
@@ -92,6 +95,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
     _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
     server.ConnectionClass, server.max_request_body_size = _connection_class(site.settings), LARGEST_FORM
+    server.max_request_header_size = LARGEST_HEAD
     server.error_log = own_log.told  # type: ignore[method-assign,assignment]  # as cheroot says to
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
@@ -121,26 +125,32 @@ def _connection_class(settings: Settings) -> type:
     """
     from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest  # noqa: PLC0415 - only `serve` needs it
 
-    once = {b"Host", settings.user_header.title().encode()}
+    once = {b"Host", b"Content-Length", b"Transfer-Encoding", settings.user_header.title().encode()}
 
     class Headers(dict[bytes, bytes]):
         def __setitem__(self, name: bytes, value: bytes) -> None:
             if name in once and name in self:
                 raise ValueError("a header that may stand there once")  # of a request that is answered with 400
+            if name == b"X-Forwarded-For" and name in self:  # each proxy may add a line of its own
+                value = self[name] + b", " + value
             super().__setitem__(name, value)
 
     class Reader(HeaderReader):
         def __call__(self, rfile: Any, hdict: Any | None = None) -> Any:
             headers = {} if hdict is None else hdict
-            headers.update(super().__call__(rfile, Headers()))
+            try:
+                headers.update(super().__call__(rfile, Headers()))
+            except UnboundLocalError:  # cheroot's, of a first line that goes on from none
+                raise ValueError("a line that goes on from none") from None
             return headers
 
         def _allow_header(self, name: bytes) -> bool:
             return b"_" not in name
 
         def _transform_key(self, name: bytes) -> bytes:
-            if name != name.strip():  # RFC 9112, 5.1: a proxy may have taken it for another header
-                raise ValueError("a space before the colon")  # of a request that is answered with 400
+            # A space before the colon (RFC 9112, 5.1) a proxy may have taken for another header; of "ß" WSGI makes "SS"
+            if not TOKEN.fullmatch(name):
+                raise ValueError("not a name of a header")  # of a request that is answered with 400
             return name.title()
 
     class Request(HTTPRequest):

@@ -27,6 +27,7 @@ class Person(AbstractBaseUser):
     role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
     domains = models.TextField(default="[]")  # JSON: account domains that a reader of domains sees
     by_groups = models.BooleanField(default=False)  # came through the OpenID Connect provider, and is what it says
+    out = models.BooleanField(default=False)  # no group there gives them a role any more
     factor_salt = models.CharField(max_length=32, default="")  # see second_factor.py; none where it is off
     factor_step = models.BigIntegerField(default=0)  # time step (RFC 6238) of the newest code that was accepted
 

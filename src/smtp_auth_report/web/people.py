@@ -172,12 +172,18 @@ def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) ->
             person = add(name, role, None, now, domains)
             person.by_groups = True
             person.save(update_fields=["by_groups"])
-        elif _is_last_administrator(person) and role != Role.ADMINISTRATOR:
+            return person
+        if person.out:
+            person.out = False
+            person.save(update_fields=["out"])
+        if _is_last_administrator(person) and role != Role.ADMINISTRATOR:
             detail = f"still administrator, as the last one, though groups make them {_in_words(role, domains)}"
             note(Deed.CHANGED, now, name=name, detail=detail)
         elif (person.role, person.domains) != (role, json.dumps(sorted(domains))):
             person.role, person.domains = role, json.dumps(sorted(domains))
             person.save(update_fields=["role", "domains"])
+            if role != Role.ADMINISTRATOR:  # who alone has mail sent to others
+                Subscription.objects.filter(person=person).exclude(address__iexact=name).delete()
             if role == Role.DOMAINS:  # what was made for somebody who saw more
                 person.requestedreport_set.all().delete()
                 person.savedview_set.update(shared=False)
@@ -191,15 +197,17 @@ def _in_words(role: Role, domains: Sequence[str]) -> str:
 
 def shut_out(person: Person, now: int) -> None:
     """
-    Ends sessions, tokens and digests of somebody whom groups give no role any more; they stay known, and may come back. While they
-    are out they count as administrator only if there is no other.
+    Ends sessions, tokens, requests and digests of somebody whom groups give no role any more; they stay known, and may come back.
+    The last administrator keeps the role, and does not count as one while there is another.
     """
     with alone():
         person.set_unusable_password()
         if person.role == Role.ADMINISTRATOR and not _is_last_administrator(person):
             person.role = Role.READER
-        person.save(update_fields=["password", "role"])
+        person.out = True
+        person.save(update_fields=["password", "role", "out"])
         person.token_set.all().delete()
+        person.requestedreport_set.all().delete()  # with mail that waits
         Subscription.objects.filter(person=person).delete()
         note(Deed.CHANGED, now, name=person.name, detail="shut out: no group gives a role")
 
@@ -223,7 +231,7 @@ def remove(name: str, now: int) -> None:
 
 
 def _other_administrators(person: Person) -> QuerySet[Person]:
-    return Person.objects.filter(role=Role.ADMINISTRATOR).exclude(pk=person.pk)
+    return Person.objects.filter(role=Role.ADMINISTRATOR, out=False).exclude(pk=person.pk)
 
 
 def _is_last_administrator(person: Person) -> bool:

@@ -33,7 +33,7 @@ from smtp_auth_report.web.postbox import try_again
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
 from smtp_auth_report.web.requested import ask_for, cancel, file_of, name_of, remove, requests_of, retry, sweep
-from smtp_auth_report.web.sign_in import exported, is_by_token
+from smtp_auth_report.web.sign_in import by_hand, exported, is_by_token
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.words import worded
 
@@ -116,6 +116,7 @@ def _download(request: HttpRequest, asked: RequestedReport) -> HttpResponseBase:
 
 
 @require_POST
+@by_hand
 def send_again(request: HttpRequest, identifier: UUID) -> HttpResponse:
     """Try a mail of the reader's now that could not be sent."""
     site = site_of(request)

@@ -133,7 +133,7 @@ def proxy_user(request: HttpRequest) -> str:
 def _by_proxy(request: HttpRequest) -> Reader | None:
     """Somebody who was added here. Every name is told once in a while, not at each request."""
     site, name, address = site_of(request), proxy_user(request), address_of(request)
-    person, now = Person.objects.filter(name=name).first(), site.clock()
+    person, now = Person.objects.filter(name=name, out=False).first(), site.clock()
     deed, lately = (Deed.SIGNED_IN, now - DAY) if person else (Deed.REFUSED, now - WINDOW)
     key = account_key(site_key(site.settings.state_path), name)
     if not Event.objects.filter(deed=deed, name_key=key, network=counted_as(address), time__gt=lately).exists():
