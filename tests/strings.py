@@ -45,7 +45,9 @@ SHOWN = {
 }
 """Functions that show people what they are given, besides the errors that are drawn in errors.py."""
 
-NO_WORDS = re.compile(r"smtp-auth-report|journalctl|mail: |a space before the colon|a header that may stand there once")
+NO_WORDS = re.compile(
+    r"smtp-auth-report|journalctl|mail: |not a name of a header|a line that goes on from none|a header that may stand there once"
+)
 FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
 
 
