@@ -112,8 +112,8 @@ def test_digests_are_made_of_the_days_that_were_sealed_before(tmp_path: Path, mo
             "SELECT table_name FROM duckdb_tables() WHERE regexp_matches(table_name, '^(manner|domain)_')"
         ).fetchall():
             connection.execute(f"DROP TABLE {table}")
-        connection.execute("ALTER TABLE sealed DROP COLUMN digested")
-        connection.execute("DELETE FROM migrations WHERE number IN (5, 11)")
+        connection.execute("DROP TABLE sums_336; DROP TABLE client_sums_336; ALTER TABLE sealed DROP COLUMN digested")
+        connection.execute("DELETE FROM migrations WHERE number IN (5, 11, 12)")
     store = open_store(str(path), display_zone="UTC", clock=lambda: NOON + 40 * 24 * HOUR)
     assert isinstance(store, DuckStore)
     before, sums = counted(store), store._connection.execute("SELECT count(*) FROM sums_1").fetchall()
@@ -136,7 +136,9 @@ def test_a_database_of_the_schema_before_is_brought_up_to_date(tmp_path: Path) -
     ways = store._connection.execute("SELECT id, way_id FROM manners ORDER BY id").fetchall()
     store.close()
     with duckdb.connect(str(path)) as connection:
-        connection.execute("DROP TABLE client_sums_1; ALTER TABLE manners DROP COLUMN way_id")
+        for table in ("client_sums_1", "sums_336", "client_sums_336", "manner_sums_336", "domain_sums_336"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE manners DROP COLUMN way_id")
         connection.execute("DELETE FROM migrations WHERE number >= 10")
     with pytest.raises(StoreError, match="older version of smtp-auth-report; run ingest once"):
         open_store(str(path), read_only=True)
