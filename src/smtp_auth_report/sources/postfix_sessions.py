@@ -241,7 +241,7 @@ class Server(Identities):
         tags = {id(door): tag for tag, door in self.doors.items()}
         waiting = {id(session) for door in self.doors.values() for session in door.waiting}
         return {
-            "doors": {tag: [door.starttls, door.sasl] for tag, door in self.doors.items()},
+            "doors": {tag: [door.starttls, door.sasl] for tag, door in sorted(self.doors.items())},
             "queues": sorted(self.queues),
             "filtered": self.filtered,
             "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-DUMPED:]],
