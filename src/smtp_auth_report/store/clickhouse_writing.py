@@ -22,6 +22,7 @@ See also
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -169,6 +170,8 @@ class _Applying:
                 accounts.clear()  # of those that still signed in it is decided again
             if not again:
                 break
+            # What was to go has gone, and the rows of this commit stand now
+            commit = replace(commit, changes=replace(commit.changes, withdrawn=set()))
         else:
             raise StoreError(worded("{place}: others write the same rows all the time; try again later", place=client.place.name))
         write_notes(client, commit, step, self._writer.writer, self._writer.clock(), forgotten.erased)
