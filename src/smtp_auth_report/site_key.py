@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from fcntl import LOCK_EX, LOCK_SH, flock
 from hashlib import blake2b
 from pathlib import Path
 
@@ -25,30 +26,51 @@ from smtp_auth_report.words import why, worded
 
 def site_key(state: Path) -> bytes:
     """Key beside the state file, made on first use with mode 0600."""
-    path = state.with_name(state.name + ".key")
+    path = _beside(state)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise ReportError(
-            worded("{path}: cannot make the site's key: {reason}; choose another place with --database", path=path, reason=why(error))
-        ) from None
-    else:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
-    except (OSError, ValueError) as error:
+        kept = _kept(path) or _put(path, f"{secrets.token_hex(32)}\n".encode())
+        key = bytes.fromhex(kept.decode("ascii"))
+    except ValueError as error:
         raise ReportError(worded("{path}: the site's key cannot be read: {error}", path=path, error=error)) from None
     if len(key) != 32:
         raise ReportError(
             worded("{path}: the site's key is damaged; restore the file from a backup, or remove it to start with a new one", path=path)
         )
     return key
+
+
+def _beside(state: Path) -> Path:
+    return state.with_name(state.name + ".key")
+
+
+def _kept(path: Path) -> bytes:
+    """What the file has; nothing where there is none, or where who made it was killed before it wrote."""
+    try:
+        with path.open("rb") as file:
+            flock(file, LOCK_SH)
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ReportError(worded("{path}: the site's key cannot be read: {error}", path=path, error=error)) from None
+
+
+def _put(path: Path, key: bytes) -> bytes:
+    """Write this, unless another process was first; what the file has then."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            flock(file, LOCK_EX)
+            if there := file.read():
+                return there
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+            return key
+    except OSError as error:
+        raise ReportError(
+            worded("{path}: cannot make the site's key: {reason}; choose another place with --database", path=path, reason=why(error))
+        ) from None
 
 
 def account_key(key: bytes, account: str) -> str:
@@ -74,18 +96,9 @@ def _crossed(key: bytes, account_key: str, content: bytes) -> bytes:
 
 def hand_on(state: Path, another: Path) -> None:
     """Let another state have the key of this one, so that accounts go on being told apart by the same."""
-    key, other = (path.with_name(path.name + ".key") for path in (state, another))
-    try:
-        if not key.exists() or (other.exists() and key.read_bytes() == other.read_bytes()):
-            return
-        if other.exists():
-            raise ReportError(
-                worded(
-                    "{other} is another key than {key}, by which accounts are told apart; name one state with --state", other=other, key=key
-                )
-            )
-        other.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key.read_bytes())
-    except OSError as error:
-        raise ReportError(worded("{path}: cannot be copied: {reason}", path=key, reason=why(error))) from None
+    key, other = _beside(state), _beside(another)
+    kept = _kept(key)
+    if kept and (_kept(other) or _put(other, kept)) != kept:
+        raise ReportError(
+            worded("{other} is another key than {key}, by which accounts are told apart; name one state with --state", other=other, key=key)
+        )
