@@ -9,11 +9,13 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -500,3 +502,29 @@ def test_several_processes_may_make_the_state_database_at_once(tmp_path: Path) -
         added = list(threads.map(lambda name: user(tmp_path, "add", name, "--role", "administrator"), names))
     assert [done.returncode for done in added] == [0, 0, 0], [done.stderr for done in added]
     assert [line.split("\t")[0] for line in user(tmp_path, "list").stdout.splitlines()] == names
+
+
+PREPARES = """
+import sys
+from django.db import connection
+from smtp_auth_report.settings import load
+from smtp_auth_report.web.application import prepare
+prepare(load(flags={"database": sys.argv[1]}))
+connection.cursor().execute("SELECT count(*) FROM web_person")
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@in_a_file
+def test_what_a_process_writes_stays_there_when_another_closes_the_state_database(tmp_path: Path) -> None:
+    """The last one to close it removes the write-ahead log: whoever holds no lock any more does not count."""
+    state = tmp_path / "mail.state.sqlite3"
+    command = [sys.executable, "-c", PREPARES, str(tmp_path / "mail.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        with closing(sqlite3.connect(state)) as another:
+            another.execute("SELECT count(*) FROM web_person")
+        assert state.with_name(state.name + "-wal").exists()
+        process.communicate()

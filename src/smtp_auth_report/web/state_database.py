@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, flock
 from importlib.util import find_spec
 from typing import Any
@@ -101,16 +101,15 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def _one_process(settings: Settings) -> Iterator[None]:
-    if settings.state_url:
-        try:
-            _lock("pg_advisory_lock")
-            yield
-        finally:
-            connection.close()  # and with it the lock
-    else:
-        with os.fdopen(os.open(settings.state_path, os.O_RDWR | os.O_CREAT, 0o600)) as file:
+    """The connection ends before the lock does: who closes a file lets go of what SQLite in the same process has locked of it."""
+    with ExitStack() as held:
+        if not settings.state_url:
+            file = held.enter_context(os.fdopen(os.open(settings.state_path, os.O_RDWR | os.O_CREAT, 0o600)))
             flock(file, LOCK_EX)  # SQLite's own locks are of another kind
-            yield
+        held.callback(connection.close)
+        if settings.state_url:
+            _lock("pg_advisory_lock")
+        yield
 
 
 def _lock(function: str) -> None:
