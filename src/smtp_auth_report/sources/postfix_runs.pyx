@@ -81,7 +81,7 @@ cdef class Processes:
         self.clear()
         self.all_known = False
 
-    cpdef void reopen(self, int32_t group, uint64_t pid) noexcept:
+    cpdef void reopen(self, int32_t group, uint64_t pid) noexcept:  # it calls nothing that could raise
         """A process, with its pid behind a 1, may have a session open from before."""
         cdef Process *process = self.of(<uint64_t>group << 40 | pid)
         if process == NULL:

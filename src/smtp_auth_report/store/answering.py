@@ -4,6 +4,8 @@ Answers of one state, whatever the engine: a question becomes SQL, its rows an a
     class OfMyEngine(Answering):          says how SQL is run, and what the store covers
         dialect = MY_DIALECT
 
+    class MyStore(AskedOneByOne):         says what a snapshot is
+
 What several questions of one `ask_all` need is added up into a table that lasts as long as the connection.
 
 See also
@@ -15,13 +17,28 @@ See also
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+from smtp_auth_report.changes import Counted
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.store.dialects import Dialect
 from smtp_auth_report.store.filters import COLUMNS, NULL_SENDER, UNKNOWN, Conditions, read_filters
-from smtp_auth_report.store.interface import Answer, Asked, Question, Selection, View
+from smtp_auth_report.store.interface import (
+    Answer,
+    Asked,
+    CountedReport,
+    Progress,
+    Question,
+    Selection,
+    Snapshot,
+    StreamState,
+    Told,
+    UnreadCount,
+    View,
+    at_once,
+)
 from smtp_auth_report.store.relations import Base, Parameters, Reader, answer, in_common, is_whole, number_of_rows
 from smtp_auth_report.store.sums import HOURLY, ROWS, Coverage
 from smtp_auth_report.words import worded
@@ -129,3 +146,58 @@ class Answering(ABC):
             {"scope": sorted(scope), "expired": self._expired_before},
         )[0]
         return (int(found[0]), int(found[1])) if found[2] else None
+
+
+class AskedOneByOne(ABC):
+    """The part of `Readable` that is the same for all engines: each question is asked of a snapshot of its own."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """See `Snapshot` in interface.py."""
+
+    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
+        return at_once(work, self)
+
+    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
+        with self.snapshot() as seen:
+            return seen.ask(question, selection, view)
+
+    def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
+        with self.snapshot() as seen:
+            return seen.ask_all(selection, asked)
+
+    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
+        with self.snapshot() as seen:
+            return seen.choices(column, selection, search, limit)
+
+    def count(self, selection: Selection) -> int:
+        with self.snapshot() as seen:
+            return seen.count(selection)
+
+    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
+        with self.snapshot() as seen:
+            return seen.span(scope)
+
+    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
+        with self.snapshot() as seen:
+            return seen.unread(start, end)
+
+    def gaps(self, start: int, end: int) -> int:
+        with self.snapshot() as seen:
+            return seen.gaps(start, end)
+
+    def progress(self) -> list[Progress]:
+        with self.snapshot() as seen:
+            return seen.progress()
+
+    def streams(self) -> list[StreamState]:
+        with self.snapshot() as seen:
+            return seen.streams()
+
+    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
+        with self.snapshot() as seen:
+            return seen.counted_reports(scope)
+
+    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
+        with self.snapshot() as seen:
+            return seen.counted(report, limit, scope)

@@ -21,9 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from smtp_auth_report.changes import Applied, Commit, Counted, Position, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
 from smtp_auth_report.errors import InUseError, StoreError
 from smtp_auth_report.store import clickhouse_notes as notes
+from smtp_auth_report.store.answering import AskedOneByOne
 from smtp_auth_report.store.clickhouse_client import Client, Clients, Place, placed
 from smtp_auth_report.store.clickhouse_errors import explained, holder, quiet
 from smtp_auth_report.store.clickhouse_opening import prepare
@@ -31,25 +32,16 @@ from smtp_auth_report.store.clickhouse_snapshot import looking, read_submissions
 from smtp_auth_report.store.clickhouse_writing import ClickWriter, register
 from smtp_auth_report.store.copying import refuse_part
 from smtp_auth_report.store.interface import (
-    Answer,
-    Asked,
-    CountedReport,
-    Progress,
-    Question,
     Selection,
     Snapshot,
     StreamState,
-    Told,
-    UnreadCount,
-    View,
-    at_once,
 )
 from smtp_auth_report.store.reading_state import ReadingState
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.words import worded
 
 
-class ClickStore:
+class ClickStore(AskedOneByOne):
     """See `Store` in interface.py."""
 
     def __init__(
@@ -149,54 +141,10 @@ class ClickStore:
         with explained(self._name), looking(self._clients) as seen:
             yield seen
 
-    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        return at_once(work, self)
-
-    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
-        with self.snapshot() as seen:
-            return seen.ask(question, selection, view)
-
-    def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
-        with self.snapshot() as seen:
-            return seen.ask_all(selection, asked)
-
-    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
-        with self.snapshot() as seen:
-            return seen.choices(column, selection, search, limit)
-
-    def count(self, selection: Selection) -> int:
-        with self.snapshot() as seen:
-            return seen.count(selection)
-
-    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
-        with self.snapshot() as seen:
-            return seen.span(scope)
-
-    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
-        with self.snapshot() as seen:
-            return seen.unread(start, end)
-
-    def gaps(self, start: int, end: int) -> int:
-        with self.snapshot() as seen:
-            return seen.gaps(start, end)
-
-    def progress(self) -> list[Progress]:
-        with self.snapshot() as seen:
-            return seen.progress()
-
     def streams(self) -> list[StreamState]:
         """Those of this host have their own names, those of others the host's before it where there are several of a name."""
         here = f"{socket.gethostname()}: "
-        with self.snapshot() as seen:
-            return [each._replace(stream=each.stream.removeprefix(here)) for each in seen.streams()]
-
-    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
-        with self.snapshot() as seen:
-            return seen.counted_reports(scope)
-
-    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
-        with self.snapshot() as seen:
-            return seen.counted(report, limit, scope)
+        return [each._replace(stream=each.stream.removeprefix(here)) for each in super().streams()]
 
     # The rows themselves
 

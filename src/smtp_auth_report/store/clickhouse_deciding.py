@@ -18,6 +18,8 @@ See also
     duckdb_writing.py, which decides; clickhouse_writing.py, which reads and writes
 """
 
+# ruff: noqa: S608 (SQL is put together from names of ours; values are always parameters)
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -198,7 +200,7 @@ class Deciding(Writer):
         fresh = [number for number, known in zip(used.tolist(), ids, strict=True) if known not in there]
         if not fresh:
             return {}
-        sql = f"SELECT id, {', '.join(dimension.values)} FROM {dimension.table} WHERE id IN (SELECT unnest(?))"  # noqa: S608 - names of ours
+        sql = f"SELECT id, {', '.join(dimension.values)} FROM {dimension.table} WHERE id IN (SELECT unnest(?))"
         return {int(self._ids[dimension][number]): tuple(values) for number, *values in self._run(sql, [fresh]).fetchall()}
 
     def keep(self, dimension: Dimension, numbers: Iterable[int]) -> None:
@@ -210,7 +212,7 @@ class Deciding(Writer):
     def _hold(self, held: Held, withdrawn: Collection[Identity]) -> set[Version]:
         """Make the database in memory hold just this; versions of rows that only come as readings."""
         for table in ("submissions", "second_hand", "awaited", "erased"):
-            self._run(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+            self._run(f"DELETE FROM {table}")
         self._run("INSERT OR REPLACE INTO meta VALUES (?, ?), (?, ?)", [EXPIRED, str(held.before), WIDEST, str(held.widest)])
         self._widest = held.widest
         if held.erased:
@@ -219,7 +221,7 @@ class Deciding(Writer):
         if stored:
             arrays = self._arrays_of_held(stored)
             assert arrays
-            self._run(f"INSERT INTO submissions SELECT {CAST} FROM arrays")  # noqa: S608 - names of ours
+            self._run(f"INSERT INTO submissions SELECT {CAST} FROM arrays")
         kept = [row for row in readings if not any(_is_of(identity, row) for identity in withdrawn)]
         if kept:
             self._extra.append(self._arrays_of_held(kept))
@@ -246,7 +248,7 @@ class Deciding(Writer):
         arrays = {"reference": whole["key"]} | {name: whole[name] for name in ("time", "recipients", "size")}
         arrays |= {each.column: self._numbers_of(each, columns[each.column]) for each in DIMENSIONS}
         assert arrays
-        self._run(f"INSERT INTO second_hand SELECT reference, {', '.join(VALUES)} FROM arrays")  # noqa: S608 - names of ours
+        self._run(f"INSERT INTO second_hand SELECT reference, {', '.join(VALUES)} FROM arrays")
 
     def _numbers_of(self, dimension: Dimension, values: Sequence[Values]) -> np.ndarray[Any, Any]:
         distinct = list(dict.fromkeys(values))
@@ -293,7 +295,7 @@ class Deciding(Writer):
             known = self._ids[each]
             changed = renamed if each is SUBJECTS else []
             rows = self._run(
-                f"SELECT id, {', '.join(each.values)} FROM {each.table} WHERE id >= ? OR id IN (SELECT unnest(?)) ORDER BY id",  # noqa: S608
+                f"SELECT id, {', '.join(each.values)} FROM {each.table} WHERE id >= ? OR id IN (SELECT unnest(?)) ORDER BY id",
                 [len(known), changed],
             ).fetchall()
             if rows:
@@ -306,7 +308,7 @@ class Deciding(Writer):
     def _fetched(self, table: str, names: Sequence[str]) -> Arrays:
         """A table in memory as arrays, times as microseconds."""
         columns = ", ".join(f"epoch_us({name}) AS {name}" if name in ("time", "opened") else name for name in names)
-        found: Arrays = self._run(f"SELECT {columns} FROM {table}").fetchnumpy()  # noqa: S608 - names of ours
+        found: Arrays = self._run(f"SELECT {columns} FROM {table}").fetchnumpy()
         return found
 
 

@@ -63,7 +63,7 @@ def explained(place: str) -> Iterator[None]:
     """Turn what the environment did into one line."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # of three packages, whose errors have nothing else in common; what is none of theirs goes on
         said = str(error)
         if type(error).__module__.partition(".")[0] not in PACKAGES or re.search(OURS, said):
             raise

@@ -25,9 +25,10 @@ from threading import Lock
 
 import duckdb
 
-from smtp_auth_report.changes import Applied, Commit, Counted, Position, Remembered, Withheld
+from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import duckdb_notes as notes
+from smtp_auth_report.store.answering import AskedOneByOne
 from smtp_auth_report.store.copying import refuse_part
 from smtp_auth_report.store.duckdb_errors import explained
 from smtp_auth_report.store.duckdb_opening import connect, migrate
@@ -35,18 +36,8 @@ from smtp_auth_report.store.duckdb_snapshot import Aside, DuckSnapshot, read_con
 from smtp_auth_report.store.duckdb_writing import Writer
 from smtp_auth_report.store.filters import Conditions
 from smtp_auth_report.store.interface import (
-    Answer,
-    Asked,
-    CountedReport,
-    Progress,
-    Question,
     Selection,
     Snapshot,
-    StreamState,
-    Told,
-    UnreadCount,
-    View,
-    at_once,
 )
 from smtp_auth_report.store.local_time import bucket_minutes
 from smtp_auth_report.store.relations import number_of_rows, rows
@@ -63,7 +54,7 @@ AT_ONCE = 100_000
 """Rows that are sorted at once where all rows of a selection are read: some 50 MB."""
 
 
-class DuckStore:
+class DuckStore(AskedOneByOne):
     """See `Store` in interface.py."""
 
     def __init__(
@@ -165,53 +156,6 @@ class DuckStore:
                 if same:
                     self._writing.release()
             yield DuckSnapshot(cursor, self.bucket_minutes, Aside(DuckSnapshot(another, self.bucket_minutes), thread) if same else None)
-
-    def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        return at_once(work, self)
-
-    def ask(self, question: Question, selection: Selection, view: View = View()) -> Answer:  # noqa: B008 (frozen)
-        with self.snapshot() as seen:
-            return seen.ask(question, selection, view)
-
-    def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
-        with self.snapshot() as seen:
-            return seen.ask_all(selection, asked)
-
-    def choices(self, column: str, selection: Selection, search: str = "", limit: int = 200) -> list[tuple[str, int]]:
-        with self.snapshot() as seen:
-            return seen.choices(column, selection, search, limit)
-
-    def count(self, selection: Selection) -> int:
-        with self.snapshot() as seen:
-            return seen.count(selection)
-
-    def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
-        with self.snapshot() as seen:
-            return seen.span(scope)
-
-    def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
-        with self.snapshot() as seen:
-            return seen.unread(start, end)
-
-    def gaps(self, start: int, end: int) -> int:
-        with self.snapshot() as seen:
-            return seen.gaps(start, end)
-
-    def progress(self) -> list[Progress]:
-        with self.snapshot() as seen:
-            return seen.progress()
-
-    def streams(self) -> list[StreamState]:
-        with self.snapshot() as seen:
-            return seen.streams()
-
-    def counted_reports(self, scope: frozenset[str] | None = None) -> list[CountedReport]:
-        with self.snapshot() as seen:
-            return seen.counted_reports(scope)
-
-    def counted(self, report: str, limit: int, scope: frozenset[str] | None = None) -> list[Counted]:
-        with self.snapshot() as seen:
-            return seen.counted(report, limit, scope)
 
     # The rows themselves
 

@@ -52,11 +52,11 @@ def opened(database: str, given: Circumstances, *, new: bool) -> Iterator[End]:
 @contextmanager
 def _clickhouse(database: str, given: Circumstances, *, new: bool) -> Iterator[End]:
     from smtp_auth_report.store.clickhouse import connected  # noqa: PLC0415 (only where such a database is named)
-    from smtp_auth_report.store.clickhouse_client import placed  # noqa: PLC0415 (as above)
-    from smtp_auth_report.store.clickhouse_copying import ClickEnd  # noqa: PLC0415 (as above)
-    from smtp_auth_report.store.clickhouse_errors import explained as said_by_clickhouse  # noqa: PLC0415 (as above)
-    from smtp_auth_report.store.clickhouse_opening import prepare  # noqa: PLC0415 (as above)
-    from smtp_auth_report.store.reading_state import ReadingState  # noqa: PLC0415 (as above)
+    from smtp_auth_report.store.clickhouse_client import placed  # noqa: PLC0415 (only where such a database is named)
+    from smtp_auth_report.store.clickhouse_copying import ClickEnd  # noqa: PLC0415 (only where such a database is named)
+    from smtp_auth_report.store.clickhouse_errors import explained as said_by_clickhouse  # noqa: PLC0415 (only where such a database is named)
+    from smtp_auth_report.store.clickhouse_opening import prepare  # noqa: PLC0415 (only where such a database is named)
+    from smtp_auth_report.store.reading_state import ReadingState  # noqa: PLC0415 (only where such a database is named)
 
     place = placed(database)
     with (
