@@ -24,7 +24,7 @@ Parameters that the SQL may name
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
@@ -65,6 +65,13 @@ def _sql(name: str, without: frozenset[str] = frozenset()) -> str:
 def _costly(name: str) -> frozenset[str]:
     """Columns that can be left out."""
     return frozenset(column for words in map(str.split, _lines(name)) if _opens(words) for column in _named(words))
+
+
+@cache
+def _saved(name: str, without: frozenset[str]) -> frozenset[str]:
+    """Those of these columns whose SQL is left out with them: where another column needs it all, a column costs nothing more."""
+    opening = (_named(words) for words in map(str.split, _lines(name)) if _opens(words))
+    return frozenset(column for columns in opening if without.issuperset(columns) for column in columns)
 
 
 @cache
@@ -135,11 +142,16 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         history = _history(seen, selection)
         beside = [seen.beside(partial(_rows, selection, each, history)) if each.rows and each.needs_more else None for each in wanted]
         asked = [_first(each, selection, history) for each in wanted if each.rows and not each.needs_more]
-        asked += [_series_asked(each.report, chosen) for each in wanted if each.series and each.report.series]
+        charts = [each.report for each in wanted if each.series and each.report.series]
+        waiting = iter([(number, _series_asked(report, chosen)) for number, report in enumerate(charts)])
+        helped = seen.beside(partial(_asked_in_turn, selection, waiting))
         overall, *answers = seen.ask_all(selection, [Asked(OVERALL_QUESTION), *asked])
-        found = iter(answers)
+        drawn = _asked_in_turn(selection, waiting, seen) | helped()
+        found, in_turn = iter(answers), iter(sorted(drawn.items()))
         firsts = [next(found) if each.rows and not each.needs_more else None for each in wanted]
-        series = [_series(each.report, selection, chosen, next(found)) if each.series and each.report.series else [] for each in wanted]
+        series = [
+            _series(each.report, selection, chosen, next(in_turn)[1]) if each.series and each.report.series else [] for each in wanted
+        ]
         rows = [
             told() if told else _in_full(seen, selection, each, history, first) if first else None
             for each, told, first in zip(wanted, beside, firsts, strict=True)
@@ -173,6 +185,11 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         )
         for each, answer, drawn in zip(wanted, rows, series, strict=True)
     ]
+
+
+def _asked_in_turn(selection: Selection, waiting: Iterator[tuple[int, Asked]], seen: Snapshot) -> dict[int, Answer]:
+    """Answers of questions that are left, by number. Two threads may share a list's iterator: whoever is free takes the next."""
+    return {number: seen.ask(asked.question, selection, asked.view) for number, asked in waiting}
 
 
 def ask_each(store: Snapshot, selection: Selection, wanted: Sequence[tuple[Filters, Wanted]]) -> list[Table]:
@@ -212,44 +229,45 @@ def _in_full(seen: Snapshot, selection: Selection, wanted: Wanted, history: Mapp
     question, view = _first(wanted, selection, history)
     whole = _question(report, history)
     if first.rows and not {*whole.columns} - wanted.needless <= {*question.columns}:
-        full = _question(report, history, wanted.needless)
-        return _filled(_looked_up(seen, selection, report, view, (question, full), first), full, whole)
-    return _filled(first, question, whole)
+        found = _costly(report.name) & {*question.columns}
+        rest, full = (_question(report, history, without) for without in (wanted.needless | found, wanted.needless))
+        keys = [tuple(row[question.columns.index(name)] for name, _ in report.found_by) for row in first.rows]
+        more = _looked_up(seen, selection, report, rest, keys)
+        if not more.keys() >= set(keys):  # a name that is a filter's own word, or, of another process, a commit that came between
+            return _filled(seen.ask(full, selection, view), full.columns, whole.columns)
+        rows = [(*row, *more[key]) for key, row in zip(keys, first.rows, strict=True)]
+        return _filled(first._replace(rows=rows), (*question.columns, *rest.columns), whole.columns)
+    return _filled(first, question.columns, whole.columns)
 
 
 def _looked_up(
-    seen: Snapshot, selection: Selection, report: Report, view: View, questions: tuple[Question, Question], first: Answer
-) -> Answer:
-    """The rows that the first of two questions found, as the second tells of them."""
-    question, full = questions
-    told_apart = [name for name, _ in report.found_by]
-    found = [tuple(row[question.columns.index(name)] for name in told_apart) for row in first.rows]
+    seen: Snapshot, selection: Selection, report: Report, rest: Question, keys: Sequence[tuple[Value, ...]]
+) -> dict[tuple[Value, ...], tuple[Value, ...]]:
+    """What a question tells of rows that were found, by what tells them apart."""
     filters = {
-        filter_: tuple({UNKNOWN if key[place] is None else str(key[place]) for key in found})
+        filter_: tuple({UNKNOWN if key[place] is None else str(key[place]) for key in keys})
         for place, (_, filter_) in enumerate(report.found_by)
         if filter_
     }
-    rows = seen.ask(full, replace(selection, filters={**selection.filters, **filters})).rows
-    there = {tuple(row[full.columns.index(name)] for name in told_apart): row for row in rows}
-    if not there.keys() >= set(found):
-        return seen.ask(full, selection, view)  # a name that is a filter's own word, or, of another process, a commit that came between
-    return first._replace(rows=[there[key] for key in found])
+    rows = seen.ask(rest, replace(selection, filters={**selection.filters, **filters})).rows
+    return {tuple(row[rest.columns.index(name)] for name, _ in report.found_by): row for row in rows}
 
 
-def _filled(answer: Answer, question: Question, whole: Question) -> Answer:
-    """The same with the columns of the whole question; those left out are null."""
-    if question.columns == whole.columns:
+def _filled(answer: Answer, there: Sequence[str], whole: Sequence[str]) -> Answer:
+    """The same with all columns; those left out are null."""
+    if list(there) == list(whole):
         return answer
-    places = {name: place for place, name in enumerate(question.columns)}
-    rows = [tuple(row[places[name]] if name in places else None for name in whole.columns) for row in answer.rows]
+    places = {name: place for place, name in enumerate(there)}
+    rows = [tuple(row[places[name]] if name in places else None for name in whole) for row in answer.rows]
     return answer._replace(rows=rows)
 
 
 def _question(report: Report, history: Mapping[str, Value], without: frozenset[str] = frozenset()) -> Question:
     names = (*(column.name for column in report.columns), *report.orders)
+    saved = _saved(report.name, without)
     return Question(
         sql=_sql(report.name, without),
-        columns=tuple(name for name in names if name not in without),
+        columns=tuple(name for name in names if name not in saved),
         sums=tuple(column.name for column in report.columns if column.additive),
         searched=report.searched,
         outcomes=report.outcomes,

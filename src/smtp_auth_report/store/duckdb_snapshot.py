@@ -79,7 +79,10 @@ class DuckSnapshot(Answering):
         yield self
 
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
-        return self._aside.thread.submit(copy_context().run, work, self._aside.seen).result if self._aside else at_once(work, self)
+        if not self._aside:
+            return at_once(work, self)
+        self._aside.seen._covered = self._covered  # noqa: SLF001 (it is of the same state)
+        return self._aside.thread.submit(copy_context().run, work, self._aside.seen).result
 
     def _rows(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         return self._run(sql, parameters).fetchall()

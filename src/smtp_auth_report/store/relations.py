@@ -273,6 +273,8 @@ class Reader:
         start, end = self._selection.start, self._selection.end
         if need.relation in ("facts", "events"):
             return [(0, start, end)]
+        if need.measures == ("ever",):
+            return [(1, self._coverage.since, start)]
         starts = earlier_starts(self._selection.zone, start, end, EARLIER)
         found = list(zip(range(1, EARLIER + 1), starts, (start, *starts), strict=False))
         if need.relation == "previous":
