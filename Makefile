@@ -46,7 +46,7 @@ demo: .venv/installed assets .run/demo-$(TODAY)  ## show thirteen months of samp
 	@touch $@
 
 test: packages .venv/installed-for-tests assets-for-tests check  ## install what tests need, then all checks and tests
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 30
 
 check: .venv/installed-for-tests  ## style, types, layers: a minute
 	$(BIN)/ruff check .
