@@ -96,6 +96,7 @@ LONG = {
     "followed through rotation and damage": ("tests/test_follow_fuzz.py", {"FOLLOW_SEEDS": "1000"}),
     "stopped behind any line": ("tests/test_resuming.py", {"RESUMING": "300"}),
     "stopped while ClickHouse is written to": ("tests/test_clickhouse_writing.py", {"CLICKHOUSE_STOPS": "all"}),
+    "killed while a store is copied to ClickHouse and back": ("tests/test_migrate.py", {"MIGRATE_KILLS": "10"}),
     "rotated between any two steps": ("tests/test_rotation_steps.py", {"ROTATION_STEPS": "200"}),
 }
 """Test file, and the size of its whole form."""
