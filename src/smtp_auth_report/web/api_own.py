@@ -48,9 +48,9 @@ from smtp_auth_report.web.arrangement import cards
 from smtp_auth_report.web.digests import others, own, subscribe, unsubscribe
 from smtp_auth_report.web.errors import problem
 from smtp_auth_report.web.mailed_report import addresses, own_address
-from smtp_auth_report.web.models import Mail, Progress, RequestedReport, Sending, Subscription
+from smtp_auth_report.web.models import Mail, RequestedReport, Sending, Subscription
 from smtp_auth_report.web.query import read
-from smtp_auth_report.web.requested import ask_for, cancel, remove, requests_of
+from smtp_auth_report.web.requested import ask_for, cancel, host_of, is_here, remove, requests_of
 from smtp_auth_report.web.saved import Opened, save, views
 from smtp_auth_report.web.saved import remove as remove_view
 from smtp_auth_report.web.sign_in import is_by_token
@@ -99,7 +99,8 @@ def me(request: HttpRequest) -> dict[str, Any]:
     by_alias=True,
 )
 def requests(request: HttpRequest) -> list[dict[str, Any]]:
-    return [_requested(asked) for asked in requests_of(site_of(request)).prefetch_related("mails")]
+    site = site_of(request)
+    return [_requested(site, asked) for asked in requests_of(site).prefetch_related("mails")]
 
 
 @router.post(
@@ -115,7 +116,7 @@ def ask(request: HttpRequest, wanted: RequestedIn) -> HttpResponse:
     columns = read_columns(wanted.columns)
     site.seen.count(selection)  # refuses a filter that cannot be used
     to = addresses(site, _own_address(site)) if wanted.mail else []
-    return JsonResponse(_requested(ask_for(site, selection, wanted.format, columns, to)), status=HTTPStatus.CREATED)
+    return JsonResponse(_requested(site, ask_for(site, selection, wanted.format, columns, to)), status=HTTPStatus.CREATED)
 
 
 @router.delete(
@@ -132,7 +133,7 @@ def forget(request: HttpRequest, identifier: UUID) -> HttpResponse:
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-def _requested(asked: RequestedReport) -> dict[str, Any]:
+def _requested(site: Site, asked: RequestedReport) -> dict[str, Any]:
     return {
         "id": str(asked.pk),
         "asked": rfc3339(asked.asked),
@@ -145,7 +146,8 @@ def _requested(asked: RequestedReport) -> dict[str, Any]:
         "total": asked.total,
         "size": asked.size,
         "failure": asked.failure,
-        "address": f"/requests/{asked.pk}/file" if asked.progress == Progress.DONE else None,
+        "address": f"/requests/{asked.pk}/file" if is_here(site.settings, asked) else None,
+        "host": host_of(site, asked) or None,
         "mails": [_mail(mail) for mail in asked.mails.all()],
     }
 

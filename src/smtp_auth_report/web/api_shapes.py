@@ -361,7 +361,7 @@ class RequestedIn(Period, Strict):
 
 
 class RequestedSchema(Schema):
-    """A file that the reader asked for; `address` once it is ready."""
+    """A file that the reader asked for; `address` once it is ready, `host` where another server has the file, or the rows."""
 
     id: str
     asked: Time
@@ -375,6 +375,7 @@ class RequestedSchema(Schema):
     size: int
     failure: str
     address: str | None
+    host: str | None
     mails: list[MailSchema]
 
 

@@ -91,6 +91,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
     outgoing.ready(site.settings, os.environ)
     pages = application(site)
     from smtp_auth_report.web.postbox import posting  # noqa: PLC0415 - needs Django configured
+    from smtp_auth_report.web.requested import making  # noqa: PLC0415 - needs Django configured
 
     _refuse_unready(site.settings)
     server = Server((host, port), pages, numthreads=THREADS, server_name=host)
@@ -110,7 +111,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
         ) from None
     try:
         host, port = server.bind_addr[:2]
-        with posting(site):
+        with posting(site), making(site):
             on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
             with service_told(alive):
                 server.serve()

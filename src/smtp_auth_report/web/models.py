@@ -147,6 +147,10 @@ class RequestedReport(models.Model):
     total = models.BigIntegerField(default=0)
     size = models.BigIntegerField(default=0)
     failure = models.TextField(default="")
+    database = models.TextField(default="")  # of which rows it is; "" of whichever server makes it
+    claimed_by = models.TextField(default="")  # which process of a `serve` makes it, or did last
+    claimed_until = models.BigIntegerField(default=0)  # microseconds UTC: whoever makes it sees to it that this is to come
+    host = models.TextField(default="")  # of the same, for people
 
     class Meta:
         ordering = ("-asked",)

@@ -35,6 +35,7 @@ from smtp_auth_report.web.digest_letter import digest_of
 from smtp_auth_report.web.digests import claim
 from smtp_auth_report.web.mailed_report import handed_out, message_of
 from smtp_auth_report.web.models import Mail, Progress, Sending
+from smtp_auth_report.web.requested import host_of
 from smtp_auth_report.web.site import Site
 from smtp_auth_report.words import marked, translated, why, worded
 
@@ -96,6 +97,8 @@ def post(site: Site, stop: Event | None = None) -> None:
     for mail in due.select_related("request__person", "subscription__person"):
         if stop and stop.is_set():
             return
+        if mail.request and host_of(site, mail.request):
+            continue  # whoever has the file sends it
         claimed = {"state": Sending.UNDER_WAY, "claimed_by": _this_server(site), "claimed_until": site.clock() + CLAIMED}
         if Mail.objects.filter(pk=mail.pk, state=Sending.WAITING).update(attempts=F("attempts") + 1, **claimed):
             _send(site, mail)
@@ -106,8 +109,8 @@ def _give_up(which: Q) -> None:
 
 
 def _this_server(site: Site) -> str:
-    """Which `serve` this is: of one database there is one at a time."""
-    return f"{socket.gethostname()}:{Path(site.settings.database).absolute()}"
+    """Which `serve` this is: at one address there is one at a time."""
+    return f"{socket.gethostname()}:{site.settings.listen}:{Path(site.settings.database).absolute()}"
 
 
 def try_again(mail: Mail, now: int) -> None:

@@ -6,13 +6,14 @@ Request report: every submission of a range as a file, made in the background an
     /requests/<id>/file       the file; nothing but its random identifier names it
     /requests/<id>/remove     forget it
     /requests/<id>/cancel     make it no further
-    /requests/<id>/retry      make one anew that failed or was cancelled
+    /requests/<id>/retry      make one anew that failed, was cancelled, or is not here
     /mail/<id>/retry          send one again that could not be sent
     /mailed/<token>           the file, by the link of a mail, for those whom the link is for
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,12 +28,13 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.web import spans, vocabulary, wording
+from smtp_auth_report.web.errors import answer
 from smtp_auth_report.web.mailed_report import addresses, linked, own_address, sends_to_any
 from smtp_auth_report.web.models import Mail, Progress, RequestedReport
 from smtp_auth_report.web.postbox import try_again
 from smtp_auth_report.web.query import read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
-from smtp_auth_report.web.requested import ask_for, cancel, file_of, name_of, remove, requests_of, retry, sweep
+from smtp_auth_report.web.requested import ask_for, cancel, file_of, host_of, is_here, name_of, remove, requests_of, retry, sweep
 from smtp_auth_report.web.sign_in import by_hand, exported, is_by_token
 from smtp_auth_report.web.site import Site, site_of
 from smtp_auth_report.words import worded
@@ -47,6 +49,8 @@ class Asked(NamedTuple):
     format: str
     columns: str  # how many, where not all
     share: float
+    is_here: bool  # a finished file
+    host: str  # which has the file that is not here, or the rows of what nobody makes
     mails: list[Mail]  # of a finished file
 
 
@@ -107,12 +111,18 @@ def mailed(request: HttpRequest, token: str) -> HttpResponseBase:
 
 
 def _download(request: HttpRequest, asked: RequestedReport) -> HttpResponseBase:
-    export = EXPORTS[asked.format]
-    path = file_of(site_of(request).settings, asked)
-    if not path.is_file():
-        raise Http404
+    site, export = site_of(request), EXPORTS[asked.format]
+    if not is_here(site.settings, asked):
+        return answer(request, HTTPStatus.NOT_FOUND, _where(host_of(site, asked)))
+    content = file_of(site.settings, asked).open("rb")
     exported(request, f"submissions, {spans.in_english(asked.selection)}, as {export.title}")
-    return FileResponse(path.open("rb"), as_attachment=True, filename=name_of(asked), content_type=export.content_type)
+    return FileResponse(content, as_attachment=True, filename=name_of(asked), content_type=export.content_type)
+
+
+def _where(host: str) -> str:
+    if host:
+        return gettext("The file is on %(host)s. Open it there, or have it made again here, on the page of requests.") % {"host": host}
+    return gettext("The file is not there any more. Have it made again, on the page of requests.")
 
 
 @require_POST
@@ -144,7 +154,7 @@ def stop(request: HttpRequest, identifier: UUID) -> HttpResponse:
 
 @require_POST
 def again(request: HttpRequest, identifier: UUID) -> HttpResponse:
-    """Make a file anew that failed or was cancelled."""
+    """Make a file anew that failed, was cancelled, or is not here."""
     site = site_of(request)
     retry(site, get_object_or_404(requests_of(site), pk=identifier))
     return HttpResponseRedirect("/requests")
@@ -164,6 +174,8 @@ def _asked(site: Site) -> dict[str, Any]:
             EXPORTS[asked.format].title,
             _columns(asked),
             asked.done / asked.total if asked.total else 0.0,
+            is_here(site.settings, asked),
+            host_of(site, asked),
             sorted(asked.mails.all(), key=attrgetter("address")) if asked.progress == Progress.DONE else [],
         )
         for asked in requests_of(site).prefetch_related("mails")

@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
+from pathlib import Path
+from socket import gethostname
 from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponse
 
-from smtp_auth_report.settings import Settings
+from smtp_auth_report.settings import Settings, without_password
 from smtp_auth_report.store.interface import Readable, Snapshot
 from smtp_auth_report.store.scoped import ScopedStore
 from smtp_auth_report.web.reader import NOBODY, Reader
@@ -43,6 +45,24 @@ class Site:
         """The site as another reader may see it."""
         whole = self.store.whole if isinstance(self.store, ScopedStore) else self.store
         return replace(self, store=whole if reader.scope is None else ScopedStore(whole, reader.scope), reader=reader)
+
+    @property
+    def database(self) -> str:
+        """What tells its rows from those of others that use the same state database: several hosts where that is a server."""
+        if (name := self.settings.database).startswith("clickhouse://"):
+            return without_password(name)
+        path = str(Path(name.removeprefix("chdb://")).absolute())
+        return f"{gethostname()}:{path}" if self.settings.state_url else path
+
+    @property
+    def server(self) -> str:
+        """What tells this `serve` from others that use the same state database; it is the same after a restart."""
+        return f"{gethostname()}:{self.settings.listen}" if self.settings.state_url else self.settings.listen
+
+    @property
+    def host(self) -> str:
+        """The same for people."""
+        return f"{gethostname()} ({self.settings.listen})"
 
     @property
     def seen(self) -> Snapshot:
