@@ -278,6 +278,44 @@ def test_a_served_site_writes_its_log_so(tmp_path: Path) -> None:
     assert [line.startswith("smtp-auth-report: ") and line.isprintable() and FORGED in line for line in said] == [True]
 
 
+LENGTHS = {
+    b"10": b"403",  # a form without what it needs to be taken
+    b" 010\t": b"403",
+    b"1_0": b"400",
+    b"+10": b"400",
+    b"-0": b"400",
+    b"1 0": b"400",
+    b"10,10": b"400",
+    b"0x10": b"400",
+    b"": b"400",
+    b"\x0b10": b"400",
+    b"10\x0c": b"400",
+    b"10\x00": b"400",
+    b"1\r0": b"400",
+    "１０".encode(): b"400",  # noqa: RUF001 - digits that are no ASCII
+    "\N{NO-BREAK SPACE}10".encode("latin-1"): b"400",
+}
+"""What a length may be written as, and how a request with it is answered."""
+
+
+def test_a_length_is_what_every_server_takes_for_one(tmp_path: Path) -> None:
+    """A proxy before this one that takes a number for another would see another request begin."""
+    command = [PROGRAM, "serve", "--database", str(tmp_path / "mail.duckdb"), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr is not None
+        try:
+            port = int(served.stderr.readline().rsplit(":", 1)[1].strip("/\n"))
+            answered = {}
+            for length in LENGTHS:
+                with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                    head = b"POST /requests HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %b\r\n\r\n" % length
+                    connection.sendall(head + b"0123456789")
+                    answered[length] = connection.makefile("rb").readline().split()[1]
+        finally:
+            served.terminate()
+    assert answered == LENGTHS
+
+
 def test_no_argument_forges_a_line_on_the_terminal(tmp_path: Path) -> None:
     name = f"no\x1b[2J\n{FORGED}\u202e.log"
     done = subprocess.run([PROGRAM, "ingest", "--database", tmp_path / "mail.duckdb", name], capture_output=True, text=True, check=False)

@@ -47,6 +47,9 @@ LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 THREADS = 8
 LARGEST_FORM = 1_000_000  # bytes
 LARGEST_HEAD = 65_536  # bytes of a request's line and headers
+BLANK = re.compile(rb"[\x00\x0b\x0c\r]")
+"""What is no space to others (RFC 9110, 5.5), though Python strips most of it."""
+
 TOKEN = re.compile(rb"[!#$%&'*+.^`|~0-9A-Za-z_-]+")  # RFC 9110, 5.6.2
 
 
@@ -122,7 +125,7 @@ def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], Non
 def _connection_class(settings: Settings) -> type:
     """
     Connections that take no header for X-Forwarded-For that only looks alike: WSGI could not tell X_Forwarded_For from it.
-    Headers that say who asks, and whom, stand in a request once, on one line.
+    Headers that say who asks, whom, and how much, stand in a request once, on one line; the length is digits (RFC 9110, 8.6).
     """
     from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest  # noqa: PLC0415 - only `serve` needs it
 
@@ -132,15 +135,27 @@ def _connection_class(settings: Settings) -> type:
         def __setitem__(self, name: bytes, value: bytes) -> None:
             if name in once and name in self:
                 raise ValueError("a header that may stand there once")  # of a request that is answered with 400
+            if name == b"Content-Length" and not value.isdigit():  # "1_0" and "+5" are numbers to Python alone
+                raise ValueError("a length that is no number")
             if name == b"X-Forwarded-For" and name in self:  # each proxy may add a line of its own
                 value = self[name] + b", " + value
             super().__setitem__(name, value)
+
+    class Lines:
+        def __init__(self, rfile: Any) -> None:
+            self._rfile = rfile
+
+        def readline(self) -> bytes:
+            line: bytes = self._rfile.readline()
+            if BLANK.search(line.removesuffix(b"\r\n")):
+                raise ValueError("a character that stands in no header")
+            return line
 
     class Reader(HeaderReader):
         def __call__(self, rfile: Any, hdict: Any | None = None) -> Any:
             headers = {} if hdict is None else hdict
             try:
-                headers.update(super().__call__(rfile, Headers()))
+                headers.update(super().__call__(Lines(rfile), Headers()))
             except UnboundLocalError:  # cheroot's, of a first line that goes on from none
                 raise ValueError("a line that goes on from none") from None
             return headers
