@@ -45,13 +45,15 @@ from smtp_auth_report.store.sums import Coverage
 
 Execute = Callable[..., duckdb.DuckDBPyConnection]
 
+NEAR = "SELECT DISTINCT client_ip FROM clients, (SELECT unnest($1) AS pattern) WHERE client_ip LIKE pattern"
+
 
 def read_conditions(run: Execute, selection: Selection) -> Conditions:
     """Filters of a selection, with networks resolved to the addresses that the store has in them."""
     conditions = read_filters(selection, DUCKDB)
-    for network in conditions.networks:
-        near = run("SELECT DISTINCT client_ip FROM clients WHERE client_ip LIKE ?", [like(network)]).fetchall()
-        conditions.addresses |= within([network], (row[0] for row in near))
+    if conditions.networks:
+        near = run(NEAR, [sorted(set(map(like, conditions.networks)))]).fetchall()
+        conditions.addresses |= within(conditions.networks, (row[0] for row in near))
     conditions.networks.clear()
     return conditions
 

@@ -16,6 +16,7 @@ What goes wrong
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,6 +31,7 @@ from smtp_auth_report.words import worded
 UNKNOWN = "unknown"
 NULL_SENDER = "<>"
 LEGACY = ("legacy", "below-1.2")
+ALL_ONES = 2**128  # above every address
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -204,14 +206,16 @@ def like(network: Network) -> str:
 
 
 def within(networks: list[Network], addresses: Iterable[str]) -> set[str]:
-    """Those of the addresses that are in one of the networks."""
+    """Those of the addresses that are in one of the networks, none of which is in another."""
+    ordered = sorted((network.version, int(network.network_address), int(network.broadcast_address)) for network in networks)
     found = set()
     for text in addresses:
         try:
             address = ip_address(text)
         except ValueError:
             continue
-        if any(address in network for network in networks):
+        place = bisect_right(ordered, (address.version, int(address), ALL_ONES))
+        if place and ordered[place - 1][0] == address.version and int(address) <= ordered[place - 1][2]:
             found.add(text)
     return found
 
