@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 
 from smtp_auth_report import __version__
-from smtp_auth_report.errors import InputError, InUseError, ReportError, SelectionError, one_line
+from smtp_auth_report.errors import AwayError, InputError, InUseError, ReportError, SelectionError, one_line
 from smtp_auth_report.migrate_command import migrate
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, database_password, load
@@ -208,6 +208,7 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     from smtp_auth_report.site_key import site_key
     from smtp_auth_report.store import shared
     from smtp_auth_report.supervisor import end_with, tidying
+    from smtp_auth_report.waiting import Waiting
 
     secret = ready(settings, os.environ) if GRAPH in paths else ""
 
@@ -230,7 +231,8 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     def graph(positions: list[Position]) -> GraphStream:
         return GraphStream(client_of(settings, secret), settings.graph_tenant, positions, now)
 
-    Following(opened, site_key(settings.state_path), reading, now, paths, say, graph).run(stop)
+    waiting = Waiting(settings.state_path)
+    Following(opened, site_key(settings.state_path), reading, now, paths, say, graph, waiting).run(stop)
     os._exit(0)  # threads that answered others still hold the engine, which would complain of them on stderr
 
 
@@ -275,7 +277,8 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     try:
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
         with shared.sharing(store, shared.socket_of(settings.database)), reader, tidying(store, int(settings.retention_days), now):
-            serve_pages(site, store.positions, lambda address: tell(worded("SMTP AUTH clients report at {address}", address=address)))
+            opened = worded("SMTP AUTH clients report at {address}")
+            serve_pages(site, lambda: looked_at(store), lambda address: tell(opened.format(address=address)))
     except ReportError:
         store.close()
         raise
@@ -283,6 +286,14 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
         pass  # the way it is meant to end
     store.close()
     os._exit(0)  # threads still hold answers; the engine would complain of them on stderr
+
+
+def looked_at(store: Store) -> None:
+    """That this process is alive; a server that does not answer would not answer the next one either."""
+    from contextlib import suppress
+
+    with suppress(AwayError):
+        store.positions()
 
 
 @commands.command()
@@ -427,6 +438,7 @@ def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str =
                 memory_limit=memory_limit,
                 state=settings.state_path,
                 password=database_password(settings, os.environ),
+                patient=alone,
             )
         except InUseError:
             if held is not None or time.monotonic() > until:

@@ -4,6 +4,7 @@ What can go wrong, drawn first.
     ReportError                 anything that the program itself foresaw; exit status 1
       + InputError              a file that cannot be read, or is not a log this program knows
       + StoreError              the database: locked, newer than this program, damaged, disk full
+        + AwayError             a server, or the way to it; it may be over by itself
       + SettingError            a setting whose value cannot be used
       + SelectionError          a filter, period or column that a report does not have; exit status 2
 
@@ -40,6 +41,10 @@ class SelectionError(ReportError):
 
 class InUseError(StoreError):
     """Another process holds the database."""
+
+
+class AwayError(StoreError):
+    """A server does not do just now what it is asked for: later it may."""
 
 
 BREAKS = re.compile(r"[ \t-\r\x1c-\x1f\x85\u2028\u2029]+")

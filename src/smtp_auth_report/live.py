@@ -1,7 +1,7 @@
 """
 Followed logs to rows to store, for as long as they are written.
 
-    Following(open_store, key, reading, clock, ["/var/log/mail.log"], say).run(stop)
+    Following(open_store, key, reading, clock, ["/var/log/mail.log"], say, waiting=Waiting(settings.state_path)).run(stop)
 
 What has come is committed a fraction of a second later: rows, positions and open sessions in one transaction, so that a
 process that is killed at any moment goes on where it was. While a backlog is read, commits are as large as those of a
@@ -10,8 +10,9 @@ log that is read once, and no line is read before the ones before it are safe: a
 The kernel tells when a file changes (watchfiles); where it cannot, files are looked at twice a second.
 
 What goes wrong
-    A commit that fails is tried again, after a pause that grows to half a minute, and reading waits. A log that cannot
-    be read is said once and tried again. Where another process held the database and has ended, it is opened anew.
+    A commit that fails is tried again, after a pause that grows to half a minute, and reading waits; so does a start while a
+    server does not answer. `waiting` tells other processes of it. A log that cannot be read is said once and tried again.
+    Where another process held the database and has ended, it is opened anew.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from threading import Event
 from watchfiles import watch
 
 from smtp_auth_report.changes import Applied, Changes, Commit, Intake, Position
-from smtp_auth_report.errors import StoreError
+from smtp_auth_report.errors import AwayError, StoreError
 from smtp_auth_report.follow import DirectoryStream, FileStream, Known, Stream, streams_of
 from smtp_auth_report.graph import GRAPH
 from smtp_auth_report.ingest import BYTES_A_COMMIT, ROWS_A_COMMIT, Names, Reading, state_report
@@ -35,6 +36,7 @@ from smtp_auth_report.pipes import JOURNAL, JournalStream, PipeStream
 from smtp_auth_report.resuming import Kept, by_server, resume
 from smtp_auth_report.sources import LogReader
 from smtp_auth_report.store.interface import Store
+from smtp_auth_report.waiting import Waiting
 from smtp_auth_report.words import worded
 
 EVERY = 0.25
@@ -71,18 +73,17 @@ class Following:
         paths: Iterable[str],
         say: Callable[[str], None],
         graph: Callable[[list[Position]], Stream] | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
         self._open_store = open_store
+        self._key = key
         self.reading = reading
         self.clock = clock
         self._paths = list(paths)
         self._say = say
         self._graph = graph
+        self._waiting = waiting
         self._held = ExitStack()
-        self.store = self._held.enter_context(open_store())
-        self.names = Names(lambda: self.store, key)
-        self.known = Known(self.store.positions())
-        self._before = {state.stream for state in self.store.streams() if state.lines}
         self._tails: dict[str, Tail] = {}
         self.stop = Event()
 
@@ -90,6 +91,8 @@ class Following:
         """Read until told to stop, or until every log has ended."""
         self.stop = stop
         try:
+            if not self._begin():
+                return
             for _ in self._wakes():
                 while not stop.is_set() and self._round():
                     pass
@@ -100,31 +103,57 @@ class Following:
                 tail.close()
             self._held.close()
 
+    def _begin(self) -> bool:
+        """Open the store, however long a server takes; whether that was done before being told to stop."""
+        trouble = _Trouble(self)
+        while True:
+            try:
+                self.store = self._held.enter_context(self._open_store())
+                self.names = Names(lambda: self.store, self._key)
+                self.known = Known(self.store.positions())
+                self._before = {state.stream for state in self.store.streams() if state.lines}
+            except AwayError as error:
+                with suppress(StoreError):
+                    self._held.close()
+                trouble.meet(error)
+            else:
+                trouble.over()
+                return True
+            if trouble.wait():
+                return False
+
     def commit(self, commit: Commit) -> Applied | None:
         """Apply it, however long that takes; None if told to stop before it could be done. What hinders it is said once."""
-        pause, is_open = EVERY, True
-        said: set[str] = set()
+        trouble, is_open = _Trouble(self), True
         while True:
             try:
                 if is_open:
-                    return self.store.commit(commit)
+                    applied = self.store.commit(commit)
+                    trouble.over()
+                    return applied
             except StoreError as error:
-                self._say_once(str(error), said)
+                trouble.meet(error)
             is_open = False
             try:
                 if self._again(commit):
+                    trouble.over()
                     return Applied(0, 0, 0, 0, {})
                 is_open = True
             except StoreError as error:
-                self._say_once(str(error), said)
-            if self.stop.wait(pause):
+                trouble.meet(error)
+            if trouble.wait():
                 return None
-            pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _say_once(self, what: str, said: set[str]) -> None:
-        if what not in said:
-            said.add(what)
-            self._say(what)
+    def say_waiting(self, since: int, words: str) -> None:
+        """To other processes of this host; "" once it is over."""
+        if self._waiting is not None:
+            if words:
+                self._waiting.since(since, words)
+            else:
+                self._waiting.over()
+
+    def say(self, what: str) -> None:
+        self._say(what)
 
     def _again(self, commit: Commit) -> bool:
         """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
@@ -174,6 +203,45 @@ class Following:
                 )  # fmt: skip
             except OSError:
                 self.stop.wait(LOOK)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between attempts."""
+    pause = EVERY
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class _Trouble:
+    """What hinders one thing from being done, while it is tried again and again."""
+
+    def __init__(self, following: Following) -> None:
+        self._following = following
+        self._since = following.clock()
+        self._said: set[str] = set()
+        self._pauses = pauses()
+
+    def meet(self, error: StoreError) -> None:
+        """Say it, once."""
+        what = str(error)
+        if what not in self._said:
+            self._said.add(what)
+            self._following.say(what)
+        self._following.say_waiting(self._since, what)
+
+    def wait(self) -> bool:
+        """For a while, longer each time; whether to stop altogether."""
+        stopped = self._following.stop.wait(next(self._pauses))
+        if stopped:
+            self._following.say_waiting(self._since, "")
+        return stopped
+
+    def over(self) -> None:
+        """It was done."""
+        if self._said:
+            self._following.say(worded("the database answers again; reading goes on"))
+            self._following.say_waiting(self._since, "")
 
 
 class Tail:

@@ -40,10 +40,12 @@ def open_store(
     memory_limit: str = "",
     state: Path | None = None,
     password: str = "",
+    patient: bool = False,
 ) -> Store:
     """The store of that name, made when it does not exist, brought up to this version when it is older.
 
-    `memory_limit` ("256MB") bounds what the engine keeps in memory; without it, that is most of the machine's.
+    `memory_limit` ("256MB") bounds what the engine keeps in memory; without it, that is most of the machine's. A `patient` store
+    of a server that does not answer says so whenever it is asked, until the server does.
     """
     kind, separator, rest = database.partition("://")
     if kind in KINDS and separator:
@@ -58,6 +60,7 @@ def open_store(
             clock=clock,
             password=password,
             memory_limit=memory_limit,
+            patient=patient,
         )
     if separator:
         known = ", ".join(f"{each}://" for each in KINDS)

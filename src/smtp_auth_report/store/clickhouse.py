@@ -6,7 +6,8 @@ Submissions in ClickHouse: in a server that several hosts write to, or in a fold
 Every host has a state of its own (`--state`), in which it keeps how far it has read; the rows of all are in one database.
 
 What goes wrong
-    StoreError when the server or the folder cannot be opened, read or written, each with what to do about it;
+    AwayError when the server does not answer, or not as it should, StoreError when a folder cannot be opened, read or written,
+    each with what to do about it;
     SettingError for a name that says neither; SelectionError for a question with a filter or a column that there is not.
 
 See also
@@ -16,13 +17,15 @@ See also
 from __future__ import annotations
 
 import socket
+import time as clocks
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from smtp_auth_report.changes import Applied, Commit, Position, Remembered, Withheld
-from smtp_auth_report.errors import InUseError, StoreError
+from smtp_auth_report.errors import AwayError, InUseError, StoreError
 from smtp_auth_report.store import clickhouse_notes as notes
 from smtp_auth_report.store.answering import AskedOneByOne
 from smtp_auth_report.store.clickhouse_client import Client, Clients, Place, placed
@@ -40,9 +43,32 @@ from smtp_auth_report.store.reading_state import ReadingState
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.words import worded
 
+ASK_AGAIN = 2.0
+"""Seconds after which a server that did not answer is tried again by whoever asks something."""
+
+
+class Given(NamedTuple):
+    """What opening takes besides its place."""
+
+    display_zone: str
+    default_domain: str | None
+    clock: Callable[[], int]
+    password: str
+    memory_limit: str
+    read_only: bool
+
+
+class _Open(NamedTuple):
+    """A database that answers."""
+
+    clients: Clients
+    bucket_minutes: int
+    state: ReadingState | None  # who only reads keeps nothing
+    writer: ClickWriter | None
+
 
 class ClickStore(AskedOneByOne):
-    """See `Store` in interface.py."""
+    """See `Store` in interface.py. A `patient` one needs no server yet: it is opened once that answers."""
 
     def __init__(
         self,
@@ -55,64 +81,74 @@ class ClickStore(AskedOneByOne):
         clock: Callable[[], int],
         password: str = "",
         memory_limit: str = "",
+        patient: bool = False,
     ) -> None:
-        place = placed(database)
-        self._name = place.name
+        self._place = placed(database)
         self.default_domain = default_domain
+        self._state_path = state
+        self._given = Given(display_zone, default_domain, clock, password, memory_limit, read_only)
         self._writing = Lock()
-        self._clients = connected(place, password, read_only=read_only)
+        self._opening = Lock()
+        self._open: _Open | None = None
+        self._away: tuple[float, str] | None = None
         try:
-            with explained(self._name), self._clients.client() as client:
-                settled = prepare(client.rows, self._name, read_only=read_only, zone=display_zone, now=clock())
-                refuse_part(self._name, settled)
-                self.bucket_minutes = int(settled["bucket_minutes"])
-                self._state = None if read_only else ReadingState(state, settled["store"])  # who only reads keeps nothing
-                if self._state is not None:
-                    register(client, self._state.writer, socket.gethostname(), clock())
-            self._writer = None
-            if self._state is not None:
-                self._writer = ClickWriter(
-                    self._clients,
-                    self._state,
-                    bucket_minutes=self.bucket_minutes,
-                    display_zone=display_zone,
-                    default_domain=default_domain,
-                    clock=clock,
-                    memory_limit=memory_limit,
-                )
-        except BaseException:
-            self._clients.close()
-            raise
+            self._opened()
+        except AwayError:
+            if not patient:
+                raise
+
+    def _opened(self) -> _Open:
+        """What is open; opened now where the server did not answer before. All who ask meanwhile are told the same."""
+        if self._open is not None:
+            return self._open
+        with self._opening:
+            if self._away is not None and clocks.monotonic() - self._away[0] < ASK_AGAIN:
+                raise AwayError(self._away[1])
+            try:
+                self._open = self._open or opened(self._place, self._state_path, self._given)
+            except AwayError as error:
+                self._away = clocks.monotonic(), str(error)
+                raise
+            return self._open
+
+    @property
+    def bucket_minutes(self) -> int:
+        return self._opened().bucket_minutes
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
-        with explained(self._name), self._clients.client() as client:
+        with explained(self._place.name), self._opened().clients.client() as client:
             yield client
 
     @contextmanager
     def _to_write(self) -> Iterator[ClickWriter]:
-        if self._writer is None:
-            raise StoreError(worded("{database}: cannot be written: it was opened for reading only", database=self._name))
-        with explained(self._name):
-            yield self._writer
+        writer = self._opened().writer
+        if writer is None:
+            raise StoreError(worded("{database}: cannot be written: it was opened for reading only", database=self._place.name))
+        with explained(self._place.name):
+            yield writer
 
     def commit(self, commit: Commit) -> Applied:
         with self._to_write() as writer, self._writing:
             return writer.apply(commit)
 
     def close(self) -> None:
-        with self._writing, explained(self._name):
-            if self._writer is not None:
-                self._writer.close()
-            self._clients.close()
+        if self._open is None:
+            return
+        with self._writing, explained(self._place.name):
+            if self._open.writer is not None:
+                self._open.writer.close()
+            self._open.clients.close()
 
     # What is kept beside the rows
 
     def positions(self) -> list[Position]:
-        return self._state.positions() if self._state is not None else []
+        state = self._opened().state
+        return state.positions() if state is not None else []
 
     def remembered(self, source: str) -> list[Remembered]:
-        return self._state.remembered(source) if self._state is not None else []
+        state = self._opened().state
+        return state.remembered(source) if state is not None else []
 
     def names(self) -> tuple[set[str], set[str]]:
         with self._client() as client:
@@ -138,7 +174,7 @@ class ClickStore(AskedOneByOne):
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        with explained(self._name), looking(self._clients) as seen:
+        with explained(self._place.name), looking(self._opened().clients) as seen:
             yield seen
 
     def streams(self) -> list[StreamState]:
@@ -151,6 +187,33 @@ class ClickStore(AskedOneByOne):
     def submissions(self, selection: Selection, size: int = 10_000) -> Iterator[list[Submission]]:
         with self._client() as client:
             yield from read_submissions(client, selection, size)
+
+
+def opened(place: Place, state_path: Path, given: Given) -> _Open:
+    """The database, its tables made where there are none."""
+    clients = connected(place, given.password, read_only=given.read_only)
+    try:
+        with explained(place.name), clients.client() as client:
+            settled = prepare(client.rows, place.name, read_only=given.read_only, zone=given.display_zone, now=given.clock())
+            refuse_part(place.name, settled)
+            minutes = int(settled["bucket_minutes"])
+            if given.read_only:
+                return _Open(clients, minutes, None, None)
+            state = ReadingState(state_path, settled["store"])
+            register(client, state.writer, socket.gethostname(), given.clock())
+        writer = ClickWriter(
+            clients,
+            state,
+            bucket_minutes=minutes,
+            display_zone=given.display_zone,
+            default_domain=given.default_domain,
+            clock=given.clock,
+            memory_limit=given.memory_limit,
+        )
+    except BaseException:
+        clients.close()
+        raise
+    return _Open(clients, minutes, state, writer)
 
 
 def connected(place: Place, password: str, *, read_only: bool) -> Clients:

@@ -18,6 +18,7 @@ been merged (`final`), so that an answer never depends on when that happens.
 What goes wrong
     SettingError: a name that says neither where a server is nor where a folder is.
     StoreError: the package clickhouse-connect, or chdb, is not installed.
+    AwayError: the server is older than `NEEDED`.
     What the server says is raised as clickhouse-connect has it; clickhouse_errors.py says it in the administrator's words.
 """
 
@@ -32,7 +33,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 
-from smtp_auth_report.errors import ReportError, SettingError, StoreError
+from smtp_auth_report.errors import AwayError, ReportError, SettingError, StoreError
 from smtp_auth_report.settings import without_password
 from smtp_auth_report.words import worded
 
@@ -56,7 +57,10 @@ NEWER_SETTINGS: Mapping[str, int | str] = {
 """What not every version knows, and is set where it does."""
 
 SCHEMES = ("clickhouse", "chdb")
-OPTIONS = ("secure", "verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name", "cluster")
+NEEDED = (25, 8)
+"""The oldest version that knows all settings on which answers depend, of those that are maintained for long."""
+
+OPTIONS = ("secure", "verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name", "timeout", "cluster")
 ON = ("1", "true", "yes", "on")
 OFF = ("0", "false", "no", "off")
 BIGGEST = 2**63
@@ -108,7 +112,9 @@ def placed(database: str) -> Place:
         )
     secure = _switch(told, "secure", options.pop("secure", "1" if port in (443, 8443) else "0"))
     verify = _switch(told, "verify", options.pop("verify", "1"))
-    cluster = options.pop("cluster", "")
+    cluster, timeout = options.pop("cluster", ""), options.pop("timeout", "")
+    if timeout and not (timeout.isascii() and timeout.isdigit() and int(timeout)):
+        raise SettingError(worded("{database}: {name} is a number of seconds", database=told, name="timeout"))
     return Place(
         name=told,
         host=host,
@@ -117,7 +123,11 @@ def placed(database: str) -> Place:
         password=unquote(parts.password or ""),
         database=unquote(parts.path[1:]) or "default",
         secure=secure,
-        options=(*options.items(), *([] if verify else [("verify", "false")])),
+        options=(
+            *options.items(),
+            *([] if verify else [("verify", "false")]),
+            *([("send_receive_timeout", timeout)] if timeout else []),
+        ),
         cluster=cluster,
     )
 
@@ -179,15 +189,31 @@ def _opener(place: Place, password: str) -> Callable[[], Any]:
     if place.folder:
         return lambda: clickhouse_connect.get_client(interface="chdb", path=place.folder)
     options: dict[str, Any] = dict(place.options)
-    return lambda: clickhouse_connect.get_client(
-        host=place.host,
-        port=place.port,
-        username=place.user,
-        password=password or place.password,
-        database=place.database,
-        interface="https" if place.secure else "http",
-        **options,
-    )
+
+    def connect() -> Any:
+        connection = clickhouse_connect.get_client(
+            host=place.host,
+            port=place.port,
+            username=place.user,
+            password=password or place.password,
+            database=place.database,
+            interface="https" if place.secure else "http",
+            **options,
+        )
+        _refuse_old(place, connection.server_version or "")
+        return connection
+
+    return connect
+
+
+def _refuse_old(place: Place, version: str) -> None:
+    """Raises for a server that would not answer as others do."""
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < NEEDED:
+        needed = ".".join(map(str, NEEDED))
+        told = worded(
+            "the server is too old: it is ClickHouse {version}, and {needed} or newer is needed; update it", version=version, needed=needed
+        )
+        raise AwayError(worded("{place}: {words}", place=place.name, words=told))
 
 
 def _extra(place: Place) -> str:

@@ -7,8 +7,8 @@ What ClickHouse says, in the administrator's words.
     holder("/var/lib/smtp-auth-report/mail")       which other process has this folder open; chDB tells it on stderr alone
 
 What goes wrong
-    InUseError for a folder that another process has open; StoreError for what else a server, a folder or the way there can
-    cause. A fault in our own SQL is not disguised.
+    InUseError for a folder that another process has open; AwayError for what a server or the way there can cause, StoreError
+    for what a folder can. A fault in our own SQL is not disguised.
 """
 
 from __future__ import annotations
@@ -21,16 +21,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from smtp_auth_report.errors import InUseError, StoreError
+from smtp_auth_report.errors import AwayError, InUseError, StoreError
 from smtp_auth_report.words import marked, translated, worded
 
 PACKAGES = ("clickhouse_connect", "chdb", "urllib3")
+SERVER = "clickhouse://"
+HELD = r"EmbeddedServer: \."
+"""What chDB says of a folder that another process has open."""
 
 OURS = r"Code: (44|46|47|53|60|62|70|386|6)\b"
 """Of errors that are a fault in SQL: names and types that do not fit, syntax. A table that is missing (60) is one but for the first."""
 
+TOO_OLD = r"e\.displayText\(\)"
+"""In whatever a server of before 2022 says; its faults in SQL are no faults."""
+
 CAUSES = (
-    (r"EmbeddedServer: \.", marked("is in use by another process; wait until it has ended, or stop it")),
+    (TOO_OLD, marked("the server is too old: ClickHouse 25.8 or newer is needed; update it")),
+    (HELD, marked("is in use by another process; wait until it has ended, or stop it")),
     (
         r"in create_directories: (File exists|Not a directory)",
         marked("is not a folder of ClickHouse; choose another with --database chdb:///folder"),
@@ -65,10 +72,13 @@ def explained(place: str) -> Iterator[None]:
         yield
     except Exception as error:  # of three packages, whose errors have nothing else in common; what is none of theirs goes on
         said = str(error)
-        if type(error).__module__.partition(".")[0] not in PACKAGES or re.search(OURS, said):
+        ours = re.search(OURS, said) and not re.search(TOO_OLD, said)
+        if type(error).__module__.partition(".")[0] not in PACKAGES or ours:
             raise
-        kind = InUseError if re.search(CAUSES[0][0], said) else StoreError
-        raise kind(worded("{place}: {words}", place=place, words=explanation(said))) from error
+        told = worded("{place}: {words}", place=place, words=explanation(said))
+        if place.startswith(SERVER):
+            raise AwayError(told) from error
+        raise (InUseError if re.search(HELD, said) else StoreError)(told) from error
 
 
 def explanation(said: str) -> str:
@@ -97,3 +107,4 @@ def holder(folder: str) -> str:
 def quiet() -> None:
     """What went wrong is told once, by us."""
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

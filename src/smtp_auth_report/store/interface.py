@@ -207,7 +207,8 @@ class Readable(Snapshot, Protocol):
 class Store(Readable, Protocol):
     """Submissions at rest."""
 
-    bucket_minutes: int
+    @property
+    def bucket_minutes(self) -> int: ...
 
     def commit(self, commit: Commit) -> Applied: ...
 

@@ -24,6 +24,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 
 from smtp_auth_report.errors import ReportError, SelectionError, one_line
+from smtp_auth_report.waiting import waiting_of
+from smtp_auth_report.web.site import site_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,11 @@ def answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpRespons
     """A page or problem details."""
     if is_for_programs(request):
         return problem(status, detail)
-    return render(request, "error.html", {"title": _title(status), "detail": detail}, status=status)
+    waiting = waiting_of(site_of(request).settings.state_path) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    told = {"title": _title(status), "detail": detail, "waiting": waiting}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        told["freshness"] = None  # the store is not asked once more
+    return render(request, "error.html", told, status=status)
 
 
 def is_for_programs(request: HttpRequest) -> bool:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.functional import Promise
+from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from smtp_auth_report.errors import ReportError
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area
 from smtp_auth_report.web.sign_in import proxy_user
@@ -54,6 +55,14 @@ def freshness(site: Site) -> Freshness:
     return Freshness(newest, newest is not None and site.clock() - newest > LATE_AFTER)
 
 
+def _known(site: Site) -> Freshness | None:
+    """None where the store cannot answer."""
+    try:
+        return freshness(site)
+    except ReportError:
+        return None
+
+
 def _shown(site: Site, address: str) -> bool:
     """Whether a place is for the reader."""
     reader = site.reader
@@ -75,7 +84,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
         "bare": site.reader == NOBODY,
         "sees_ingest": site.reader.may(Area.INGEST),
         "open_to_all": site.reader == EVERYONE,
-        "freshness": freshness(site),
+        "freshness": SimpleLazyObject(lambda: _known(site)),  # a page that has no header asks nothing
         "zone": site.settings.display_timezone,
         "notice": site.settings.notice,
         "languages": [(code, name) for code, name in settings.LANGUAGES if code != get_language()],

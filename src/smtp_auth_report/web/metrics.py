@@ -6,6 +6,7 @@ Figures of reading for a monitoring system, as OpenMetrics.
     smtp_auth_report_lines_total{stream="/var/log/mail.log"}            lines read of a followed log
     smtp_auth_report_behind_bytes{stream="/var/log/mail.log"}           bytes on disk that were not read yet
     smtp_auth_report_newest_line_timestamp_seconds{source,server}       stamp of the newest line
+    smtp_auth_report_database_up                                        0 while the database does not answer; the rest is missing then
 
 No account, address or domain is in it. See docs/api.md for the whole list.
 """
@@ -21,10 +22,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from smtp_auth_report import __version__
+from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store.interface import Snapshot
+from smtp_auth_report.waiting import waiting_of
 from smtp_auth_report.web.reader import Area
 from smtp_auth_report.web.sign_in import needs
-from smtp_auth_report.web.site import site_of
+from smtp_auth_report.web.site import Site, site_of
 
 PREFIX = "smtp_auth_report_"
 COUNTED = {
@@ -46,8 +49,32 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """What a monitoring system asks for."""
     site = site_of(request)
     registry = CollectorRegistry()
-    registry.register(_Figures(site.seen, site.clock()))
+    registry.register(_Told(list(_figures(site))))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)  # type: ignore[no-untyped-call]
+
+
+def _figures(site: Site) -> Iterator[Metric]:
+    """All that can be told."""
+    yield InfoMetricFamily(f"{PREFIX}build", "Version of the program.", {"version": __version__})
+    wait = waiting_of(site.settings.state_path)
+    told = "Seconds that reading of logs on this host waits for the database."
+    yield GaugeMetricFamily(f"{PREFIX}waiting_seconds", told, value=max(0, site.clock() - wait.since) / 1e6 if wait else 0)
+    try:
+        figures = list(_Figures(site.seen, site.clock()).collect())
+    except StoreError:
+        figures = []
+    yield GaugeMetricFamily(f"{PREFIX}database_up", "1 while the database answers.", value=float(bool(figures)))
+    yield from figures
+
+
+class _Told:
+    """Figures, for a registry."""
+
+    def __init__(self, figures: list[Metric]) -> None:
+        self._figures = figures
+
+    def collect(self) -> list[Metric]:
+        return self._figures
 
 
 class _Figures:
@@ -57,11 +84,7 @@ class _Figures:
         self._store = store
         self._now = now
 
-    def describe(self) -> list[Metric]:
-        return []
-
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily(f"{PREFIX}build", "Version of the program.", {"version": __version__})
         yield from self._streams()
         yield from self._servers()
         unread = CounterMetricFamily(f"{PREFIX}unread_lines", "Lines that could not be understood.", labels=["source", "server", "reason"])

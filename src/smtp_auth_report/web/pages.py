@@ -25,6 +25,7 @@ from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store.interface import Progress, Question, Selection, StreamState, Value, View
 from smtp_auth_report.submission import LEGACY_TLS, Outcome
+from smtp_auth_report.waiting import waiting_of
 from smtp_auth_report.web import cards, cells, charts, spans, vocabulary, wording
 from smtp_auth_report.web.arrangement import Card, shown
 from smtp_auth_report.web.doubts import COMMAND, doubts, nothing_read
@@ -157,6 +158,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
     progresses = site.seen.progress()
     context = {
         "title": _("Ingest"),
+        "waiting": waiting_of(site.settings.state_path),
         "readings": [Reading(progress, now - progress.newest > LATE_AFTER) for progress in progresses],
         "online": any(progress.source == "entra" for progress in progresses),
         "streams": [Followed(state, now - state.committed > LATE_AFTER) for state in site.seen.streams()],
