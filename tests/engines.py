@@ -25,8 +25,9 @@ from typing import Any
 from rows import NOON
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.clickhouse import ClickStore
-from smtp_auth_report.store.clickhouse_client import Client, Clients, placed
+from smtp_auth_report.store.clickhouse_client import Client, Clients
 from smtp_auth_report.store.clickhouse_opening import LATEST, VERSION
+from smtp_auth_report.store.clickhouse_place import placed
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.interface import Store
 

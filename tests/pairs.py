@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 
 from engines import chdb_folder, empty
 from rows import NOON
-from smtp_auth_report.store.clickhouse_client import Clients, placed
+from smtp_auth_report.store.clickhouse_client import Clients
 from smtp_auth_report.store.clickhouse_copying import ClickEnd
 from smtp_auth_report.store.clickhouse_opening import prepare
+from smtp_auth_report.store.clickhouse_place import placed
 from smtp_auth_report.store.copying import migrate
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.duckdb_copying import DuckEnd

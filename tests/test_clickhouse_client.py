@@ -13,7 +13,8 @@ import pytest
 
 from pairs import clickhouse
 from smtp_auth_report.errors import SettingError, StoreError
-from smtp_auth_report.store.clickhouse_client import Client, Clients, Place, bound, is_clickhouse, placed
+from smtp_auth_report.store.clickhouse_client import Client, Clients, bound
+from smtp_auth_report.store.clickhouse_place import Place, is_clickhouse, placed
 
 NASTY = "a\tb\n'\\\0\"`\r\x1b é \N{PILE OF POO} ]["
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from engines import chdb_folder, empty
 from sites import client_of, hostile, make_site, unread, week
 from smtp_auth_report.reports import REPORTS
-from smtp_auth_report.store.clickhouse_client import Clients, placed
+from smtp_auth_report.store.clickhouse_client import Clients
+from smtp_auth_report.store.clickhouse_place import placed
 
 TOKEN = re.compile(rb"\b[A-Za-z0-9]{64}\b")
 

@@ -18,7 +18,8 @@ from reading import PC, START, log, session
 from rows import NOON, commit, row
 from smtp_auth_report.site_key import seal, unseal
 from smtp_auth_report.store import open_store, shared
-from smtp_auth_report.store.clickhouse_client import Clients, placed
+from smtp_auth_report.store.clickhouse_client import Clients
+from smtp_auth_report.store.clickhouse_place import placed
 from smtp_auth_report.store.interface import Question, Selection
 
 DAY = 86_400_000_000

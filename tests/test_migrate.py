@@ -22,7 +22,8 @@ from smtp_auth_report.changes import Changes, Commit, Position
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.moments import DAY
 from smtp_auth_report.store import open_store
-from smtp_auth_report.store.clickhouse_client import Clients, placed
+from smtp_auth_report.store.clickhouse_client import Clients
+from smtp_auth_report.store.clickhouse_place import placed
 from smtp_auth_report.store.copying import COPIED_FROM, TABLES, End, Telling, migrate
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.duckdb_copying import DuckEnd

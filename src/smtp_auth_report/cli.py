@@ -70,7 +70,9 @@ WIDTH = 240  # of a table that is not on a terminal
 def with_database(command: Command) -> Command:
     """The options of every command that reads or writes a database."""
     command = click.option("--config", metavar="FILE", help="Configuration file; default /etc/smtp-auth-report.toml.")(command)
-    return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
+    return click.option(
+        "--database", metavar="D", help="DuckDB file, or clickhouse://…; default ~/.local/share/smtp-auth-report/mail.duckdb."
+    )(command)
 
 
 def with_selection(command: Command) -> Command:

@@ -39,7 +39,9 @@ def with_state(command: Command) -> Command:
     command = click.option(
         "--state", metavar="S", help="SQLite file of people and report requests, or postgresql://…; default beside the database."
     )(command)
-    return click.option("--database", metavar="D", help="DuckDB file; default ~/.local/share/smtp-auth-report/mail.duckdb.")(command)
+    return click.option(
+        "--database", metavar="D", help="DuckDB file, or clickhouse://…; default ~/.local/share/smtp-auth-report/mail.duckdb."
+    )(command)
 
 
 @click.group()

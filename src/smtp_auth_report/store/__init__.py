@@ -21,13 +21,11 @@ from pathlib import Path
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import without_password
+from smtp_auth_report.store.clickhouse_place import SCHEMES, is_clickhouse
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.words import worded
 
 __all__ = ["open_store", "rewrite"]
-
-KINDS = ("clickhouse", "chdb")
-"""Of database names that are no path."""
 
 
 def open_store(
@@ -48,7 +46,7 @@ def open_store(
     of a server that does not answer says so whenever it is asked, until the server does.
     """
     kind, separator, rest = database.partition("://")
-    if kind in KINDS and separator:
+    if is_clickhouse(database):
         from smtp_auth_report.store.clickhouse import ClickStore  # noqa: PLC0415 (only where such a database is named)
 
         return ClickStore(
@@ -63,7 +61,7 @@ def open_store(
             patient=patient,
         )
     if separator:
-        known = ", ".join(f"{each}://" for each in KINDS)
+        known = ", ".join(f"{each}://" for each in SCHEMES)
         raise StoreError(
             worded(
                 "{database}: {kind} databases are not known; give the path of a file, or {known}",

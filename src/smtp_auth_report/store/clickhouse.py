@@ -28,9 +28,10 @@ from smtp_auth_report.changes import Applied, Commit, Position, Remembered, With
 from smtp_auth_report.errors import AwayError, InUseError, StoreError
 from smtp_auth_report.store import clickhouse_notes as notes
 from smtp_auth_report.store.answering import AskedOneByOne
-from smtp_auth_report.store.clickhouse_client import Client, Clients, Place, placed
+from smtp_auth_report.store.clickhouse_client import Client, Clients
 from smtp_auth_report.store.clickhouse_errors import explained, holder, quiet
 from smtp_auth_report.store.clickhouse_opening import prepare
+from smtp_auth_report.store.clickhouse_place import Place, placed
 from smtp_auth_report.store.clickhouse_snapshot import looking, read_submissions
 from smtp_auth_report.store.clickhouse_writing import ClickWriter, register
 from smtp_auth_report.store.copying import refuse_part

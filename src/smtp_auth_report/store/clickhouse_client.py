@@ -1,8 +1,7 @@
 """
 Talking to ClickHouse: a server, or the engine inside this process (chDB).
 
-    place = placed("clickhouse://report@ch.example:8443/mail?secure=1")     or chdb:///var/lib/smtp-auth-report/mail
-    clients = Clients(place, password="…")
+    clients = Clients(placed("clickhouse://report@ch.example:8443/mail?secure=1"), password="…")
     with clients.client() as client:                    for one thread; a session of its own
         client.rows("SELECT … WHERE time < $end", {"end": 5})      rows, each a tuple
         client.run("CREATE TEMPORARY TABLE …")
@@ -16,7 +15,6 @@ The settings that make ClickHouse answer as DuckDB does are in one place, below.
 been merged (`final`), so that an answer never depends on when that happens.
 
 What goes wrong
-    SettingError: a name that says neither where a server is nor where a folder is.
     StoreError: the package clickhouse-connect, or chdb, is not installed.
     AwayError: the server is older than `NEEDED`.
     What the server says is raised as clickhouse-connect has it; clickhouse_errors.py says it in the administrator's words.
@@ -28,13 +26,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any
 
 import numpy as np
 
-from smtp_auth_report.errors import AwayError, ReportError, SettingError, StoreError
-from smtp_auth_report.settings import without_password
+from smtp_auth_report.errors import AwayError, ReportError, StoreError
+from smtp_auth_report.store.clickhouse_place import Place
 from smtp_auth_report.words import worded
 
 SETTINGS: Mapping[str, int | str] = {
@@ -56,86 +53,13 @@ NEWER_SETTINGS: Mapping[str, int | str] = {
 }
 """What not every version knows, and is set where it does."""
 
-SCHEMES = ("clickhouse", "chdb")
 NEEDED = (25, 8)
 """The oldest version that knows all settings on which answers depend, of those that are maintained for long."""
 
-OPTIONS = ("secure", "verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name", "timeout", "cluster")
-ON = ("1", "true", "yes", "on")
-OFF = ("0", "false", "no", "off")
 BIGGEST = 2**63
 
 Parameters = Mapping[str, Any]
 Row = tuple[Any, ...]
-
-
-class Place(NamedTuple):
-    """Where a database is."""
-
-    name: str  # as it may be told: without a password
-    folder: str = ""  # of the engine inside this process; "" for a server
-    host: str = ""
-    port: int = 0
-    user: str = ""
-    password: str = ""
-    database: str = ""
-    secure: bool = False
-    options: tuple[tuple[str, str], ...] = ()  # of the connection
-    cluster: str = ""  # whose tables are replicated and distributed
-
-
-def is_clickhouse(database: str) -> bool:
-    """Whether a name is one of these databases."""
-    return database.partition("://")[0] in SCHEMES
-
-
-def placed(database: str) -> Place:
-    """Where the database of that name is."""
-    told, parts = without_password(database), urlsplit(database)
-    if parts.scheme == "chdb":
-        folder = unquote(parts.path)
-        if parts.netloc or folder in ("", "/"):
-            raise SettingError(worded("{database}: give the folder as chdb:///folder", database=told))
-        return Place(told, folder=folder)
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if parts.scheme not in SCHEMES or not host or not options.keys() <= {*OPTIONS} or "/" in parts.path[1:]:
-        raise SettingError(
-            worded(
-                "{database}: give it as clickhouse://user@host:8443/database?secure=1; options are {known}",
-                database=told,
-                known=", ".join(OPTIONS),
-            )
-        )
-    secure = _switch(told, "secure", options.pop("secure", "1" if port in (443, 8443) else "0"))
-    verify = _switch(told, "verify", options.pop("verify", "1"))
-    cluster, timeout = options.pop("cluster", ""), options.pop("timeout", "")
-    if timeout and not (timeout.isascii() and timeout.isdigit() and int(timeout)):
-        raise SettingError(worded("{database}: {name} is a number of seconds", database=told, name="timeout"))
-    return Place(
-        name=told,
-        host=host,
-        port=port or (8443 if secure else 8123),
-        user=unquote(parts.username or "default"),
-        password=unquote(parts.password or ""),
-        database=unquote(parts.path[1:]) or "default",
-        secure=secure,
-        options=(
-            *options.items(),
-            *([] if verify else [("verify", "false")]),
-            *([("send_receive_timeout", timeout)] if timeout else []),
-        ),
-        cluster=cluster,
-    )
-
-
-def _switch(told: str, name: str, value: str) -> bool:
-    if value.lower() not in ON + OFF:
-        raise SettingError(worded("{database}: {name} is 1 or 0", database=told, name=name))
-    return value.lower() in ON
 
 
 class Clients:

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from smtp_auth_report.store.clickhouse_client import is_clickhouse
+from smtp_auth_report.store.clickhouse_place import is_clickhouse, placed
 from smtp_auth_report.store.copying import End
 from smtp_auth_report.store.duckdb_copying import DuckEnd
 from smtp_auth_report.store.duckdb_errors import explained
@@ -52,7 +52,6 @@ def opened(database: str, given: Circumstances, *, new: bool) -> Iterator[End]:
 @contextmanager
 def _clickhouse(database: str, given: Circumstances, *, new: bool) -> Iterator[End]:
     from smtp_auth_report.store.clickhouse import connected  # noqa: PLC0415 (only where such a database is named)
-    from smtp_auth_report.store.clickhouse_client import placed  # noqa: PLC0415 (only where such a database is named)
     from smtp_auth_report.store.clickhouse_copying import ClickEnd  # noqa: PLC0415 (only where such a database is named)
     from smtp_auth_report.store.clickhouse_errors import explained as said_by_clickhouse  # noqa: PLC0415 (only where such a database is named)
     from smtp_auth_report.store.clickhouse_opening import prepare  # noqa: PLC0415 (only where such a database is named)
