@@ -36,7 +36,7 @@ from smtp_auth_report.sources.csv_log import BOM, LONGEST_RECORD, Columns, Recor
 from smtp_auth_report.sources.exchange_lines import Kind, Row
 from smtp_auth_report.sources.exchange_sessions import Sessions, server_of
 from smtp_auth_report.sources.exchange_tracking import RECEIVED, told
-from smtp_auth_report.sources.interface import Remedy, Source
+from smtp_auth_report.sources.interface import Batch, Remedy, Source
 from smtp_auth_report.submission import Submission
 from smtp_auth_report.words import translated
 
@@ -78,6 +78,7 @@ class ExchangeSource(Source):
     )
     tells: ClassVar[frozenset[str]] = frozenset(Submission._fields) - {"client_name"}
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    views: ClassVar[bool] = True
     remedies: ClassVar[tuple[Remedy, ...]] = (
         Remedy("sessions", FRONT_END, SHELL, "who signs in, with which TLS version and mechanism, and from which address"),
         Remedy(
@@ -137,7 +138,7 @@ class ExchangeSource(Source):
         if header and self.kind in self._columns:
             self._columns[self.kind] = Columns.named(fields(header[1]))
 
-    def look_ahead(self, batch: bytes) -> object:
+    def look_ahead(self, batch: Batch) -> object:
         """Rows that may matter, by what is known of the columns before those ahead of this batch are read."""
         return self._seen(_behind_headers(batch))
 
@@ -145,26 +146,26 @@ class ExchangeSource(Source):
         """Read whole lines."""
         self.feed_seen(batch, None)
 
-    def feed_seen(self, batch: bytes, seen: object) -> None:
+    def feed_seen(self, batch: Batch, seen: object) -> None:
         """Read whole lines, with what looking ahead gave."""
         if self.kind is None:
-            self._be(lines.kind_of(batch[: 1 << 16].split(b"\n")))
+            self._be(lines.kind_of(bytes(batch[: 1 << 16]).split(b"\n")))
         if self._rest and not lines.BEGINNING.match(batch):
             self._records.rest = self._rest
         self._rest = b""
         records = None
         if not self._records.rest:
             rows = _behind_headers(batch)
-            for line in batch[: len(batch) - len(rows)].split(b"\n"):
+            for line in bytes(batch[: len(batch) - len(rows)]).split(b"\n"):
                 self._header(line)
             batch, records = rows, self._sifted(rows, seen)
-        self._read(self._records.cut(batch) if records is None else records)
+        self._read(self._records.cut(bytes(batch)) if records is None else records)
         self._come_to_end(batch)
         for line in self._records.broken:
             self._unread("quotes that are not closed", line)
         self._records.broken.clear()
 
-    def _sifted(self, rows: bytes, seen: object) -> Sequence[Row | bytes] | None:
+    def _sifted(self, rows: Batch, seen: object) -> Sequence[Row | bytes] | None:
         """Rows that may matter, where they can be told without reading them all."""
         if not isinstance(seen, Seen) or (seen.kind, seen.columns) != (self.kind, self._names):
             seen = self._seen(rows)
@@ -172,7 +173,7 @@ class ExchangeSource(Source):
             return seen.found
         return seen.found.rows({session.encode() for session in self._sessions.ids()}, self.log.clock.hour)
 
-    def _seen(self, rows: bytes) -> Seen:
+    def _seen(self, rows: Batch) -> Seen:
         found: Found | list[bytes] | None = None
         kind, names = self.kind, self._names
         if COMPILED and len(rows) >= WORTH_SIFTING:
@@ -235,11 +236,11 @@ class ExchangeSource(Source):
         self.log.changes.told |= found
         self.log.about += bool(found)
 
-    def _come_to_end(self, batch: bytes) -> None:
+    def _come_to_end(self, batch: Batch) -> None:
         """Time has come as far as the last row."""
         if self.kind not in self._columns:
             return
-        last = fields(batch[-LONGEST_RECORD:].rstrip().rpartition(b"\n")[2])
+        last = fields(bytes(batch[-LONGEST_RECORD:]).rstrip().rpartition(b"\n")[2])
         columns = self._columns[self.kind]
         if self.log.clock.at(columns.of(last, "date-time")) is None:
             return
@@ -287,7 +288,7 @@ def _connector(raw: bytes) -> tuple[str, str]:
     return name, server_of(name)
 
 
-def _behind_headers(batch: bytes) -> bytes:
+def _behind_headers(batch: Batch) -> Batch:
     header = lines.HEADERS.match(batch)
     assert header, "it may be empty"
     return batch[header.end() :]

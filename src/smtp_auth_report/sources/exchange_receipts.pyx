@@ -14,7 +14,8 @@ What goes wrong
     not written as most are.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree
 from libc.stdint cimport int32_t
 from libc.string cimport memchr, memcmp
@@ -50,21 +51,20 @@ cdef struct Found:
     int32_t server, direction
 
 
-def receipts(bytes batch, int32_t server, int32_t direction):
+def receipts(batch, int32_t server, int32_t direction):
     cdef Found found
     cdef Line *line
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(batch)
+    cdef Py_buffer held
     cdef int32_t place
     cdef bint plain
-    if size >= 1 << 30:
-        return None
-    found.start = PyBytes_AS_STRING(batch)
+    PyObject_GetBuffer(batch, &held, PyBUF_SIMPLE)
+    found.start = <const char *>held.buf
     found.lines = Buffer(NULL, 0, 0)
     found.total = found.count = 0
     found.server, found.direction = server, direction
     try:
         with nogil:
-            plain = _look(&found, found.start + size)
+            plain = held.len < 1 << 30 and _look(&found, found.start + held.len)
         if not plain:
             return None
         given = []
@@ -75,6 +75,7 @@ def receipts(bytes batch, int32_t server, int32_t direction):
         return given
     finally:
         PyMem_RawFree(found.lines.bytes)
+        PyBuffer_Release(&held)
 
 
 cdef bint _look(Found *found, const char *stop) except -1 nogil:

@@ -2,7 +2,8 @@
 """
 Exchange Server: rows of SMTP Receive protocol logs, looked at as bytes by compiled code, so that most are never read.
 
-    found = Found(batch)          of no log in particular, so that it may be done ahead
+    found = Found(batch)          of no log in particular, so that it may be done ahead; what holds the batch is not to change
+                                  as long as this is used
     found.plain                   whether its sessions can be told; else each of its rows is to be read
     found.rows(known, hour)       rows of the sessions that may matter, in their order: a `Row`, or bytes for others to read
 
@@ -17,7 +18,8 @@ What goes wrong
     quotes, is left for others to read: a row that is passed over must be one.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
@@ -74,25 +76,24 @@ cdef struct Table:
 cdef class Found:
     """Sessions of a batch."""
 
-    cdef bytes _batch
+    cdef Py_buffer _batch
     cdef Table _table
     cdef readonly bint plain
     cdef list _common       # connector, session, local, remote
     cdef const char *_hour  # of which it is known when it begins
     cdef int64_t _begins
 
-    def __init__(self, bytes batch):
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(batch)
-        cdef const char *start = PyBytes_AS_STRING(batch)
-        self._batch = batch
-        if size < 1 << 30:
+    def __init__(self, batch):
+        PyObject_GetBuffer(batch, &self._batch, PyBUF_SIMPLE)
+        if self._batch.len < 1 << 30:
             with nogil:
-                self.plain = _look(&self._table, start, size)
+                self.plain = _look(&self._table, <const char *>self._batch.buf, self._batch.len)
 
     def __dealloc__(self):
         PyMem_RawFree(self._table.lines)
         PyMem_RawFree(self._table.sessions)
         PyMem_RawFree(self._table.places)
+        PyBuffer_Release(&self._batch)
 
     def rows(self, set known, hour):
         cdef Table *table = &self._table
@@ -113,8 +114,8 @@ cdef class Found:
 
     cdef int _give(self, list given, Session *session, Line *line, hour) except -1:
         """A row as others would read it; as bytes where it is not written as most are."""
-        cdef const char *at = PyBytes_AS_STRING(self._batch) + line.start
-        cdef const char *end = PyBytes_AS_STRING(self._batch) + line.end
+        cdef const char *at = <const char *>self._batch.buf + line.start
+        cdef const char *end = <const char *>self._batch.buf + line.end
         cdef Field[COLUMNS] fields
         cdef int64_t time = -1
         if line.plain and _split(fields, at, end):

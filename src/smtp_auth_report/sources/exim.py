@@ -29,15 +29,15 @@ from typing import Any, ClassVar
 from smtp_auth_report.changes import Messages
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exim_lines as lines
-from smtp_auth_report.sources.exim_columns import Columns, Sieve
+from smtp_auth_report.sources.exim_columns import Columns, Failed, Sieve
 from smtp_auth_report.sources.exim_lines import Arrival, Peer, Refusal, SignIn
 from smtp_auth_report.sources.identities import Identities
-from smtp_auth_report.sources.interface import Remedy
+from smtp_auth_report.sources.interface import Batch, Remedy
 from smtp_auth_report.sources.joining import Line, Message, Session
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.own_form import OwnFormSource
 from smtp_auth_report.sources.stamps import exim_id_time
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, bare
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, Tls
 
 MINUTE = 60 * SECOND
 CUT_AT = 870
@@ -134,6 +134,7 @@ class EximSource(OwnFormSource):
     form: ClassVar[re.Pattern[bytes]] = re.compile(rb"(?:" + _STAMPED + rb")?(?P<text>(?(stamp).*|" + _SURE + rb".*))", re.DOTALL)
     sure: ClassVar[re.Pattern[bytes]] = re.compile(_SURE)
     quiet: ClassVar[int] = 10 * MINUTE
+    views: ClassVar[bool] = True
 
     def __init__(self, log: Logbook) -> None:
         super().__init__(log)
@@ -189,7 +190,7 @@ class EximSource(OwnFormSource):
 
     # Lines
 
-    def look_ahead(self, batch: bytes) -> object:
+    def look_ahead(self, batch: Batch) -> object:
         """Which lines can matter."""
         return Sieve.look(batch) if len(batch) >= WORTH_SIFTING else None
 
@@ -197,27 +198,30 @@ class EximSource(OwnFormSource):
         """Read whole lines of a main log."""
         self.feed_seen(batch, None)
 
-    def feed_seen(self, batch: bytes, seen: object) -> None:
+    def feed_seen(self, batch: Batch, seen: object) -> None:
         """Most lines of a busy server are about deliveries: those that can matter are found in the batch as it is."""
         self.recognised += 1
         known = self._hosts.get(self.log.options.server)
         if known is not None and len(batch) >= WORTH_SIFTING and Sieve.takes(known):
             self._sift(batch, seen, known)
         else:
-            found = _lines_with(batch, NEEDLES)
+            found = _lines_with(bytes(batch), NEEDLES)
             if len(found) < MANY:
                 self.unwrapped([(b"", line) for line in found])
             else:
                 self._read_many(found)
-        end = batch[-LONGEST:].split(b"\n")[len(batch) > LONGEST :]
+        end = bytes(batch[-LONGEST:]).split(b"\n")[len(batch) > LONGEST :]
         self._pass([(b"", line) for line in end], self.log.options.server)
 
-    def _sift(self, batch: bytes, seen: object, host: Identities) -> None:
-        """Arrivals that are written as most are become columns, by compiled code."""
+    def _sift(self, batch: Batch, seen: object, host: Identities) -> None:
+        """Arrivals that are written as most are become columns, by compiled code; it reads failures, too."""
         if self._sieve is None:
             self._sieve = Sieve(self.log, host, self._mechanism, self._takes_auth)
         for line in self._sieve.left(batch, seen, self._refusing):
-            self._read_odd(host.host, line)
+            if isinstance(line, tuple):
+                self._failed_plainly(host, line)
+            else:
+                self._read_odd(host.host, line)
         self._keep(self._sieve.hand_over())
 
     def _read_many(self, found: list[bytes]) -> None:
@@ -429,6 +433,17 @@ class EximSource(OwnFormSource):
         row = self._of(line, failure.peer, identity, Outcome.AUTH_FAILED, failure.account, mechanism, failure.reason)
         self.log.changes.put(row)
 
+    def _failed_plainly(self, host: Identities, failed: Failed) -> None:
+        """The row that `_failed` gives of the same line."""
+        time, (authenticator, mechanism, service, reason), (client_ip, client_name, helo), account = failed
+        self.log.about += 1
+        identity = host.line_identity("auth_failed", "", time, f"{client_ip} {authenticator}".encode())
+        row = Submission(
+            *identity, time, host.host, service, self.name, client_ip, client_name, helo, account, None, mechanism, Tls.UNKNOWN.value,
+            None, None, None, None, None, None, Outcome.AUTH_FAILED.value, reason,
+        )  # fmt: skip
+        self.log.changes.put(row)
+
     def _handshake(self, line: Line) -> None:
         """On a door where clients sign in; elsewhere it may be any server."""
         found = lines.handshake(line.text)
@@ -471,17 +486,10 @@ class EximSource(OwnFormSource):
     def _of(
         self, line: Line, peer: Peer, identity: Identity, outcome: Outcome, account: str | None, mechanism: str, reason: str | None = None
     ) -> Submission:
-        return bare(identity, line.time, line.host, self.name, outcome.value)._replace(
-            service=peer.service,
-            client_ip=peer.client_ip,
-            client_name=peer.client_name,
-            helo=peer.helo,
-            account=account,
-            mechanism=mechanism,
-            tls_version=peer.tls_version,
-            tls_cipher=peer.tls_cipher,
-            reason=reason,
-        )
+        return Submission(
+            *identity, line.time, line.host, peer.service, self.name, peer.client_ip, peer.client_name, peer.helo, account, None,
+            mechanism, peer.tls_version, peer.tls_cipher, None, None, None, None, None, outcome.value, reason,
+        )  # fmt: skip
 
     # From one file to the next
 

@@ -1,5 +1,5 @@
 """
-Exim: arrivals that are written as most are, read as columns.
+Exim: arrivals that are written as most are, read as columns, and failed sign-ins.
 
     columns = Columns(mechanism, met)
     columns.take(text, time, identities, but)   whether the line was such an arrival, and is taken; but for these clients
@@ -7,7 +7,8 @@ Exim: arrivals that are written as most are, read as columns.
 
     sieve = Sieve(log, identities, mechanism, met)      the same for whole batches of a file, by compiled code (exim_scan.pyx)
     seen = Sieve.look(batch)                            may be done ahead, in another thread
-    for line in sieve.left(batch, seen, but): ...       lines that can matter and were not taken, each when it is due
+    for line in sieve.left(batch, seen, but): ...       lines that can matter and were not taken, each when it is due, and
+                                                        failed sign-ins, as `Failed`
     sieve.hand_over()
 
 Where no client has written a blank, a quote or a backslash, a line can be read in one way only, and by one expression. What a
@@ -23,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -36,8 +37,12 @@ from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.stamps import exim_id_time
 from smtp_auth_report.submission import Outcome
 
+if TYPE_CHECKING:
+    from smtp_auth_report.sources.interface import Batch
+
 try:
-    from smtp_auth_report.sources.exim_scan import Found, Scan
+    from smtp_auth_report.sources.exim_found import Found
+    from smtp_auth_report.sources.exim_scan import Scan
 
     COMPILED = True
 except ImportError:  # installed without a compiler: lines are read one by one
@@ -57,7 +62,12 @@ PLAIN = re.compile(
     rb"(?: id=([^\s\"\\]+))?(?: for ([^\s\"\\]+(?: [^\s\"\\]+)*+))?"
 ).fullmatch
 
-Client = tuple[str | None, str | None, str | None]
+Client: TypeAlias = tuple[str | None, str | None, str | None]
+Failure: TypeAlias = tuple[str, str, str, str]
+"""Authenticator, mechanism, service, reason."""
+
+Failed: TypeAlias = tuple[int, Failure, Client, str]
+"""A failed sign-in: time, what is alike of many, client, the name that was tried."""
 
 
 class Columns:
@@ -141,7 +151,7 @@ class Sieve:
         self._host = identities.host
         self._mechanism = mechanism
         self._met = met
-        self._scan = Scan(identities.prefix, _Stamps(log, self._host), self._read_manner, _read_client)
+        self._scan = Scan(identities.prefix, _Stamps(log, self._host), self._read_manner, _read_client, self._read_failure)
 
     @staticmethod
     def takes(identities: Identities) -> bool:
@@ -149,12 +159,12 @@ class Sieve:
         return COMPILED and len(identities.prefix) <= LONGEST_PREFIX
 
     @staticmethod
-    def look(batch: bytes) -> object:
+    def look(batch: Batch) -> object:
         """Lines of a batch that can matter; None where there is no compiled code."""
         return Found(batch) if COMPILED else None
 
-    def left(self, batch: bytes, seen: object, but: Container[str | None]) -> Iterator[bytes]:
-        """Lines that are to be read one by one; arrivals before each are taken when it is given, but for these clients."""
+    def left(self, batch: Batch, seen: object, but: Container[str | None]) -> Iterator[bytes | Failed]:
+        """Lines that are to be read one by one, and failures; arrivals before each are taken when it is given, but for these clients."""
         self._scan.begin(seen if isinstance(seen, Found) else Found(batch))
         while (line := self._scan.next_line(but)) is not None:
             yield line
@@ -165,6 +175,17 @@ class Sieve:
             return None
         self._met(self._host, manner[1])
         return 0, manner
+
+    def _read_failure(self, told: bytes) -> tuple[int, Failure] | None:
+        """535587 plain_server: the answer's code, the port that the client came to, the authenticator."""
+        door, _, authenticator = told[3:].partition(b" ")
+        at = b" I=[192.0.2.1]:%b" % door if door else b""
+        line = b"%b authenticator failed for [192.0.2.1]%b: %b Incorrect authentication data (set_id=x)" % (authenticator, at, told[:3])
+        failure = lines.plain_failure(line)
+        if failure is None:
+            return None
+        name = failure.authenticator
+        return 0, (name, self._mechanism(name), failure.peer.service, failure.reason)
 
     def hand_over(self) -> Messages | None:
         """All that was taken."""

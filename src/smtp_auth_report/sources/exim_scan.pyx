@@ -1,16 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """
-Exim: lines of a file that can matter, and arrivals that are written as most are, found by compiled code.
+Exim: arrivals of a file as columns, and its failed sign-ins, by compiled code.
 
-    found = Found(batch)                            of no log in particular, so that it may be done ahead
-    scan = Scan(prefix, clock, read_manner, read_client)
+    found = Found(batch)                            see exim_found.pyx
+    scan = Scan(prefix, clock, read_manner, read_client, read_failure)
     scan.begin(found)
-    line = scan.next_line(but)                      one that is to be read as any other, None at the end; arrivals before it
-                                                    are taken, but for these clients
+    line = scan.next_line(but)                      one that is to be read as any other, or a failed sign-in: its time, what
+                                                    was read of it, client, name; None at the end. Arrivals before it are
+                                                    taken, but for these clients
     scan.hand_over()                                the arguments of `Messages`, of all that were taken
 
-What a line can matter by is what exim.py asks of it: its needles and how its text begins. Arrivals are those of exim_columns.PLAIN
-that are ASCII. Neither becomes an object here, but for a text that was not met before.
+An arrival becomes no object here, but for a text that was not met before.
 
 `clock` has `hour(stamp)`, when an hour begins whose stamps may be read in any order, else None; `at(stamp)`, None for one
 that cannot be read; `note(stamp)`, called with the newest before a line is given out that does not tell as much.
@@ -19,368 +19,38 @@ What goes wrong
     Nothing. A line that is not as most are is given out.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memchr, memcmp, memcpy
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawFree
+from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcmp, memcpy
 
 from smtp_auth_report.sources.blake2 cimport BLOCK, blake2b_64
-from smtp_auth_report.sources.log_bytes cimport alphanumeric, begins, digit
+from smtp_auth_report.sources.exim_found cimport ARRIVAL, FAILURE, HELO, LONGEST_NAME, LONGEST_PARTY, NAME, Found, Line, Part, span
+from smtp_auth_report.sources.log_bytes cimport ipv4
 from smtp_auth_report.sources.postfix_columns cimport Numbers
 from smtp_auth_report.sources.text_codes cimport REFUSED, Buffer, Codes, Meanings, append, taken
 
 cdef enum:
-    LONGEST = 8192
     TEXTS = 65536           # of one kind that are kept
-    LONGEST_PARTY = 512
-
-    WORD = 1                # A-Za-z0-9_
-    NAME = 2                # and .-
-    HELO = 4                # and :[]
-    ADDRESS = 8             # 0-9A-Fa-f.:
-    TEXT = 16               # what can be seen, but for quotes and backslashes
-    USER = 32               # and colons
-    SENDER = 64             # but <>
 
 cdef int64_t SECOND = 1000000
 cdef int64_t DAY = 86400 * SECOND
-cdef uint8_t KINDS[256]
-
-
-def _fill():
-    cdef int byte
-    for byte in range(256):
-        character = chr(byte)
-        word = byte < 128 and (character.isalnum() or character == "_")
-        KINDS[byte] = (
-            WORD * word
-            | NAME * (word or character in ".-")
-            | HELO * (word or character in ".-:[]")
-            | ADDRESS * (character in "0123456789abcdefABCDEF.:")
-            | TEXT * (33 <= byte <= 126 and character not in '"\\')
-            | USER * (33 <= byte <= 126 and character not in '"\\:')
-            | SENDER * (33 <= byte <= 126 and character not in '"\\<>')
-        )
-
-
-_fill()
-
-cdef struct Part:
-    int32_t start
-    int32_t size
-
-
-cdef struct Line:
-    int32_t start
-    int32_t end
-    int32_t stamp           # its length; 0 where it is written otherwise than most are
-    bint timed              # whether `micros` tells its time
-    int64_t micros          # of its hour
-    bint arrival            # whether it is as most are; the others have none of what follows
-    int32_t recipients      # UNTOLD where there is none
-    int64_t size
-    Part queue_id, sender, client, manner, account, message_id
-
-
-cdef class Found:
-    """Lines of a batch that can matter."""
-
-    cdef bytes batch
-    cdef Line *lines
-    cdef int32_t total, room
-
-    def __init__(self, bytes batch):
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(batch)
-        cdef const char *start = PyBytes_AS_STRING(batch)
-        if size >= 1 << 30:
-            raise ValueError("larger than a batch can be")
-        self.batch = batch
-        with nogil:
-            self._find(start, size)
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.lines)
-
-    cdef int _find(self, const char *start, Py_ssize_t size) except -1 nogil:
-        cdef const char *at = start
-        cdef const char *stop = start + size
-        cdef const char *end
-        cdef const char *text
-        cdef int32_t stamp
-        cdef Line *line
-        while at < stop:
-            end = <const char *>memchr(at, 10, stop - at)
-            if end == NULL:
-                end = stop
-            stamp = stamp_size(at, end)
-            text = at + stamp + 1 if stamp else at
-            if (not stamp or of_a_kind(text, end)) and has_needle(text, end):
-                line = self._next()
-                line.start, line.end, line.stamp = <int32_t>(at - start), <int32_t>(end - start), stamp
-                line.timed = stamp and end - at <= LONGEST and seconds_of(line, at)
-                line.arrival = line.timed and read_arrival(line, start, text, end)
-            at = end + 1
-        return 0
-
-    cdef Line *_next(self) except NULL nogil:
-        cdef void *grown
-        if self.total == self.room:
-            self.room = max(1024, 2 * self.room)
-            grown = PyMem_RawRealloc(self.lines, self.room * sizeof(Line))
-            if not grown:
-                with gil:
-                    raise MemoryError
-            self.lines = <Line *>grown
-        self.total += 1
-        return &self.lines[self.total - 1]
-
-
-# What a line begins with
-
-cdef int32_t stamp_size(const char *at, const char *end) noexcept nogil:
-    """2026-11-23 16:12:23, .123 or not,  +0100 or not, and a blank behind it; 0 for what is none. Nothing else begins so."""
-    cdef int32_t place, size = 19
-    if end - at < 21 or not digit(at[0]) or at[4] != 45 or at[7] != 45 or at[10] != 32 or at[13] != 58 or at[16] != 58:
-        return 0
-    if at[19] == 46:
-        size = 20
-        while size < 26 and at + size < end and digit(at[size]):
-            size += 1
-        if size == 20:
-            return 0
-    if at + size + 7 < end and at[size] == 32 and (at[size + 1] == 43 or at[size + 1] == 45):
-        for place in range(size + 2, size + 6):
-            if not digit(at[place]):
-                return 0
-        size += 6
-    return size if at + size < end and at[size] == 32 else 0
-
-
-cdef bint seconds_of(Line *line, const char *at) noexcept nogil:
-    """Whether a stamp is one that stamps.py reads by its hour."""
-    cdef int32_t place, zone = 19
-    for place in range(19):
-        if not digit(at[place]) and place != 4 and place != 7 and place != 10 and place != 13 and place != 16:
-            return False
-    if at[14] > 53 or at[17] > 53:
-        return False
-    line.micros = ((at[14] - 48) * 600 + (at[15] - 48) * 60 + (at[17] - 48) * 10 + at[18] - 48) * SECOND
-    if at[19] == 46:
-        line.micros += ((at[20] - 48) * 100 + (at[21] - 48) * 10 + at[22] - 48) * 1000
-        zone = 23
-    return line.stamp == zone or line.stamp == zone + 6
-
-
-cdef bint of_a_kind(const char *at, const char *end) noexcept nogil:
-    """Whether a text begins as one that matters; see `exim_lines.KIND`. That more do does no harm."""
-    cdef const char *past = behind_pid(at, end)
-    cdef int32_t id_size = queue_id_size(past, end)
-    return begins_so(past, end) or (id_size and begins_so(past + id_size + 1, end))
-
-
-cdef bint begins_so(const char *at, const char *end) noexcept nogil:
-    cdef const char *blank
-    if end - at < 10:
-        return False
-    if begins(at + 1, end, "= ", 2):
-        return at[0] == 60 or at[0] == 40  # <= (=
-    if begins(at, end, "H=", 2) or begins(at, end, "DS H=", 5) or begins(at, end, "no MAIL in ", 11):
-        return True
-    if begins(at, end, "SMTP pro", 8) or begins(at, end, "TLS erro", 8) or begins(at, end, "exim ", 5):
-        return True
-    blank = <const char *>memchr(at, 32, end - at)
-    return blank != NULL and begins(blank, end, " authenticator failed for ", 26)
-
-
-cdef bint has_needle(const char *at, const char *end) noexcept nogil:
-    """Whether a text holds one of exim.NEEDLES; all are told by what stands around a blank."""
-    cdef const char *begin = at
-    while True:
-        at = <const char *>memchr(at, 32, end - at)
-        if at == NULL or end - at < 3:
-            return False
-        at += 1
-        if at[0] == 65:
-            if at[1] == 61 or (begins(at, end, "AUTH ", 5) and before(begin, at - 1, "rejected", 8)):
-                return True
-        elif at[0] == 97:
-            if begins(at, end, "authenticator failed for ", 25):
-                return True
-        elif at[0] == 101:
-            if begins(at, end, "error on connection ", 20) and before(begin, at - 1, "TLS", 3):
-                return True
-        elif at[0] == 112:
-            if begins(at, end, "protocol error in ", 18) and before(begin, at - 1, "SMTP", 4):
-                return True
-        elif at[0] == 100 and begins(at, end, "daemon started: pid=", 20):
-            return True
-
-
-cdef inline bint before(const char *begin, const char *at, const char *text, Py_ssize_t size) noexcept nogil:
-    return at - begin >= size and memcmp(at - size, text, size) == 0
-
-
-cdef const char *behind_pid(const char *at, const char *end) noexcept nogil:
-    """[5672] """
-    cdef const char *past = at + 1
-    if at == end or at[0] != 91:
-        return at
-    while past < end and past - at <= 10 and digit(past[0]):
-        past += 1
-    return past + 2 if past > at + 1 and begins(past, end, "] ", 2) else at
-
-
-cdef int32_t queue_id_size(const char *at, const char *end) noexcept nogil:
-    """1xVWeV-0001UG-2n, 1xVWeV-00000000UGx-2nAb, and a blank behind it; 0 for what is none."""
-    cdef int32_t place, middle, size
-    if end - at < 17 or at[6] != 45:
-        return 0
-    if at[13] == 45:
-        middle, size = 13, 16
-    elif end - at > 23 and at[18] == 45:
-        middle, size = 18, 23
-    else:
-        return 0
-    if at[size] != 32:
-        return 0
-    for place in range(size):
-        if place != 6 and place != middle and not alphanumeric(at[place]):
-            return 0
-    return size
-
-
-# Arrivals
-
-cdef inline const char *span(const char *at, const char *end, uint8_t kind) noexcept nogil:
-    """Where bytes of this kind end."""
-    while at < end and KINDS[<uint8_t>at[0]] & kind:
-        at += 1
-    return at
-
-
-cdef inline const char *told(const char *at, const char *end, const char *field, Py_ssize_t size, uint8_t kind) noexcept nogil:
-    """Behind a field and its value; NULL where it is not there, or has none."""
-    cdef const char *past
-    if not begins(at, end, field, size):
-        return NULL
-    past = span(at + size, end, kind)
-    return past if past > at + size else NULL
-
-
-cdef inline const char *maybe(const char *at, const char *past) noexcept nogil:
-    return at if past == NULL else past
 
 
 cdef inline Part part(const char *start, const char *at, const char *past) noexcept nogil:
     return Part(<int32_t>(at - start), <int32_t>(past - at))
 
 
-cdef const char *behind_peer(const char *at, const char *end, const char *field, Py_ssize_t size) noexcept nogil:
-    """[192.0.2.10]:51234, behind what it begins with"""
-    cdef const char *past = told(at, end, field, size, ADDRESS)
-    cdef const char *port
-    if past == NULL or not 2 <= past - at - size <= 45 or past == end or past[0] != 93:
-        return NULL
-    past += 1
-    if past == end or past[0] != 58:
-        return past
-    port = past + 1
-    while port < end and port - past <= 5 and digit(port[0]):
-        port += 1
-    return port if port > past + 1 else NULL
-
-
-cdef bint read_arrival(Line *line, const char *start, const char *at, const char *end) noexcept nogil:
-    """Whether a text is an arrival that can be read in one way only: exim_columns.PLAIN."""
-    cdef const char *past
-    at = behind_pid(at, end)
-    line.queue_id = Part(<int32_t>(at - start), queue_id_size(at, end))
-    at += line.queue_id.size
-    if not line.queue_id.size or not begins(at, end, " <= ", 4):
-        return False
-    at += 4
-    past = at + 2 if begins(at, end, "<>", 2) else span(at, end, SENDER)
-    line.sender = part(start, at, past)
-    if past == at or past - at > LONGEST_PARTY // 2 or not begins(past, end, " H=", 3):
-        return False
-    at = read_client(line, start, past + 3, end)
-    if at != NULL:
-        at = read_manner(line, start, at, end)
-    return at != NULL and read_rest(line, start, at, end)
-
-
-cdef const char *read_client(Line *line, const char *start, const char *at, const char *end) noexcept nogil:
-    """pc.example (pc) [192.0.2.10]:51234"""
-    cdef const char *begin = at
-    cdef const char *past = span(at, end, NAME)
-    if past > at:
-        if past == end or past[0] != 32:
-            return NULL
-        at = past + 1
-    if at < end and at[0] == 40:
-        past = span(at + 1, end, HELO)
-        if not begins(past, end, ") ", 2):
-            return NULL
-        at = past + 2
-    past = behind_peer(at, end, "[", 1)
-    if past != NULL:
-        line.client = part(start, begin, span(at + 1, end, ADDRESS))
-    return past
-
-
-cdef const char *read_manner(Line *line, const char *start, const char *at, const char *end) noexcept nogil:
-    """ I=[192.0.2.1]:587 P=esmtpsa X=TLS1.3:… CV=no A=plain_server"""
-    cdef const char *begin = at
-    at = maybe(at, behind_peer(at, end, " I=[", 4))
-    at = told(at, end, " P=", 3, WORD)
-    if at == NULL:
-        return NULL
-    at = maybe(at, told(at, end, " X=", 3, TEXT))
-    at = maybe(at, told(at, end, " CV=", 4, WORD))
-    at = told(at, end, " A=", 3, WORD)
-    if at == NULL or at == end or at[0] != 58:
-        return NULL
-    line.manner = part(start, begin, at)
-    return at + 1
-
-
-cdef bint read_rest(Line *line, const char *start, const char *at, const char *end) noexcept nogil:
-    """anna K S=2315 id=1@pc for x@y.example"""
-    cdef const char *past = span(at, end, USER)
-    line.account = part(start, at, past)
-    if past == at or past - at > LONGEST_PARTY // 2:
-        return False
-    at = past + 2 if begins(past, end, " K ", 3) else past
-    if not begins(at, end, " S=", 3):
-        return False
-    at, past = at + 3, at + 3
-    line.size = 0
-    while past < end and past - at < 18 and digit(past[0]):
-        line.size = 10 * line.size + past[0] - 48
-        past += 1
-    if past == at:
-        return False
-    at = past
-    past = told(at, end, " id=", 4, TEXT)
-    line.message_id = Part(0, 0) if past == NULL else part(start, at + 4, past)
-    at = maybe(at, past)
-    line.recipients = -1
-    if begins(at, end, " for ", 5):
-        line.recipients, at = 0, at + 4
-        while at < end:
-            at = told(at, end, " ", 1, TEXT)
-            if at == NULL:
-                return False
-            line.recipients += 1
-    return at == end
-
-
 cdef class Scan:
-    """Arrivals of one log. A manner is read as a number and its value, a client as 0 and its value; None for what is none."""
+    """
+    Arrivals and failures of one log. A manner is read as a number and its value, a client and a failure as 0 and its value;
+    None for what is none.
+    """
 
-    cdef object _hour, _at, _note
+    cdef object _hour, _at, _note, _read_failure
     cdef tuple _readers
-    cdef Meanings _manners, _clients
+    cdef Meanings _manners, _clients, _failures
     cdef Codes _parties
     cdef list _party_values
     cdef Buffer _numbers, _queue_ids, _message_ids
@@ -391,11 +61,12 @@ cdef class Scan:
     cdef int32_t _place, _newest, _of_hour
     cdef int64_t _newest_time, _begins
 
-    def __init__(self, bytes prefix, clock, read_manner, read_client):
+    def __init__(self, bytes prefix, clock, read_manner, read_client, read_failure):
         if len(prefix) > BLOCK - 24:
             raise ValueError("a name longer than a key can be made of")
         self._hour, self._at, self._note = clock.hour, clock.at, clock.note
         self._readers = read_manner, read_client
+        self._read_failure, self._failures = read_failure, Meanings(read_failure)
         self._prefix_size = len(prefix)
         memcpy(self._prefix, <const char *>prefix, len(prefix))
         self._forget()
@@ -413,7 +84,7 @@ cdef class Scan:
 
     def begin(self, Found found):
         """Go on with a batch."""
-        self._found, self._bytes = found, PyBytes_AS_STRING(found.batch)
+        self._found, self._bytes = found, <const char *>found.batch.buf
         self._place, self._newest, self._of_hour = 0, -1, -1
 
     def next_line(self, but):
@@ -421,10 +92,14 @@ cdef class Scan:
         while self._place < self._found.total:
             line = &self._found.lines[self._place]
             self._place += 1
-            if not line.arrival or not self._take(line, self._place - 1, but):
-                if not self._tells_as_much(line):
-                    self._tell_newest()
-                return PyBytes_FromStringAndSize(self._bytes + line.start, line.end - line.start)
+            if line.kind == ARRIVAL and self._take(line, self._place - 1, but):
+                continue
+            failure = self._failure(line, self._place - 1) if line.kind == FAILURE else None
+            if failure is not None:
+                return failure
+            if not self._tells_as_much(line):
+                self._tell_newest()
+            return PyBytes_FromStringAndSize(self._bytes + line.start, line.end - line.start)
         self._tell_newest()
         return None
 
@@ -435,19 +110,69 @@ cdef class Scan:
         if time < 0:
             return False
         manner = self._meaning(self._manners, line.manner)
-        client = self._meaning(self._clients, line.client)
+        client = self._client(line.client)
         if self._manners.sense(manner) == REFUSED or (but and self._clients.values[client][0] in but):
             return False
-        if time > self._newest_time or self._newest < 0:
-            self._newest_time, self._newest = time, place
+        self._come_to(time, place)
         self._add(line, time, manner, client)
         return True
+
+    cdef tuple _failure(self, Line *line, int32_t place):
+        """None where it cannot be told."""
+        cdef char text[LONGEST_NAME + 10]
+        cdef int32_t code, size = line.manner.size + line.door.size + 4
+        cdef int64_t time = self._time(line, place)
+        if time < 0:
+            return None
+        memcpy(text, self._bytes + line.code.start, 3)
+        memcpy(text + 3, self._bytes + line.door.start, line.door.size)
+        text[3 + line.door.size] = 32
+        memcpy(text + size - line.manner.size, self._bytes + line.manner.start, line.manner.size)
+        code = self._failures.meaning(text, size)
+        if code >= <int32_t>len(self._failures.values):
+            self._failures.read_new()
+        if self._failures.sense(code) == REFUSED:
+            return None
+        self._come_to(time, place)
+        client = self._clients.values[self._client(line.client)]
+        return time, self._failures.values[code], client, self._text(line.account)
+
+    cdef int _come_to(self, int64_t time, int32_t place) except -1:
+        if time > self._newest_time or self._newest < 0:
+            self._newest_time, self._newest = time, place
+        return 0
 
     cdef int32_t _meaning(self, Meanings known, Part part) except -1:
         cdef int32_t code = known.meaning(self._bytes + part.start, part.size)
         if code >= <int32_t>len(known.values):
             known.read_new()
         return code
+
+    cdef int32_t _client(self, Part told) except -1:
+        """Of those with a plain address nothing but the parts is to be read: pc.example (pc) [192.0.2.10"""
+        cdef Meanings known = self._clients
+        cdef const char *start = self._bytes
+        cdef const char *at = start + told.start
+        cdef const char *end = at + told.size
+        cdef const char *past = span(at, end, NAME)
+        cdef int32_t code = known.meaning(at, told.size)
+        if code < <int32_t>len(known.values):
+            return code
+        name = helo = None
+        if past > at:
+            name, at = self._text(part(start, at, past)), past + 1
+        if at[0] == 40:
+            past = span(at + 1, end, HELO)
+            helo, at = self._text(part(start, at + 1, past)), past + 2
+        if not ipv4(at + 1, end):
+            known.read_new()
+        else:
+            known.mean(code, 0)
+            known.values.append((self._text(part(start, at + 1, end)), name, helo))
+        return code
+
+    cdef str _text(self, Part part):
+        return PyUnicode_DecodeASCII(self._bytes + part.start, part.size, NULL)
 
     cdef int _add(self, Line *line, int64_t time, int32_t manner, int32_t client) except -1:
         cdef char text[BLOCK]
@@ -529,6 +254,8 @@ cdef class Scan:
         )
         if max(self._clients.count, self._parties.count, self._manners.count) > TEXTS:
             self._forget()
+        if self._failures.count > TEXTS:
+            self._failures = Meanings(self._read_failure)
         return brought
 
 

@@ -79,6 +79,9 @@ class Source(Protocol):
     columns: ClassVar[str] = ""
     """Of a table that it reads, those that are needed, as its header names them; for people."""
 
+    views: ClassVar[bool] = False
+    """Whether it looks at lines of its server's own form whatever object holds them, so that none need be copied."""
+
     recognised: int
     """Lines, or programs, so far that this source knows as its server's own, about submission or not."""
 
@@ -127,13 +130,13 @@ class Source(Protocol):
         """Read whole lines of a file in its server's own form."""
         raise NotImplementedError  # asked only of a source whose `forms` has said yes
 
-    def look_ahead(self, _batch: bytes) -> object:
+    def look_ahead(self, _batch: Batch) -> object:
         """What can be told of such lines by themselves, perhaps in another thread while those before are read."""
         return None
 
-    def feed_seen(self, batch: bytes, _seen: object) -> None:
+    def feed_seen(self, batch: Batch, _seen: object) -> None:
         """Read whole lines, with what looking ahead gave; also None, or what another source saw in them."""
-        self.feed(batch)
+        self.feed(bytes(batch))
 
     def unwrapped(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
         """Read such lines out of a container's log: its stamp, or b"", and the line, for servers whose own lines have none."""

@@ -61,6 +61,25 @@ cdef inline bint millisecond_stamp(const char *at, const char *end) noexcept nog
     return number(at + 11, 2) < 24 and at[14] < 54 and at[17] < 54
 
 
+cdef inline bint ipv4(const char *at, const char *end) noexcept nogil:
+    """Whether a text is an IPv4 address; see `values.address`."""
+    cdef int part, dots = 0
+    while True:
+        if at == end or not digit(at[0]):
+            return False
+        part = at[0] - 48
+        at += 1
+        while at < end and digit(at[0]) and 0 < part < 26:
+            part = 10 * part + at[0] - 48
+            at += 1
+        if part > 255:
+            return False
+        if dots == 3 or at == end or at[0] != 46:
+            return dots == 3 and at == end
+        dots += 1
+        at += 1
+
+
 cdef inline bint balanced(const char *at, const char *end) noexcept nogil:
     """Whether every quote opens or closes a field of a table's row."""
     cdef const char *begin = at

@@ -1,6 +1,10 @@
+from smtp_auth_report.sources.interface import Batch
+
 KEPT: int
 STRANGE: int
 ODD: int
+
+def line_feeds(content: Batch, /) -> int: ...
 
 class LogLines:
     total: int

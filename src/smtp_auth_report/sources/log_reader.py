@@ -30,8 +30,6 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
-import numpy as np
-
 from smtp_auth_report.changes import Changes, Remembered
 from smtp_auth_report.framing import Cutter, cutter_of
 from smtp_auth_report.moments import HOUR
@@ -41,10 +39,18 @@ from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix import PostfixSource
 from smtp_auth_report.sources.stamps import exim_id_time, queue_id_time
 
+try:
+    from smtp_auth_report.sources.log_lines import line_feeds
+except ImportError:  # installed without a compiler
+
+    def line_feeds(content: Batch, /) -> int:
+        """How many bytes of a batch end a line."""
+        return bytes(content).count(b"\n")
+
+
 NOT_LOOKED = object()
 """Instead of what `look` gives: nobody has looked at these lines yet."""
 
-LINE_FEED = 10
 FIRST_LINES = 50
 ORIGINS = 200_000
 
@@ -193,7 +199,9 @@ class LogReader:
     @property
     def sifts(self) -> bool:
         """Whether `look` looks at bytes, whatever object has them."""
-        return self._form is None and self._sifting is not None and self._cutter is None
+        if self._form is not None:
+            return self._form.views and not self._wrapped
+        return self._sifting is not None and self._cutter is None
 
     def look(self, batch: Batch) -> object:
         """
@@ -201,7 +209,7 @@ class LogReader:
         batch before is read; what comes of it goes to `feed` with the batch.
         """
         if self._form is not None:
-            return None if self._wrapped else self._form.look_ahead(bytes(batch))
+            return None if self._wrapped else self._form.look_ahead(batch if self._form.views else bytes(batch))
         if self._sifting is None or self._cutter is not None:
             return None
         return self._sifting.look(batch, self._owned_elsewhere)
@@ -220,10 +228,9 @@ class LogReader:
         if not self._formed:
             self._find_form(bytes(batch[:LONGEST]).split(b"\n"))
         if self._form is not None:
-            batch = bytes(batch)
-            changes.lines = int(np.count_nonzero(np.frombuffer(batch, np.uint8) == LINE_FEED)) + (not batch.endswith(b"\n"))
+            changes.lines = line_feeds(batch) + (batch[-1:] != b"\n")
             if self._wrapped:
-                self._form.unwrapped([found for found in map(self._envelope.inside, batch.split(b"\n")) if found])
+                self._form.unwrapped([found for found in map(self._envelope.inside, bytes(batch).split(b"\n")) if found])
             else:
                 self._form.feed_seen(batch, looked)
         else:

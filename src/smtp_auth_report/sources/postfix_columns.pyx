@@ -21,7 +21,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from smtp_auth_report.sources.blake2 cimport BLOCK, blake2b_64
-from smtp_auth_report.sources.log_bytes cimport alphanumeric, digit, has, space
+from smtp_auth_report.sources.log_bytes cimport alphanumeric, digit, has, ipv4, space
 from smtp_auth_report.sources.log_lines cimport LONGEST_ID, NOWHERE
 from smtp_auth_report.sources.text_codes cimport UNREAD, Codes, Meanings, append, taken
 
@@ -244,25 +244,6 @@ cdef bint plain_account(const char *at, Py_ssize_t size) noexcept nogil:
     if memchr(at, 44, size) == NULL:
         return True
     return not has(at, at + size, ", sasl_sender=", 14) and not has(at, at + size, ", orig_", 7)
-
-
-cdef bint ipv4(const char *at, const char *end) noexcept nogil:
-    """Whether a text is an IPv4 address; see `postfix_lines.address`."""
-    cdef int part, dots = 0
-    while True:
-        if at == end or not digit(at[0]):
-            return False
-        part = at[0] - 48
-        at += 1
-        while at < end and digit(at[0]) and 0 < part < 26:
-            part = 10 * part + at[0] - 48
-            at += 1
-        if part > 255:
-            return False
-        if dots == 3 or at == end or at[0] != 46:
-            return dots == 3 and at == end
-        dots += 1
-        at += 1
 
 
 cdef bint plain_queue_id(const char *at, Py_ssize_t size, int64_t opened) noexcept nogil:
