@@ -46,7 +46,8 @@ SHOWN = {
 """Functions that show people what they are given, besides the errors that are drawn in errors.py."""
 
 NO_WORDS = re.compile(
-    r"smtp-auth-report|journalctl|mail: |not a name of a header|a line that goes on from none|a header that may stand there once"
+    r"smtp-auth-report|journalctl|mail: |not a name of a header|a line that goes on from none|a header that may stand there once|"
+    r"a length that is no number|a character that stands in no header"
 )
 FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
 

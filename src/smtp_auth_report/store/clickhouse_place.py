@@ -70,9 +70,9 @@ def placed(database: str) -> Place:
     verify = _switch(told, "verify", options.pop("verify", "1"))
     cluster, timeout = options.pop("cluster", ""), options.pop("timeout", "")
     if timeout and not (timeout.isascii() and timeout.isdigit() and int(timeout)):
-        raise SettingError(worded("{database}: {name} is a number of seconds", database=told, name="timeout"))
+        raise SettingError(worded("{database}: timeout is a number of seconds", database=told))
     if cluster and not CLUSTER.fullmatch(cluster):
-        raise SettingError(worded("{database}: {name} is the name of a cluster of the server", database=told, name="cluster"))
+        raise SettingError(worded("{database}: cluster is the name of a cluster of the server", database=told))
     return Place(
         name=told,
         host=host,
