@@ -62,8 +62,9 @@ bench: .venv/installed assets  ## speed and memory of ingest and pages, beside o
 	$(BIN)/python bench/waiting.py
 	$(BIN)/python bench/pages.py
 
-bench-large: .venv/installed assets  ## pages of 1 and of 100 million rows: half an hour, and 6 GB of disk in .run/bench
+bench-large: .venv/installed assets  ## pages of 1 and of 100 million rows, files of 1 and of 10 million: two hours, and 17 GB of disk in .run/bench
 	$(BIN)/python bench/pages.py --rows 1000000 100000000
+	$(BIN)/python bench/files.py --rows 1000000 10000000
 
 proof: .venv/installed-for-tests  ## compare rows with what really happened, and run the long forms of the tests, into docs/proof.md: an hour and a quarter
 	$(BIN)/python bench/proof.py

@@ -37,6 +37,7 @@ class Cost(NamedTuple):
     seconds: float
     memory: int
     output: str
+    messages: str
 
 
 def run(*command: str | Path, read: str | Path = os.devnull) -> Cost:
@@ -46,10 +47,10 @@ def run(*command: str | Path, read: str | Path = os.devnull) -> Cost:
         process = subprocess.Popen([*map(str, command)], stdin=given, stdout=output, stderr=messages, env=ENVIRONMENT)
         most = 0
         while True:
-            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            pid, status, _ = os.wait4(process.pid, os.WNOHANG)  # its ru_maxrss begins with what this process holds
             if pid:
                 break
-            most = max(most, held(process.pid))
+            most = max(most, held(process.pid), highest(process.pid))
             time.sleep(PAUSE)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -57,7 +58,7 @@ def run(*command: str | Path, read: str | Path = os.devnull) -> Cost:
         messages.seek(0)
         if process.returncode:
             sys.exit(f"{' '.join(map(str, command))}: exit status {process.returncode}\n{messages.read()[-2000:]}")
-        return Cost(seconds, max(most, used.ru_maxrss * 1024), output.read())
+        return Cost(seconds, most, output.read(), messages.read())
 
 
 def held(pid: int) -> int:
@@ -70,6 +71,15 @@ def held(pid: int) -> int:
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(held(int(child)) for child in (task / "children").read_text(encoding="ascii").split())
     return total
+
+
+def highest(pid: int) -> int:
+    """The most that a process held itself until now, in bytes: between two looks too."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def compiled() -> None:

@@ -72,7 +72,7 @@ def served(database: Path, *options: str) -> Iterator[tuple[int, int, float]]:
         yield port, process.pid, time.perf_counter() - began
     finally:
         process.terminate()
-        process.wait(30)
+        process.communicate(timeout=30)
 
 
 def fetch(port: int, address: str) -> tuple[float, int]:
