@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from engines import Engine
 from rows import NOON, commit, row
 from smtp_auth_report.changes import Commit
-from smtp_auth_report.moments import DAY
+from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.store.interface import Selection, Store
 from smtp_auth_report.submission import Submission
 
@@ -89,6 +90,17 @@ def test_more_is_told_later(store: Store) -> None:
     store.commit(told(SIGN_IN._replace(tls_version="tls")))
     store.commit(told(SIGN_IN))
     assert rows_in(store)[0].tls_version == "TLSv1.1"
+
+
+def test_a_row_that_is_taken_back_and_comes_again_is_told_the_same(store: Store) -> None:
+    """The very commit once more, as after a crash: what is awaited and told is not new then."""
+    made = awaiting(MESSAGE, 7)
+    made.changes.withdrawn = {MESSAGE.identity._replace(opened=NOON + SECOND)}
+    store.commit(told(SIGN_IN))
+    for _ in range(3):
+        store.commit(deepcopy(made))
+        (found,) = rows_in(store)
+        assert (found.account, found.tls_version) == (SIGN_IN.account, "TLSv1.1")
 
 
 def test_erased_accounts_do_not_come_back_by_it(engine: Engine, store: Store) -> None:

@@ -1,7 +1,7 @@
 """
 What one log tells of rows that another log gives: kept until both were read, in whatever order.
 
-    readings = meet(execute, told, awaited)      readings of rows, that are put together with them as any other
+    readings = meet(execute, told, awaited, anew=False)     readings of rows, that are put together with them as any other
     forget(execute)                              of rows that are gone nothing is told any more
 
 A front end knows how a client came in, a mailbox server what it sent; message tracking knows sizes. A row names the
@@ -29,23 +29,29 @@ UNCLAIMED = 31 * DAY
 VALUES = ("time", "subject", "manner", "client", "recipients", "size")
 
 
-def meet(run: Execute, told: Arrays | None, awaited: Mapping[Identity, tuple[int, ...]]) -> Arrays | None:
-    """Keep what is told and awaited now; readings of all rows for which one of both is new."""
+def meet(run: Execute, told: Arrays | None, awaited: Mapping[Identity, tuple[int, ...]], *, anew: bool) -> Arrays | None:
+    """
+    Keep what is told and awaited now; readings of all rows for which one of both is new. Where rows may have been taken away
+    and come again, `anew`, all that await something now are told it once more.
+    """
     run("CREATE OR REPLACE TEMP TABLE heard AS FROM second_hand LIMIT 0")
     run("CREATE OR REPLACE TEMP TABLE asked AS FROM awaited LIMIT 0")
+    run("CREATE OR REPLACE TEMP TABLE whoever AS FROM awaited LIMIT 0")
     if told is not None:
         _keep(run, {"reference": told["key"]} | {name: told[name] for name in VALUES}, "heard", "second_hand")
     pairs = [(reference, *identity) for identity, references in awaited.items() for reference in references]
     if pairs:
         references, keys, opened = zip(*pairs, strict=True)
         numbers = {"reference": np.array(references, dtype=np.uint64), "key": np.array(keys, dtype=np.uint64)}
-        _keep(run, numbers | {"opened": times(opened)}, "asked", "awaited")
+        arrays = numbers | {"opened": times(opened)}
+        _keep(run, arrays, "asked", "awaited")
+        run("INSERT INTO whoever SELECT reference, key, opened FROM arrays")
     told_of = "a.key, a.opened, CAST(0 AS INTEGER) AS spread, " + ", ".join(f"t.{name}" for name in VALUES)
     nothing = "CAST(NULL AS VARCHAR) AS queue_id, CAST(NULL AS VARCHAR) AS message_id"
     readings: Arrays = run(
         f"""
         SELECT {told_of}, {nothing} FROM heard AS t JOIN awaited AS a USING (reference)
-        UNION SELECT {told_of}, {nothing} FROM second_hand AS t JOIN asked AS a USING (reference)
+        UNION SELECT {told_of}, {nothing} FROM second_hand AS t JOIN {"whoever" if anew else "asked"} AS a USING (reference)
         """
     ).fetchnumpy()
     return readings if len(readings["key"]) else None

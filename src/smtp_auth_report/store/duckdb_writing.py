@@ -212,7 +212,7 @@ class Writer:
             return []
         rows = forgotten.kept([_keyed(row, keys) for row in changes.told.values()])
         awaited = {identity: references for identity, references in changes.awaited.items() if identity in kept}
-        readings = told.meet(self._run, self._arrays_of_rows(rows) if rows else None, awaited)
+        readings = told.meet(self._run, self._arrays_of_rows(rows) if rows else None, awaited, anew=bool(changes.withdrawn))
         return [readings] if readings is not None else []
 
     def _arrays_of_rows(self, rows: list[Submission]) -> Arrays:
