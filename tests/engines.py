@@ -26,6 +26,7 @@ from rows import NOON
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.clickhouse import ClickStore
 from smtp_auth_report.store.clickhouse_client import Client, Clients
+from smtp_auth_report.store.clickhouse_cluster import altered
 from smtp_auth_report.store.clickhouse_opening import LATEST, VERSION
 from smtp_auth_report.store.clickhouse_place import placed
 from smtp_auth_report.store.duckdb import DuckStore
@@ -122,11 +123,15 @@ class ClickHouse(Engine):
             return client.rows(sql)
 
 
+FILLED = "SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND active"
+
+
 def empty(client: Client) -> None:
     """Leave nothing but the tables, which take longer to make."""
-    filled = client.rows("SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND active")
+    named = "SELECT name FROM system.tables WHERE database = currentDatabase() AND NOT is_temporary AND NOT endsWith(name, '_part')"
+    filled = client.rows(named if client.place.cluster else FILLED)
     for (table,) in filled:
-        client.run(f"TRUNCATE TABLE {table}")
+        client.run(f"TRUNCATE TABLE {altered(table, client.place)}")
     if ("meta",) in filled:
         client.insert("meta", {"name": ["schema"], "value": [str(VERSION)], "written": [LATEST], "gone": [0]})
 

@@ -35,20 +35,21 @@ def clickhouse() -> Iterator[Clients]:
         place = placed(url)._replace(database=f"test_{secrets.token_hex(4)}")
         server = Clients(placed(url))
         with server.client() as client:
-            client.run(f"CREATE DATABASE {place.database}")
+            on = f"ON CLUSTER '{place.cluster}'" if place.cluster else ""
+            client.run(f"CREATE DATABASE {place.database} {on}")
     else:
         place = placed(f"chdb://{chdb_folder()}")
     clients = Clients(place)
     try:
         with clients.client() as client:
             empty(client)
-            prepare(client.rows, place.name, read_only=False, zone="UTC", now=NOON)
+            prepare(client.rows, place, read_only=False, zone="UTC", now=NOON)
         yield clients
     finally:
         clients.close()
         if url:
             with server.client() as client:
-                client.run(f"DROP DATABASE {place.database}")
+                client.run(f"DROP DATABASE {place.database} {on} SYNC")
             server.close()
 
 

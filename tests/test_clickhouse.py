@@ -9,7 +9,10 @@ from rows import NOON
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store.clickhouse_numbers import codes_of, number_of
 from smtp_auth_report.store.clickhouse_opening import prepare
+from smtp_auth_report.store.clickhouse_place import placed
 from smtp_auth_report.store.dimensions import CLIENTS, SUBJECTS
+
+X = placed("chdb:///x")
 
 
 def test_a_number_is_the_same_on_every_host_and_tells_values_apart() -> None:
@@ -32,10 +35,10 @@ def test_tables_are_made_once_and_say_what_was_settled_first() -> None:
     with clickhouse() as clients, clients.client() as client:
         client.run("DROP TABLE meta")
         with pytest.raises(StoreError, match="no such database; run ingest first"):
-            prepare(client.rows, "chdb:///x", read_only=True, zone="UTC", now=NOON)
-        first = prepare(client.rows, "chdb:///x", read_only=False, zone="Asia/Kolkata", now=NOON)
+            prepare(client.rows, X, read_only=True, zone="UTC", now=NOON)
+        first = prepare(client.rows, X, read_only=False, zone="Asia/Kolkata", now=NOON)
         assert (first["bucket_minutes"], first["schema"]) == ("15", "1")
-        assert prepare(client.rows, "chdb:///x", read_only=False, zone="UTC", now=NOON + 1) == first
+        assert prepare(client.rows, X, read_only=False, zone="UTC", now=NOON + 1) == first
         client.insert("meta", {"name": ["schema"], "value": ["2"], "written": [2**63], "gone": [0]})
         with pytest.raises(StoreError, match="written by a newer version"):
-            prepare(client.rows, "chdb:///x", read_only=False, zone="UTC", now=NOON)
+            prepare(client.rows, X, read_only=False, zone="UTC", now=NOON)

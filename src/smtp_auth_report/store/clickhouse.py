@@ -195,7 +195,7 @@ def opened(place: Place, state_path: Path, given: Given) -> _Open:
     clients = connected(place, given.password, read_only=given.read_only)
     try:
         with explained(place.name), clients.client() as client:
-            settled = prepare(client.rows, place.name, read_only=given.read_only, zone=given.display_zone, now=given.clock())
+            settled = prepare(client.rows, place, read_only=given.read_only, zone=given.display_zone, now=given.clock())
             refuse_part(place.name, settled)
             minutes = int(settled["bucket_minutes"])
             if given.read_only:

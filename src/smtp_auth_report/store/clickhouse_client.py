@@ -6,6 +6,7 @@ Talking to ClickHouse: a server, or the engine inside this process (chDB).
         client.rows("SELECT … WHERE time < $end", {"end": 5})      rows, each a tuple
         client.run("CREATE TEMPORARY TABLE …")
         client.insert("hourly", {"bucket": [0], "subject": np.array([7])})
+        client.delete("accounts", "account = $name", {"name": "anna"})     it is done when this ends
     clients.close()
 
 SQL names parameters as everywhere here, `$name`; what crosses is `{name:Type}`, of a type that the value tells, so that no
@@ -31,6 +32,8 @@ from typing import Any
 import numpy as np
 
 from smtp_auth_report.errors import AwayError, ReportError, StoreError
+from smtp_auth_report.store import clickhouse_cluster
+from smtp_auth_report.store.clickhouse_cluster import altered
 from smtp_auth_report.store.clickhouse_place import Place
 from smtp_auth_report.words import worded
 
@@ -152,7 +155,8 @@ class Client:
         self.place = place
         self._types: dict[str, dict[str, str]] = {}
         known = connection.server_settings
-        for name, value in (*SETTINGS.items(), *((name, value) for name, value in NEWER_SETTINGS.items() if name in known)):
+        newer = {name: value for name, value in NEWER_SETTINGS.items() if name in known}
+        for name, value in {**SETTINGS, **newer, **(clickhouse_cluster.SETTINGS if place.cluster else {})}.items():
             connection.set_client_setting(name, value)
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
@@ -179,6 +183,14 @@ class Client:
         """A statement that gives nothing."""
         typed, values = bound(sql, parameters or {})
         self._connection.command(typed, parameters=values)
+
+    def delete(self, table: str, where: str, parameters: Parameters | None = None) -> None:
+        """Rows go from all parts, on every host that has some."""
+        self.run(f"ALTER TABLE {altered(table, self.place)} DELETE WHERE {where} SETTINGS mutations_sync = 2", parameters)
+
+    def merge(self, table: str) -> None:
+        """Of what was replaced nothing stays."""
+        self.run(f"OPTIMIZE TABLE {altered(table, self.place)} FINAL")
 
     def insert(self, table: str, columns: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]], token: str = "") -> None:
         """Add rows. The same rows with the same `token` are added once, as far as the server remembers tokens."""

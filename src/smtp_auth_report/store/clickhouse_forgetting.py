@@ -32,9 +32,6 @@ from smtp_auth_report.store.noting import WITHHELD
 from smtp_auth_report.store.reading_state import Rising
 
 MARK = "forgotten"
-AT_ONCE = "SETTINGS mutations_sync = 2"
-"""Of a deletion: it is done when the statement has ended, on every replica."""
-
 GONE_ROWS = """
 INSERT INTO submissions (key, opened, spread, time, subject, manner, client, writer, written, gone)
 SELECT key, opened, 0, fromUnixTimestamp64Micro(0, 'UTC'), 0, 0, 0, writer, written + 1, 1 FROM submissions FINAL WHERE
@@ -73,7 +70,7 @@ def expire(client: Client, before: int, minutes: int, step: Rising) -> int:
     about = f"opened < {INSTANT.format(before + DAY)}"
     later = f"(key, opened, writer) IN (SELECT key, opened, writer FROM submissions WHERE time >= {INSTANT.format('$before')} AND {about})"
     client.run(f"{GONE_ROWS} {old} AND {later} SETTINGS final = 0", {"before": before})
-    client.run(f"ALTER TABLE submissions DELETE WHERE {old} AND gone = 0 {AT_ONCE}", {"before": before})
+    client.delete("submissions", f"{old} AND gone = 0", {"before": before})
     _forget_words(client, step, before)
     _forget_clients(client, step)
     _forget_keys(client, step)
@@ -101,7 +98,7 @@ def erase(client: Client, account: str, key: str, now: int, step: Rising) -> int
         "counted": "sender_key = $key OR cityHash64(lowerUTF8(sender)) = $hash",
     }
     for table, where in deleted.items():
-        client.run(f"ALTER TABLE {table} DELETE WHERE {where} {AT_ONCE}", hashed)
+        client.delete(table, where, hashed)
     _say(client, step, {})
     return rows
 
@@ -113,7 +110,7 @@ def erase_rows(client: Client, step: Rising, keys: Iterable[str], erased: Mappin
         until = INSTANT.format(erased[key])
         if subjects:
             _erase_subjects(client, step, subjects, f"time <= {until}", erased[key])
-        client.run(f"ALTER TABLE accounts DELETE WHERE account_key = $key AND first_seen <= {until} {AT_ONCE}", {"key": key})
+        client.delete("accounts", f"account_key = $key AND first_seen <= {until}", {"key": key})
 
 
 def _erase_subjects(client: Client, step: Rising, subjects: Mapping[int, int], which: str, now: int) -> int:
@@ -123,7 +120,7 @@ def _erase_subjects(client: Client, step: Rising, subjects: Mapping[int, int], w
     client.run(f"{GONE_ROWS} {theirs} AND {which}")
     until = INSTANT.format(now)
     for table, time in (("submissions", "time"), ("hourly", "bucket"), ("second_hand", "time")):
-        client.run(f"ALTER TABLE {table} DELETE WHERE {theirs} AND {time} <= {until} {AT_ONCE}")
+        client.delete(table, f"{theirs} AND {time} <= {until}")
     left = {subject for (subject,) in client.rows(f"SELECT DISTINCT subject FROM submissions WHERE {theirs}")}
     _take_away(client, step, "subjects", {"sender_id": 0}, {number: written for number, written in subjects.items() if number not in left})
     return rows
@@ -141,7 +138,7 @@ def _forget_words(client: Client, step: Rising, before: int = 0) -> None:
     if _number(client, "SELECT count() FROM second_hand"):
         newest = _number(client, "SELECT toUnixTimestamp64Micro(max(time)) FROM second_hand")
         unclaimed = f"time < {INSTANT.format(newest - UNCLAIMED)} AND subject IN {among(_unnamed(client))}"
-        client.run(f"ALTER TABLE second_hand DELETE WHERE time < {INSTANT.format(before)} OR ({unclaimed}) {AT_ONCE}")
+        client.delete("second_hand", f"time < {INSTANT.format(before)} OR ({unclaimed})")
 
 
 def _unnamed(client: Client) -> list[int]:
@@ -165,7 +162,7 @@ def _forget_keys(client: Client, step: Rising) -> None:
     client.run(
         f"INSERT INTO subjects ({names}, written, gone) SELECT {names}, $written, 0 FROM subjects WHERE {sql}", {"written": step.later()}
     )
-    client.run("OPTIMIZE TABLE subjects FINAL")
+    client.merge("subjects")
 
 
 def _forget_names(client: Client) -> None:
@@ -178,7 +175,7 @@ def _forget_names(client: Client) -> None:
         keys, times, versions = (list(column) for column in zip(*gone, strict=True))
         columns = {"account_key": keys, "sealed": [""] * len(gone), "time": times, "gone": [1] * len(gone)}
         client.insert("withheld", {**columns, "written": [written + 1 for written in versions]})
-        client.run("OPTIMIZE TABLE withheld FINAL")
+        client.merge("withheld")
 
 
 def _take_away(client: Client, step: Rising, table: str, kept: Mapping[str, int], versions: Mapping[int, int]) -> None:
@@ -189,7 +186,7 @@ def _take_away(client: Client, step: Rising, table: str, kept: Mapping[str, int]
     step.after(max(versions.values()) + 1)
     columns = {"id": list(versions), **{name: [value] * number for name, value in kept.items()}}
     client.insert(table, {**columns, "written": [written + 1 for written in versions.values()], "gone": [1] * number})
-    client.run(f"OPTIMIZE TABLE {table} FINAL")
+    client.merge(table)
 
 
 def _say(client: Client, step: Rising, settled: Mapping[str, tuple[str, int]]) -> None:

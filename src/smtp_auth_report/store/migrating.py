@@ -63,5 +63,5 @@ def _clickhouse(database: str, given: Circumstances, *, new: bool) -> Iterator[E
         said_by_clickhouse(place.name),
         clients.client() as client,
     ):
-        settled = prepare(client.rows, place.name, read_only=not new, zone=given.zone, now=given.clock())
+        settled = prepare(client.rows, place, read_only=not new, zone=given.zone, now=given.clock())
         yield ClickEnd(client, ReadingState(given.state, settled["store"]), given.clock())
