@@ -40,7 +40,7 @@ from threading import Lock
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-USER, PASSWORD = "report", "S3cr3t"
+USER, READER, PASSWORD = "report", "reader", "S3cr3t"
 SLOW = 60.0
 OLD = "24.3.18.7"
 
@@ -71,8 +71,8 @@ class Bridge:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def url(self, password: str = PASSWORD, options: str = "") -> str:
-        return f"clickhouse://{USER}:{password}@127.0.0.1:{self.port}/default{options}"
+    def url(self, password: str = PASSWORD, options: str = "", user: str = USER) -> str:
+        return f"clickhouse://{user}:{password}@127.0.0.1:{self.port}/default{options}"
 
     def start(self) -> None:
         """At the port that it had, if it had one."""
@@ -116,10 +116,11 @@ class _RefusedError(Exception):
 class _Session:
     """What one client has: a connection of chDB, and what it has set."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, readonly: str = "0") -> None:
         import chdb  # noqa: PLC0415 - of the process of the server alone
 
         self._connection = chdb.connect(folder)
+        self._connection.query(f"SET readonly = {readonly}")  # 2: settings, and tables of the session, but no more
         self._set: dict[str, str] = {}
         self._lock = Lock()
 
@@ -168,8 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = b""
         statement = named.get("query", "").encode() + body
         try:
-            self._admit()
-            answer = self._run(statement, named)
+            answer = self._run(self._admit(), statement, named)
         except _RefusedError as error:
             self._answer(str(error).encode(), error=True)
         except RuntimeError as error:
@@ -178,12 +178,13 @@ class _Handler(BaseHTTPRequestHandler):
             if answer is not None:
                 self._answer(answer)
 
-    def _admit(self) -> None:
+    def _admit(self) -> str:
         user, _, password = base64.b64decode(self.headers.get("Authorization", "Basic ").removeprefix("Basic ")).decode().partition(":")
-        if (user, password) != (USER, PASSWORD):
+        if user not in (USER, READER) or password != PASSWORD:
             raise _RefusedError(516, f"{user}: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)")
+        return user
 
-    def _run(self, statement: bytes, named: dict[str, str]) -> bytes | None:
+    def _run(self, user: str, statement: bytes, named: dict[str, str]) -> bytes | None:
         """What is answered; None where nothing is."""
         trouble = self.server.trouble
         begins = " ".join(statement[:200].decode(errors="replace").replace("`", "").split())
@@ -198,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind != "down before":
             settings = {name: value for name, value in named.items() if name not in OF_THE_TRANSPORT and not name.startswith("param_")}
             parameters = {name.removeprefix("param_"): value for name, value in named.items() if name.startswith("param_")}
-            answer = self.server.session(named.get("session_id", "")).run(statement, settings, parameters)
+            answer = self.server.session(named.get("session_id", ""), user).run(statement, settings, parameters)
             if kind != "lost answer":
                 return answer
         self.close_connection = True
@@ -250,10 +251,10 @@ class _Server(ThreadingHTTPServer):
             context.load_cert_chain(certificate)
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
-    def session(self, name: str) -> _Session:
+    def session(self, name: str, user: str) -> _Session:
         with self._lock:
             if name not in self._sessions:
-                self._sessions[name] = _Session(self._folder)
+                self._sessions[name] = _Session(self._folder, "2" if user == READER else "0")
             return self._sessions[name]
 
     def handle_error(self, *_: Any) -> None:

@@ -18,11 +18,13 @@ from urllib.error import HTTPError
 import pytest
 import trustme
 
-from clickhouse_bridge import PASSWORD, Bridge
+from clickhouse_bridge import PASSWORD, READER, Bridge
 from ingesting import Site
 from rows import NOON, commit, row
 from smtp_auth_report import live
-from smtp_auth_report.errors import AwayError
+from smtp_auth_report.errors import AwayError, StoreError
+from smtp_auth_report.moments import HOUR
+from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.clickhouse_client import NEEDED
 from smtp_auth_report.store.clickhouse_errors import explanation
@@ -102,6 +104,26 @@ def test_a_slow_server_is_waited_for_as_long_as_is_set(bridge: Bridge, store: St
     bridge.well()
     assert hasty.count(EVER) == 1
     hasty.close()
+
+
+def test_who_may_only_read_has_every_answer_and_writes_nothing(bridge: Bridge, store: Store, tmp_path: Path) -> None:
+    """Pages are served to such a user too; a reader of logs is told which grants it lacks."""
+    store.commit(commit(*(row(key=number, time=NOON - number * HOUR, opened=NOON - number * HOUR) for number in range(30))))
+    url, state = bridge.url(user=READER), tmp_path / "reader"
+    for options in ({"read_only": True}, {"serving": True}):
+        reader = open_store(url, state=state, clock=lambda: NOON, default_domain="contoso.example", **options)
+        for report in REPORTS.values():
+            assert ask(report, reader, EVER, interval="day") == ask(report, store, EVER, interval="day")
+        assert list(reader.submissions(EVER)) == list(store.submissions(EVER))
+        for asked in ("span", "progress", "streams", "unread", "names", "withheld", "counted_reports"):
+            assert getattr(reader, asked)() == getattr(store, asked)()
+        for change in (lambda reader=reader: reader.commit(commit(row(key=99))), lambda reader=reader: reader.expire(NOON)):
+            with pytest.raises(StoreError, match="cannot be written: it was opened for reading only"):
+                change()
+        reader.close()
+    with pytest.raises(AwayError, match=r"the user may not do this; see the grants in docs/scale\.md"):
+        open_store(url, state=state, clock=lambda: NOON)
+    assert store.count(EVER) == 30
 
 
 def refused(database: str, tmp_path: Path) -> str:

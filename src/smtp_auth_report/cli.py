@@ -440,7 +440,7 @@ def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str =
                 memory_limit=memory_limit,
                 state=settings.state_path,
                 password=database_password(settings, os.environ),
-                patient=alone,
+                serving=alone,
             )
         except InUseError:
             if held is not None or time.monotonic() > until:

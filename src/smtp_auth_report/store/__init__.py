@@ -38,12 +38,12 @@ def open_store(
     memory_limit: str = "",
     state: Path | None = None,
     password: str = "",
-    patient: bool = False,
+    serving: bool = False,
 ) -> Store:
     """The store of that name, made when it does not exist, brought up to this version when it is older.
 
-    `memory_limit` ("256MB") bounds what the engine keeps in memory; without it, that is most of the machine's. A `patient` store
-    of a server that does not answer says so whenever it is asked, until the server does.
+    `memory_limit` ("256MB") bounds what the engine keeps in memory; without it, that is most of the machine's. A store
+    for `serving` pages is there though its server does not answer, or lets nobody write: it says so to whoever asks or writes.
     """
     kind, separator, rest = database.partition("://")
     if is_clickhouse(database):
@@ -58,7 +58,7 @@ def open_store(
             clock=clock,
             password=password,
             memory_limit=memory_limit,
-            patient=patient,
+            serving=serving,
         )
     if separator:
         known = ", ".join(f"{each}://" for each in SCHEMES)

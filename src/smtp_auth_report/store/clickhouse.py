@@ -29,7 +29,7 @@ from smtp_auth_report.errors import AwayError, InUseError, StoreError
 from smtp_auth_report.store import clickhouse_notes as notes
 from smtp_auth_report.store.answering import AskedOneByOne
 from smtp_auth_report.store.clickhouse_client import Client, Clients
-from smtp_auth_report.store.clickhouse_errors import explained, holder, quiet
+from smtp_auth_report.store.clickhouse_errors import explained, holder, is_refused, quiet
 from smtp_auth_report.store.clickhouse_opening import prepare
 from smtp_auth_report.store.clickhouse_place import Place, placed
 from smtp_auth_report.store.clickhouse_snapshot import looking, read_submissions
@@ -57,6 +57,7 @@ class Given(NamedTuple):
     password: str
     memory_limit: str
     read_only: bool
+    serving: bool
 
 
 class _Open(NamedTuple):
@@ -69,7 +70,10 @@ class _Open(NamedTuple):
 
 
 class ClickStore(AskedOneByOne):
-    """See `Store` in interface.py. A `patient` one needs no server yet: it is opened once that answers."""
+    """
+    See `Store` in interface.py. One that is `serving` takes a server as it is: it is opened once that answers, and read-only
+    where no more is allowed.
+    """
 
     def __init__(
         self,
@@ -82,12 +86,12 @@ class ClickStore(AskedOneByOne):
         clock: Callable[[], int],
         password: str = "",
         memory_limit: str = "",
-        patient: bool = False,
+        serving: bool = False,
     ) -> None:
         self._place = placed(database)
         self.default_domain = default_domain
         self._state_path = state
-        self._given = Given(display_zone, default_domain, clock, password, memory_limit, read_only)
+        self._given = Given(display_zone, default_domain, clock, password, memory_limit, read_only, serving)
         self._writing = Lock()
         self._opening = Lock()
         self._open: _Open | None = None
@@ -95,7 +99,7 @@ class ClickStore(AskedOneByOne):
         try:
             self._opened()
         except AwayError:
-            if not patient:
+            if not serving:
                 raise
 
     def _opened(self) -> _Open:
@@ -201,7 +205,8 @@ def opened(place: Place, state_path: Path, given: Given) -> _Open:
             if given.read_only:
                 return _Open(clients, minutes, None, None)
             state = ReadingState(state_path, settled["store"])
-            register(client, state.writer, socket.gethostname(), given.clock())
+            if not _registered(client, state, given):
+                return _Open(clients, minutes, None, None)
         writer = ClickWriter(
             clients,
             state,
@@ -215,6 +220,17 @@ def opened(place: Place, state_path: Path, given: Given) -> _Open:
         clients.close()
         raise
     return _Open(clients, minutes, state, writer)
+
+
+def _registered(client: Client, state: ReadingState, given: Given) -> bool:
+    """Whether this host may write; one that only serves need not."""
+    try:
+        register(client, state.writer, socket.gethostname(), given.clock())
+    except Exception as error:
+        if given.serving and is_refused(error):
+            return False
+        raise
+    return True
 
 
 def connected(place: Place, password: str, *, read_only: bool) -> Clients:

@@ -26,6 +26,8 @@ from smtp_auth_report.words import marked, translated, worded
 
 PACKAGES = ("clickhouse_connect", "chdb", "urllib3")
 SERVER = "clickhouse://"
+NOT_ALLOWED = r"Code: (164|497)\b"
+"""Not granted, or not to a user whose setting is `readonly`."""
 HELD = r"EmbeddedServer: \."
 """What chDB says of a folder that another process has open."""
 
@@ -52,11 +54,11 @@ CAUSES = (
     (r"Connection refused", marked("no server answers there; see whether ClickHouse runs, and to host and port in --database")),
     (r"timed? ?out|TimeoutError|Code: (159|209)\b", marked("does not answer in time; try again later")),
     (r"Code: (516|192|194)\b", marked("refuses the user or the password; see to --database and its password")),
-    (r"Code: 497\b", marked("the user may not do this; see the grants in docs/scale.md")),
+    (NOT_ALLOWED, marked("the user may not do this; see the grants in docs/scale.md")),
     (r"Code: 81\b", marked("there is no database of this name on the server; create it, or see to --database")),
     (r"Code: (241|173)\b|Cannot allocate memory", marked("the server has not enough memory for this; choose a shorter period")),
     (r"No space left|Code: 243\b|[Dd]isk quota", marked("the disk is full; make room and run the same command again")),
-    (r"Code: (164|242)\b|[Rr]ead-only", marked("cannot be written: it is read-only")),
+    (r"Code: 242\b|[Rr]ead-only", marked("cannot be written: it is read-only")),
     (r"Code: (285|286|289|319|369|225)\b", marked("replicas of the cluster are missing or behind; see to them, it goes on then")),
     (r"Code: (252|364)\b", marked("the server has more to merge than it can; try again later")),
     (r"Connection aborted|RemoteDisconnected|Connection reset|BrokenPipe|ProtocolError", marked("the server has gone; try again later")),
@@ -80,6 +82,11 @@ def explained(place: str) -> Iterator[None]:
         if place.startswith(SERVER):
             raise AwayError(told) from error
         raise (InUseError if re.search(HELD, said) else StoreError)(told) from error
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the user may not do what it tried."""
+    return bool(re.search(NOT_ALLOWED, str(error)))
 
 
 def explanation(said: str) -> str:
