@@ -4,6 +4,7 @@ Exchange: compiled code passes rows over, and cuts the others, and yet the same 
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -13,10 +14,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange_log import BYE, HELLO, TAKEN, TLS, TRACKED, direct, front, hub, login, mail, protocol, received, tracking
+from exchange_log import (
+    BYE,
+    CLIENT_FRONTEND,
+    CLIENT_PROXY,
+    DEFAULT,
+    HANDED_OVER,
+    HELLO,
+    QUEUED,
+    TAKEN,
+    TLS,
+    TRACKED,
+    Event,
+    denied,
+    direct,
+    from_front_end,
+    front,
+    hub,
+    login,
+    mail,
+    protocol,
+    received,
+    session,
+    tracking,
+)
 from reading import in_order, line_ends, reader
 from smtp_auth_report.changes import Changes
-from smtp_auth_report.sources import exchange
+from smtp_auth_report.sources import exchange, exchange_lines
 from test_exchange_files import BUSY
 
 pytestmark = pytest.mark.skipif(not exchange.COMPILED, reason="installed without a compiler")
@@ -148,6 +172,121 @@ def test_made_up_sites_are_read_to_the_same_rows(seed: int) -> None:
     compiled, plain = both(text, sorted(chance.sample(ends, 3)))
     assert compiled.told == plain.told
     assert compiled.changes.rows
+
+
+def outlined(*sessions: list[Any]) -> list[bool]:
+    """Of each session whether it is read in one go."""
+    _, _, rows = protocol(*sessions).partition(b"context\r\n")
+    whole = exchange.Whole(exchange_lines.read_context, exchange_lines.is_proxy)
+    found = exchange.Found(rows).rows(set(), reader().log.clock.hour, whole)
+    return [isinstance(each, exchange_lines.Outline) for each in found]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        front(),
+        hub(mail(1)),
+        hub(mail(1), mail(2, recipients=0)),
+        hub(),
+        direct(HELLO, TLS, login("CONTOSO\\anna"), mail(1), BYE),
+        direct(HELLO, login(mechanism="PLAIN"), BYE),
+    ],
+)
+def test_sessions_that_go_as_most_do_are_read_in_one_go(rows: list[Any]) -> None:
+    assert outlined(rows) == [True]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        direct(HELLO, TLS, denied(), BYE),
+        direct(HELLO, TLS, login(), mail(1), [(">", "550 5.7.60 SMTP; no", "")], BYE),
+        direct(HELLO, TLS, login(), TLS, mail(1), BYE),
+        direct(HELLO, TLS, login(), login(), mail(1), BYE),
+        hub([("<", "XPROXY SID=1 IP=192.0.2.7", "")], mail(1)),
+    ],
+)
+def test_other_sessions_are_not(rows: list[Any]) -> None:
+    assert not any(outlined(rows))
+
+
+def one(*event: str) -> list[Event]:
+    kind, data, context = event
+    return [(kind, data, context)]
+
+
+PARTS: list[list[Event]] = [
+    HELLO,
+    TLS,
+    login("CONTOSO\\jürgen"),
+    login("EX2$"),
+    login(handed_over=True),
+    mail(1),
+    mail(2, recipients=0),
+    mail(3, sender=""),
+    denied(),
+    BYE[:2],
+    BYE,
+    from_front_end(),
+    from_front_end()[1:5],
+    from_front_end()[5:8],
+    from_front_end()[8:],
+    HANDED_OVER,
+    HANDED_OVER[1:],
+    TAKEN,
+    *(
+        one("<", words, "")
+        for words in ("EHLO", "ehlo x y", "RSET", "AUTH", "auth plain", "X-EXPS GSSAPI", "XPROXY x", "MAIL", "RCPT", "", " AUTH")
+    ),
+    *(one(">", words, "") for words in ("250 ok", "220 ok", "250-ok", "25", "354 go", "235 yes", "421 4.4.2 x", "550 5.7.1 no", "550", "")),
+    *(
+        one(">", f"250 {words}", "")
+        for words in ("2.1.0 x", "2.1.5 x", "2.6.0 x", "2.6.0 Queued mail for delivery", f"2.6.0 <a@b> {QUEUED}")
+    ),
+    *(
+        one("*", "x", context)
+        for context in ("authenticated", "TLS x", "User Name: x", "Set y", "", "TLS negotiation failed with error Shutdown")
+    ),
+    one("<", "BDAT 5", ""),
+    one("+", "", ""),
+    one("-", "", "Remote"),
+]
+SESSIONS = [
+    [*HELLO, *TLS, *login("CONTOSO\\anna", handed_over=True), *BYE[2:]],
+    [*from_front_end(), *mail(1), *mail(2, recipients=0), *BYE],
+    [*HELLO, *TLS, *login(), *mail(1), *mail(2), *BYE],
+    [*HELLO, *login(mechanism="PLAIN"), *BYE],
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(SESSIONS),
+            st.lists(st.tuples(st.integers(0, 99), st.integers(0, 3), st.sampled_from(PARTS)), max_size=3),
+            st.sampled_from([CLIENT_FRONTEND, CLIENT_PROXY, DEFAULT]),
+            st.sampled_from(["10.0.0.5:587", "10.0.0.5:25", "x"]),
+            st.sampled_from(["192.0.2.10:50100", "[2001:db8::1]:5", ""]),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(max_examples=int(os.environ.get("SESSIONS", "300")), deadline=None)
+def test_any_sessions_are_read_to_the_same_rows(
+    sessions: list[tuple[list[Event], list[tuple[int, int, list[Event]]], str, str, str]],
+) -> None:
+    """With other rows among those of usual ones, or instead of some."""
+    written = []
+    for number, (events, edits, connector, local, remote) in enumerate(sessions):
+        edited = list(events)
+        for place, gone, part in edits:
+            edited[place % len(events) : place % len(events) + gone] = part
+        written.append(session(edited, id=f"08DE2A7B4C5E{number:04X}", connector=connector, local=local, remote=remote))
+    compiled, plain = both(protocol(*written))
+    assert compiled.told == plain.told
+    assert compiled.newest == plain.newest
 
 
 @pytest.mark.parametrize(

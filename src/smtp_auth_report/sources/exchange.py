@@ -9,8 +9,8 @@ A log is a table with its columns named in `#Fields:`. A file may go on where re
 columns are then those of the file before, else those that Exchange 2013 and later write.
 
 Most rows are about mail between servers. Whole sessions in which nobody tried to sign in are passed over by compiled code
-(exchange_scan.pyx), and so is what tracking tells of mail that came in (exchange_receipts.pyx); they are read to the same
-result where there is none.
+(exchange_scan.pyx), and so is what tracking tells of mail that came in (exchange_receipts.pyx). Sessions that went as most do
+are read in one go (exchange_whole.pyx). All are read to the same result where there is none.
 
 What goes wrong
     Unread: a record whose quotes are not closed; a row of a session that has too few fields, or no number or stamp.
@@ -33,7 +33,7 @@ from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import exchange_lines as lines
 from smtp_auth_report.sources import values
 from smtp_auth_report.sources.csv_log import BOM, LONGEST_RECORD, Columns, Records, fields
-from smtp_auth_report.sources.exchange_lines import Kind, Row
+from smtp_auth_report.sources.exchange_lines import Kind, Outline, Row
 from smtp_auth_report.sources.exchange_sessions import Sessions, server_of
 from smtp_auth_report.sources.exchange_tracking import RECEIVED, told
 from smtp_auth_report.sources.interface import Batch, Remedy, Source
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 try:
     from smtp_auth_report.sources.exchange_receipts import receipts
     from smtp_auth_report.sources.exchange_scan import Found
+    from smtp_auth_report.sources.exchange_whole import Whole
 
     COMPILED = True
 except ImportError:  # installed without a compiler: every row is read
@@ -106,6 +107,7 @@ class ExchangeSource(Source):
         self._rest = b""  # of a record in the midst of which reading stopped before
         self._columns = {Kind.PROTOCOL: Columns(lines.PROTOCOL_COLUMNS), Kind.TRACKING: Columns(lines.TRACKING_COLUMNS)}
         self._sessions = Sessions(lambda: log.changes)
+        self._whole: Whole | None = None
         self._recalled: dict[str, int] = {}  # server -> time of its newest row
 
     @staticmethod
@@ -165,13 +167,15 @@ class ExchangeSource(Source):
             self._unread("quotes that are not closed", line)
         self._records.broken.clear()
 
-    def _sifted(self, rows: Batch, seen: object) -> Sequence[Row | bytes] | None:
+    def _sifted(self, rows: Batch, seen: object) -> Sequence[Row | bytes | Outline] | None:
         """Rows that may matter, where they can be told without reading them all."""
         if not isinstance(seen, Seen) or (seen.kind, seen.columns) != (self.kind, self._names):
             seen = self._seen(rows)
         if isinstance(seen.found, list) or seen.found is None:
             return seen.found
-        return seen.found.rows({session.encode() for session in self._sessions.ids()}, self.log.clock.hour)
+        if self._whole is None:
+            self._whole = Whole(lines.read_context, lines.is_proxy)
+        return seen.found.rows({session.encode() for session in self._sessions.ids()}, self.log.clock.hour, self._whole)
 
     def _seen(self, rows: Batch) -> Seen:
         found: Found | list[bytes] | None = None
@@ -195,12 +199,16 @@ class ExchangeSource(Source):
         """Whether the columns of RECEIVED stand side by side."""
         return ("source", "event-id") in pairwise(self._columns[Kind.TRACKING].names)
 
-    def _read(self, records: Iterable[Row | bytes]) -> None:
+    def _read(self, records: Iterable[Row | bytes | Outline]) -> None:
         rows: dict[str, list[Row]] = defaultdict(list)
+        outlines: dict[str, Outline] = {}
         for record in records:
             if isinstance(record, Row):
                 self.log.come_to(server_of(record.connector), record.time)
                 rows[record.session].append(record)
+            elif isinstance(record, Outline):
+                self.log.come_to(server_of(record.connector), record.last)
+                outlines[record.session], rows[record.session] = record, []
             elif record.startswith(b"#"):
                 self._header(record)
             elif self.kind is Kind.PROTOCOL:
@@ -209,9 +217,13 @@ class ExchangeSource(Source):
                     rows[row.session].append(row)
             elif self.kind is Kind.TRACKING:
                 self._track(record)
-        for of_session in rows.values():
-            self._sessions.take(sorted(of_session, key=attrgetter("number")))
-            self.log.about += len(of_session)
+        for name, of_session in rows.items():
+            if name in outlines:
+                self._sessions.take_whole(outlines[name])
+                self.log.about += outlines[name].rows
+            else:
+                self._sessions.take(sorted(of_session, key=attrgetter("number")))
+                self.log.about += len(of_session)
         self.recognised += len(rows)
 
     def _row(self, record: bytes) -> Row | None:

@@ -15,6 +15,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
+from smtp_auth_report.sources import values
 from smtp_auth_report.sources.csv_log import BOM, fields
 from smtp_auth_report.words import marked
 
@@ -137,6 +138,27 @@ class Row(NamedTuple):
     context: bytes
 
 
+class Outline(NamedTuple):
+    """A whole session that went as most do: what matters of its rows."""
+
+    connector: str
+    session: str
+    local: bytes
+    remote: bytes
+    rows: int
+    last: int  # time of its newest row
+    helo: bytes | None
+    tls: bytes | None  # context of the row that says what was agreed on
+    secured: bool  # STARTTLS was answered
+    proxy: bytes | None  # the command by which a front end handed its client over
+    signed_in: bool  # the client, or a front end for it
+    mechanism: bytes
+    account: bytes | None
+    told: int  # when it was signed in, if it was handed over by then
+    handed_over: bool
+    messages: list[tuple[int, int, bytes, int, int, bytes]]  # number and time of the row of MAIL, its data; recipients, time, words
+
+
 # Connections
 
 # 192.0.2.10:50100, [2001:db8::1]:50100
@@ -198,6 +220,30 @@ CODES = {
     b"4.7.28": "rate_limited",
 }
 STAGES = {"MAIL": "sender_refused", "RCPT": "recipient_refused", "DATA": "content_refused"}
+
+
+CONTEXTS = ("nothing", "agreed", "proxying", "vouched", "unusual", "proxied")
+"""What a row of information may mean, as exchange_whole.pyx numbers it."""
+
+
+def read_context(context: bytes) -> int:
+    """What the server's words say of a session that goes as most do: see CONTEXTS."""
+    if context.startswith(b"TLS "):
+        if TLS.match(context):
+            return CONTEXTS.index("agreed")
+        return CONTEXTS.index("unusual" if TLS_FAILED.match(context) else "nothing")
+    if PROXYING.match(context):
+        return CONTEXTS.index("proxying")
+    if context == AUTHENTICATED:
+        return CONTEXTS.index("vouched")
+    if DENIED.match(context) or context.startswith(USER_NAME):
+        return CONTEXTS.index("unusual")
+    return CONTEXTS.index("proxied" if PROXIED.match(context) else "nothing")
+
+
+def is_proxy(command: bytes) -> bool:
+    """Whether a command hands a client over."""
+    return XPROXY.match(values.text(command).encode()) is not None
 
 
 def refusal(stage: str, code: bytes, status: bytes | None, text: bytes) -> str:

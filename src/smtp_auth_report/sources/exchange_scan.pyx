@@ -2,10 +2,11 @@
 """
 Exchange Server: rows of SMTP Receive protocol logs, looked at as bytes by compiled code, so that most are never read.
 
-    found = Found(batch)          of no log in particular, so that it may be done ahead; what holds the batch is not to change
-                                  as long as this is used
-    found.plain                   whether its sessions can be told; else each of its rows is to be read
-    found.rows(known, hour)       rows of the sessions that may matter, in their order: a `Row`, or bytes for others to read
+    found = Found(batch)              of no log in particular, so that it may be done ahead; what holds the batch is not to change
+                                      as long as this is used
+    found.plain                       whether its sessions can be told; else each of its rows is to be read
+    found.rows(known, hour, whole)    what may matter, in its order: a `Row`, bytes for others to read, or an `Outline` of a session
+                                      that went as most do (exchange_whole.pyx)
 
 A session may matter if somebody tried to sign in, or was vouched for, in it (AUTH, X-EXPS, XPROXY, `authenticated`), if
 something failed, if it is `known` from before, and if the batch has not all of it, from its beginning to its end. Nothing
@@ -25,9 +26,10 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 from posix.strings cimport strncasecmp
 
+from smtp_auth_report.sources.exchange_whole cimport COLUMNS, Field, Whole, text_of
 from smtp_auth_report.sources.log_bytes cimport balanced, begins, digit, ends, has, hashed, millisecond_stamp, number, space
 
-from smtp_auth_report.sources.exchange_lines import Row
+from smtp_auth_report.sources.exchange_lines import Outline, Row
 from smtp_auth_report.sources.values import text
 
 cdef enum:
@@ -35,15 +37,13 @@ cdef enum:
     ENDED = 2
     MATTERS = 4
     STRANGE = 8
+    KNOWN = 16
+    OUTLINED = 32
+    BY_ROWS = 64
 
-    COLUMNS = 9             # stamp, connector, session, number, local, remote, event, data, context
+    NOWHERE = -1
     HOUR = 13               # 2026-11-23T16
     STAMP = 24              # 2026-11-23T16:06:05.377Z
-
-
-cdef struct Field:
-    const char *at
-    const char *end
 
 
 cdef struct Line:
@@ -51,6 +51,7 @@ cdef struct Line:
     int32_t end             # without the line end
     int32_t session
     bint plain              # whether stamp, session and number are written as Exchange writes them
+    int32_t next            # line of the same session
 
 
 cdef struct Session:
@@ -59,6 +60,7 @@ cdef struct Session:
     uint32_t flags
     uint64_t hash
     int32_t last            # the highest number of its rows
+    int32_t newest          # line
     Field door              # connector and session of its newest `Row`; NULL where there is none
     Field peers             # local and remote endpoint
     int32_t common          # place of these four values
@@ -95,7 +97,7 @@ cdef class Found:
         PyMem_RawFree(self._table.places)
         PyBuffer_Release(&self._batch)
 
-    def rows(self, set known, hour):
+    def rows(self, set known, hour, Whole whole):
         cdef Table *table = &self._table
         cdef Session *session
         cdef int32_t place
@@ -104,13 +106,43 @@ cdef class Found:
         for place in range(table.count):
             session = &table.sessions[place]
             session.door = session.peers = Field(NULL, NULL)
-            if session.flags & (BEGUN | ENDED) != (BEGUN | ENDED) or PyBytes_FromStringAndSize(session.id, session.size) in known:
-                session.flags |= MATTERS
+            if session.flags & (BEGUN | ENDED) != (BEGUN | ENDED):
+                session.flags |= MATTERS | BY_ROWS
+            elif PyBytes_FromStringAndSize(session.id, session.size) in known:
+                session.flags |= MATTERS | BY_ROWS
         for place in range(table.total):
             session = &table.sessions[table.lines[place].session]
-            if session.flags & MATTERS:
-                self._give(given, session, &table.lines[place], hour)
+            if not session.flags & MATTERS or session.flags & OUTLINED:
+                continue
+            if not session.flags & BY_ROWS:
+                outline = self._outline(place, hour, whole)
+                session.flags |= OUTLINED if outline is not None else BY_ROWS
+                if outline is not None:
+                    given.append(outline)
+                    continue
+            self._give(given, session, &table.lines[place], hour)
         return given
+
+    cdef _outline(self, int32_t place, hour, Whole whole):
+        """Of the session that begins with this line; None where it is to be read row by row."""
+        cdef Field[COLUMNS] fields
+        cdef const char *start = <const char *>self._batch.buf
+        cdef Line *line
+        cdef int64_t time
+        cdef tuple told
+        whole.begin()
+        while place != NOWHERE:
+            line = &self._table.lines[place]
+            if not line.plain or not _split(fields, start + line.start, start + line.end):
+                return None
+            time = self._time(start + line.start, hour)
+            if time < 0 or not whole.take(fields, time):
+                return None
+            place = line.next
+        told = whole.outline()
+        if told is None:
+            return None
+        return tuple.__new__(Outline, (text(told[0]), (<bytes>told[1]).decode("ascii"), *told[2:]))
 
     cdef int _give(self, list given, Session *session, Line *line, hour) except -1:
         """A row as others would read it; as bytes where it is not written as most are."""
@@ -132,12 +164,12 @@ cdef class Found:
         cdef bint same_peers = _still(&session.peers, fields[4].at, fields[5].end)
         if not same_door or not same_peers:
             session.common = <int32_t>len(self._common)
-            connector, name = text(_bytes(&fields[1])), _bytes(&fields[2]).decode("ascii")
-            self._common.append((connector, name, _bytes(&fields[4]), _bytes(&fields[5])))
+            connector, name = text(text_of(fields[1])), text_of(fields[2]).decode("ascii")
+            self._common.append((connector, name, text_of(fields[4]), text_of(fields[5])))
         connector, name, local, remote = <tuple>self._common[session.common]
         told = (
             time, connector, name, number(fields[3].at, fields[3].end - fields[3].at), local, remote,
-            _bytes(&fields[6]), _bytes(&fields[7]), _bytes(&fields[8]),
+            text_of(fields[6]), text_of(fields[7]), text_of(fields[8]),
         )
         return tuple.__new__(Row, told)
 
@@ -182,10 +214,6 @@ cdef bint _still(Field *known, const char *at, const char *end) noexcept nogil:
     cdef bint same = known.end - known.at == end - at and memcmp(known.at, at, end - at) == 0
     known.at, known.end = at, end
     return same
-
-
-cdef inline bytes _bytes(Field *field):
-    return PyBytes_FromStringAndSize(field.at, field.end - field.at)
 
 
 cdef bint _look(Table *table, const char *start, Py_ssize_t size) except -1 nogil:
@@ -238,11 +266,14 @@ cdef bint _read(Table *table, Line *line, const char *begin, const char *end) ex
     if fields[2].end - fields[2].at > 64 or end - at < 2 or at[1] != 44:
         return False
     line.session = _session(table, fields[2].at, <int32_t>(fields[2].end - fields[2].at))
-    line.plain = _is_row(fields)
+    line.plain, line.next = _is_row(fields), NOWHERE
     flags = _meaning(at[0], at + 2, end)
     if flags == STRANGE:
         return False
     session = &table.sessions[line.session]
+    if session.newest != NOWHERE:
+        table.lines[session.newest].next = table.total
+    session.newest = table.total
     session.flags |= flags | (_order(session, fields, flags) if line.plain else MATTERS)
     return True
 
@@ -331,7 +362,7 @@ cdef int32_t _session(Table *table, const char *id, int32_t size) except -1 nogi
     session.size = size
     session.hash = hash
     session.flags = 0
-    session.last = 0
+    session.last, session.newest = 0, NOWHERE
     table.places[place] = table.count
     table.count += 1
     return table.count - 1

@@ -3,6 +3,7 @@ Exchange Server: sessions from the rows of SMTP Receive protocol logs, and the s
 
     sessions = Sessions(changes_of_now)
     sessions.take(rows)                   of one session, in the order of their numbers
+    sessions.take_whole(outline)          all rows of one that went as most do
     sessions.settle()                     at the end of a file: what was read out of order finds together
     sessions.dump(), sessions.load(…)     those that the next file goes on with
 
@@ -30,7 +31,7 @@ from smtp_auth_report.changes import Changes
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.sources import exchange_lines as lines
 from smtp_auth_report.sources import values
-from smtp_auth_report.sources.exchange_lines import Row
+from smtp_auth_report.sources.exchange_lines import Outline, Row
 from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls
 
 FIRST = 0  # number of the row that begins a session
@@ -152,6 +153,25 @@ class Sessions:
                     part[row] = None
             self._read(session, row)
 
+    def take_whole(self, told: Outline) -> None:
+        """What its rows would give one by one."""
+        session = _begun(Row(told.last, told.connector, told.session, FIRST, told.local, told.remote, b"", b"", b""))
+        session.helo = values.text(told.helo)[:255] if told.helo is not None else None
+        session.tls_begun, session.handed_over = told.secured, told.handed_over
+        if told.tls is not None:
+            self._agreed(session, told.tls)
+        if told.proxy is not None:
+            session.claimed = values.text(told.proxy)
+            self._hand_over(session)
+        elif told.signed_in:
+            account = None if told.account is None else _account(told.account)
+            self._signed_in(session, account, values.mechanism(values.text(told.mechanism)), told.told)
+        for number, opened, mail, recipients, time, words in told.messages:
+            session.transaction = _transaction(number, opened, mail)
+            session.transaction.recipients = recipients
+            self._accept(session, time, words)
+        self._end(session)
+
     def _read(self, session: Session, row: Row) -> None:
         event, number, time = row.event, row.number, row.time
         if not session.number <= number <= session.number + 1:
@@ -205,7 +225,7 @@ class Sessions:
             if session.behind_front_end:
                 self._hand_over(session)
             self._finish(session)
-            session.transaction = _transaction(row)
+            session.transaction = _transaction(row.number, row.time, row.data)
             session.waiting.append("MAIL")
         elif verb == b"RCPT" and session.transaction:
             session.transaction.recipients += 1
@@ -225,7 +245,7 @@ class Sessions:
         if code == b"235":
             self._sign_in(session, row)
         elif status == b"2.6.0" and (queued := lines.QUEUED.match(row.data)):
-            self._accept(session, row, queued[1].removesuffix(b" "))
+            self._accept(session, row.time, queued[1].removesuffix(b" "))
         elif code[:1] in {b"4", b"5"}:
             self._refuse(session, row, code, status, text)
         elif status in {b"2.1.0", b"2.1.5"}:
@@ -250,16 +270,19 @@ class Sessions:
         if attempt.between_servers and (attempt.mechanism == "EXCHANGEAUTH" or _is_machine(attempt.name)):
             session.between_servers = True
             return
+        self._signed_in(session, attempt.name, attempt.mechanism, row.time if session.handed_over else 0)
+
+    def _signed_in(self, session: Session, account: str | None, mechanism: str, told_at: int) -> None:
         session.signed_in, session.between_servers = True, False
-        session.account, session.mechanism = attempt.name, attempt.mechanism
+        session.account, session.mechanism = account, mechanism
         if session.origin:
             return  # the front end signs in for its client
         session.signed_tls, session.signed_cipher = session.encryption, session.tls_cipher
-        if session.handed_over:
-            told = _row(session, Identity(session.reference, 0), Outcome.NO_MAIL, row.time)
+        if told_at:
+            told = _row(session, Identity(session.reference, 0), Outcome.NO_MAIL, told_at)
             self._changes().told[told.key] = told
 
-    def _accept(self, session: Session, row: Row, words: bytes) -> None:
+    def _accept(self, session: Session, time: int, words: bytes) -> None:
         _answered(session, "DATA")
         transaction, session.transaction = session.transaction, None
         if transaction is None or not session.is_submission:
@@ -277,7 +300,7 @@ class Sessions:
             session,
             transaction,
             Outcome.ACCEPTED,
-            row.time,
+            time,
             recipients=transaction.recipients if transaction.recipients > 0 else None,
             size=transaction.size,
             queue_id=queue_id,
@@ -343,15 +366,20 @@ class Sessions:
                 attempt.name = _account(found[1])
 
     def _tls(self, session: Session, row: Row) -> None:
-        agreed, failed = lines.TLS.match(row.context), lines.TLS_FAILED.match(row.context)
-        if agreed:
-            session.tls_version = values.tls_version(values.text(agreed[1])).value
-            session.tls_cipher = values.text(agreed[2])
-        elif failed and session.service in {Service.SUBMISSION, Service.SUBMISSIONS}:
+        failed = lines.TLS_FAILED.match(row.context)
+        if not self._agreed(session, row.context) and failed and session.service in {Service.SUBMISSION, Service.SUBMISSIONS}:
             reason = lines.HANDSHAKES.get(failed[1], "handshake_failed")
             identity = Identity(_number(f"tls_failed\0{session.server}\0{session.id}\0{row.number}"), row.time)
             refused = _row(session, identity, Outcome.TLS_FAILED, row.time, reason=reason)
             self._changes().put(refused._replace(account=None, mechanism=UNKNOWN_MECHANISM, tls_version=Tls.UNKNOWN.value, tls_cipher=None))
+
+    @staticmethod
+    def _agreed(session: Session, context: bytes) -> bool:
+        agreed = lines.TLS.match(context)
+        if agreed:
+            session.tls_version = values.tls_version(values.text(agreed[1])).value
+            session.tls_cipher = values.text(agreed[2])
+        return agreed is not None
 
     # Rows
 
@@ -501,10 +529,10 @@ def _service(port: int, connector: str) -> Service:
     return Service.SMTP if "\\default " in name else Service.UNKNOWN
 
 
-def _transaction(row: Row) -> Transaction:
-    found = lines.MAIL.match(row.data)
+def _transaction(number: int, opened: int, data: bytes) -> Transaction:
+    found = lines.MAIL.match(data)
     size = lines.SIZE.search(found["rest"]) if found else None
-    return Transaction(row.number, row.time, values.text(found["sender"]) if found else "", int(size[1]) if size else None)
+    return Transaction(number, opened, values.text(found["sender"]) if found else "", int(size[1]) if size else None)
 
 
 def _answered(session: Session, command: str) -> None:
