@@ -17,7 +17,7 @@ import pytest
 from exim_log import ANNA, ID, PC, SHAKE, X, arrival, failed, mainlog, refused, syslog
 from reading import log, options, read, reader, rows_of, run
 from smtp_auth_report.changes import Changes
-from smtp_auth_report.sources import SOURCES, LogReader, exim, exim_columns
+from smtp_auth_report.sources import SOURCES, LogReader, exim, exim_columns, log_reader
 from smtp_auth_report.submission import Submission
 from truth import failed_sign_ins, faults
 from truth import read as read_truth
@@ -319,3 +319,9 @@ def test_compiled_code_in_the_hour_that_is_repeated(monkeypatch: pytest.MonkeyPa
     stamps = [f"2026-10-25 {2 + place // 180:02d}:{place % 60:02d}:17" for place in range(240)]
     text = "".join(f"{stamp} {line}\n" for stamp, line in zip(stamps, lines, strict=True)).encode()
     alike(text, [text.index(b"\n") + 1], monkeypatch, zone=ZoneInfo("Europe/Paris"))
+
+
+@pytest.mark.parametrize("size", [0, 1, 239, 240, 241, 500, 5000])
+def test_line_ends_are_counted_whatever_holds_them(size: int) -> None:
+    for text in (b"\n" * size, random.Random(size).randbytes(size)):
+        assert log_reader.line_feeds(text) == log_reader.line_feeds(memoryview(text)) == text.count(b"\n")

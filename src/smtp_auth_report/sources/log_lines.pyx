@@ -26,7 +26,7 @@ What goes wrong
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from smtp_auth_report.sources.log_bytes cimport begins, digit, hashed
@@ -43,13 +43,19 @@ def line_feeds(content):
     """How many bytes of a batch end a line."""
     cdef Py_buffer held
     cdef const char *at
-    cdef Py_ssize_t place, size
+    cdef Py_ssize_t place, left, some
     cdef int64_t found = 0
+    cdef uint8_t of_some            # so small that many are added at once
     PyObject_GetBuffer(content, &held, PyBUF_SIMPLE)
-    at, size = <const char *>held.buf, held.len
+    at, left = <const char *>held.buf, held.len
     with nogil:
-        for place in range(size):
-            found += at[place] == 10
+        while left:
+            some, of_some = min(left, 240), 0
+            for place in range(some):
+                of_some += at[place] == 10
+            found += of_some
+            at += some
+            left -= some
     PyBuffer_Release(&held)
     return found
 
