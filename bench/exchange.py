@@ -7,7 +7,7 @@ How fast logs of Exchange are read: ingest as one command, of protocol logs and 
 A made-up site writes, hour by hour, what its front end logs, what its mailbox server logs, and message tracking: nine of
 ten sessions are strangers who deliver mail and servers among themselves, the tenth is a client that signs in on port 587
 and is handed over. Each log is read by itself into a new database, then all of them into one, and the medians are printed
-as MB/s. The number of accepted rows must be the number that was written.
+as MB/s and as times the speed of pflogsumm on a log of Postfix (pace.py). The number of accepted rows must be the number that was written.
 
 What goes wrong
     A count is wrong, or a command fails: one line, exit status 1.
@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from measure import PROGRAM, Cost, check, compiled, options, run
+from pace import Pace
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 PROTOCOL = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
@@ -201,14 +202,18 @@ def main() -> int:
     paths, accepted = written(arguments.cache, int(arguments.size * 1e6), arguments.seed)
     runs = {name: ([path], accepted if name == "hub" else 0) for name, path in paths.items()} | {"all": (list(paths.values()), accepted)}
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
+    pace = Pace(arguments.cache)
     for done in range(arguments.rounds):
         print(f"round {done + 1} of {arguments.rounds} ...", flush=True)
         for name, (files, expected) in runs.items():
             costs[name].append(measured(arguments.cache, files, expected))
-    print(f"{'log':<10} {'MB':>6} {'seconds':>8} {'MB/s':>8} {'memory MB':>10}")
+        pace.run()
+    print(f"{'log':<10} {'MB':>6} {'seconds':>8} {'MB/s':>8} {'x pflogsumm':>12} {'memory MB':>10}")
     for name, (files, _) in runs.items():
         size, seconds = sum(path.stat().st_size for path in files), median(cost.seconds for cost in costs[name])
-        print(f"{name:<10} {size / 1e6:6.0f} {seconds:8.2f} {size / seconds / 1e6:8.1f} {max(c.memory for c in costs[name]) / 1e6:10.0f}")
+        ratio, memory = pace.times(size, seconds), max(cost.memory for cost in costs[name]) / 1e6
+        print(f"{name:<10} {size / 1e6:6.0f} {seconds:8.2f} {size / seconds / 1e6:8.1f} {ratio:>12} {memory:10.0f}")
+    print(pace)
     return 0
 
 

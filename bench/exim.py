@@ -1,16 +1,16 @@
 """
-How fast logs of Exim are read: ingest as one command, beside eximstats on the same file.
+How fast logs of Exim are read: ingest as one command, beside eximstats on the same file, and pflogsumm on one of Postfix.
 
     python bench/exim.py                        500 MB, three rounds
     python bench/exim.py --size 1000 --rounds 5
 
 A made-up site writes its main log: six of ten connections are strangers who are refused, and few of them fail to sign in, three of ten
 deliver mail, and the tenth is a client that signs in and sends. The log is read into a new database, then the same lines
-from another file into that one, and the medians are printed as MB/s. The number of accepted rows must be the number that
-was written.
+from another file into that one, and the medians are printed as MB/s, as times the speed of eximstats, and as times the
+speed of pflogsumm on its own kind of log (pace.py). The number of accepted rows must be the number that was written.
 
 What goes wrong
-    A count is wrong, or a command fails: one line, exit status 1. eximstats is left out where it is not installed.
+    A count is wrong, or a command fails: one line, exit status 1. A peer that cannot be had is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from measure import PROGRAM, Cost, check, compiled, options, run
+from pace import Pace, program
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -112,7 +113,8 @@ def main() -> int:
     arguments = options("Measure ingest of a large log of Exim.", megabytes=500).parse_args()
     compiled()
     path, accepted = written(arguments.cache, int(arguments.size * 1e6), arguments.seed)
-    twin, database, peer = another(path), arguments.cache / "bench.duckdb", shutil.which("eximstats")
+    twin, database, peer = another(path), arguments.cache / "bench.duckdb", program("exim4-base", "usr/sbin/eximstats")
+    pace = Pace(arguments.cache)
     costs: dict[str, list[Cost]] = {"new": [], "again": []} | ({"eximstats": []} if peer else {})
     for done in range(arguments.rounds):
         print(f"round {done + 1} of {arguments.rounds} ...", flush=True)
@@ -123,11 +125,19 @@ def main() -> int:
             check(database, accepted)
         if peer:
             costs["eximstats"].append(run(peer, path))
-    print(f"{'run':<10} {'seconds':>8} {'MB/s':>8} {'memory MB':>10}")
-    for name, runs in costs.items():
-        seconds = median(cost.seconds for cost in runs)
-        print(f"{name:<10} {seconds:8.2f} {path.stat().st_size / seconds / 1e6:8.1f} {max(c.memory for c in runs) / 1e6:10.0f}")
+        pace.run()
+    show(path.stat().st_size, costs, pace)
     return 0
+
+
+def show(size: int, costs: dict[str, list[Cost]], pace: Pace) -> None:
+    medians = {name: median(cost.seconds for cost in runs) for name, runs in costs.items()}
+    print(f"{'run':<10} {'seconds':>8} {'MB/s':>8} {'x eximstats':>12} {'x pflogsumm':>12} {'memory MB':>10}")
+    for name, seconds in medians.items():
+        ratio = f"{medians['eximstats'] / seconds:.1f}" if "eximstats" in medians else "-"
+        memory = max(cost.memory for cost in costs[name]) / 1e6
+        print(f"{name:<10} {seconds:8.2f} {size / seconds / 1e6:8.1f} {ratio:>12} {pace.times(size, seconds):>12} {memory:10.0f}")
+    print(pace)
 
 
 if __name__ == "__main__":
