@@ -142,13 +142,14 @@ def test_every_page_is_for_everybody(opened: list[str], address: str, browser: p
     found: list[str] = []
 
     def look(path: str) -> None:
-        for language, theme in (("en", "light"), ("fr", "dark")):
+        for language in ("en", "fr"):
             context.add_cookies([{"name": "language", "value": language, "url": address}])
-            page.emulate_media(color_scheme=theme)
             page.goto(path)
             assert page.get_attribute("html", "lang") == language
-            page.wait_for_selector(f"html[data-bs-theme={theme}]", state="attached")
-            found.extend(f"{path} {language} {theme}: {told}" for told in violations(page))
+            for theme in ("light", "dark"):
+                page.emulate_media(color_scheme=theme)
+                page.wait_for_selector(f"html[data-bs-theme={theme}]", state="attached")
+                found.extend(f"{path} {language} {theme}: {told}" for told in violations(page))
 
     look("/sign-in")
     signed_in(page)
