@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,17 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
+    with starting(lambda: Site(tmp_path)) as begin:
+        yield begin
+
+
+@contextmanager
+def starting(site: Callable[[], Site]) -> Iterator[Start]:
+    """Whatever is started ends with the block."""
     running: list[Running] = []
 
     def begin(*arguments: str | Path) -> Running:
-        running.append(Running(Site(tmp_path), *arguments))
+        running.append(Running(site(), *arguments))
         return running[-1]
 
     yield begin

@@ -30,7 +30,7 @@ from smtp_auth_report.store.clickhouse_client import NEEDED
 from smtp_auth_report.store.clickhouse_errors import explanation
 from smtp_auth_report.store.interface import Selection, Store
 from smtp_auth_report.waiting import Wait, Waiting, waiting_of
-from test_live import ALL, LOG, YEAR, Running
+from test_live import ALL, LOG, YEAR, Running, Start, starting
 from test_live import until as soon
 
 PATIENCE = 150
@@ -166,18 +166,9 @@ def until(wanted: object, ask: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def start(bridge: Bridge, tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    running: list[Running] = []
-
-    def begin(*arguments: str | Path) -> Running:
-        running.append(Running(Site(tmp_path, database=bridge.url()), *arguments))
-        return running[-1]
-
-    yield begin
-    for one in running:
-        if one.process.returncode is None:
-            one.process.kill()
-            one.process.communicate()
+def start(bridge: Bridge, tmp_path: Path) -> Iterator[Start]:
+    with starting(lambda: Site(tmp_path, database=bridge.url())) as begin:
+        yield begin
 
 
 def waits(running: Running) -> Callable[[], str]:
@@ -191,7 +182,7 @@ def waits(running: Running) -> Callable[[], str]:
     return ask
 
 
-def test_reading_waits_for_a_server_and_goes_on(bridge: Bridge, start: Callable[..., Running], tmp_path: Path) -> None:
+def test_reading_waits_for_a_server_and_goes_on(bridge: Bridge, start: Start, tmp_path: Path) -> None:
     """Down when it starts, full in the middle, down again; every row once."""
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:200_000])
@@ -242,7 +233,7 @@ def answered(address: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_pages_tell_that_the_server_is_away(bridge: Bridge, start: Callable[..., Running], tmp_path: Path) -> None:
+def test_pages_tell_that_the_server_is_away(bridge: Bridge, start: Start, tmp_path: Path) -> None:
     """From the start on, and while it is full; a monitoring system is told too."""
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:200_000])

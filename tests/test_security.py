@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
@@ -261,20 +262,25 @@ def test_nothing_that_is_sent_forges_an_entry_of_our_log(site: Site, entries: io
     assert [line for line in lines if line and not line.startswith(("smtp-auth-report: ", own_log.INDENT))] == []
 
 
-def test_a_served_site_writes_its_log_so(tmp_path: Path) -> None:
-    command = [PROGRAM, "serve", "--database", str(tmp_path / "mail.duckdb"), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
-        assert served.stderr is not None
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[int, list[str]]]:
+    """The port of a running `serve`, and what it said, once it has ended with the block."""
+    command = [PROGRAM, "serve", "--database", str(folder / "mail.duckdb"), "--listen", "127.0.0.1:0"]
+    said: list[str] = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
         try:
-            port = int(served.stderr.readline().rsplit(":", 1)[1].strip("/\n"))
-            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-                connection.sendall(
-                    f"GET /x%0a{FORGED.replace(' ', '%20')}%1b[2J HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-                )
-                assert b"404" in connection.makefile("rb").readline()
+            yield int(process.stderr.readline().rsplit(":", 1)[1].strip("/\n")), said
         finally:
-            served.terminate()
-        said = served.stderr.read().splitlines()
+            process.terminate()
+        said += process.stderr.read().splitlines()
+
+
+def test_a_served_site_writes_its_log_so(tmp_path: Path) -> None:
+    with served(tmp_path) as (port, said), socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        request = f"GET /x%0a{FORGED.replace(' ', '%20')}%1b[2J HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        assert b"404" in connection.makefile("rb").readline()
     assert [line.startswith("smtp-auth-report: ") and line.isprintable() and FORGED in line for line in said] == [True]
 
 
@@ -300,19 +306,13 @@ LENGTHS = {
 
 def test_a_length_is_what_every_server_takes_for_one(tmp_path: Path) -> None:
     """A proxy before this one that takes a number for another would see another request begin."""
-    command = [PROGRAM, "serve", "--database", str(tmp_path / "mail.duckdb"), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
-        assert served.stderr is not None
-        try:
-            port = int(served.stderr.readline().rsplit(":", 1)[1].strip("/\n"))
-            answered = {}
-            for length in LENGTHS:
-                with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-                    head = b"POST /requests HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %b\r\n\r\n" % length
-                    connection.sendall(head + b"0123456789")
-                    answered[length] = connection.makefile("rb").readline().split()[1]
-        finally:
-            served.terminate()
+    answered = {}
+    with served(tmp_path) as (port, _):
+        for length in LENGTHS:
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                head = b"POST /requests HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %b\r\n\r\n" % length
+                connection.sendall(head + b"0123456789")
+                answered[length] = connection.makefile("rb").readline().split()[1]
     assert answered == LENGTHS
 
 

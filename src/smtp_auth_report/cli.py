@@ -279,8 +279,11 @@ def serve(follow: tuple[str, ...], **flags: str | None) -> None:
     try:
         reader = reading_beside(["--follow", "--", *follow], settings, say) if follow else nullcontext()
         with shared.sharing(store, shared.socket_of(settings.database)), reader, tidying(store, int(settings.retention_days), now):
-            opened = worded("SMTP AUTH clients report at {address}")
-            serve_pages(site, lambda: looked_at(store), lambda address: tell(opened.format(address=address)))
+            serve_pages(
+                site,
+                lambda: looked_at(store),
+                lambda address: tell(worded("SMTP AUTH clients report at {address}", address=address)),
+            )
     except ReportError:
         store.close()
         raise

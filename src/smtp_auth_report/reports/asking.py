@@ -62,16 +62,19 @@ def _sql(name: str, without: frozenset[str] = frozenset()) -> str:
 
 
 @cache
+def _parts(name: str) -> list[frozenset[str]]:
+    """Of each part that can be left out, the columns that need it."""
+    return [frozenset(_named(words)) for words in map(str.split, _lines(name)) if _opens(words)]
+
+
 def _costly(name: str) -> frozenset[str]:
     """Columns that can be left out."""
-    return frozenset(column for words in map(str.split, _lines(name)) if _opens(words) for column in _named(words))
+    return frozenset[str]().union(*_parts(name))
 
 
-@cache
 def _saved(name: str, without: frozenset[str]) -> frozenset[str]:
     """Those of these columns whose SQL is left out with them: where another column needs it all, a column costs nothing more."""
-    opening = (_named(words) for words in map(str.split, _lines(name)) if _opens(words))
-    return frozenset(column for columns in opening if without.issuperset(columns) for column in columns)
+    return frozenset[str]().union(*(columns for columns in _parts(name) if columns <= without))
 
 
 @cache

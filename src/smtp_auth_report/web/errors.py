@@ -62,10 +62,9 @@ def answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpRespons
     """A page or problem details."""
     if is_for_programs(request):
         return problem(status, detail)
-    waiting = waiting_of(site_of(request).settings.state_path) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    told = {"title": _title(status), "detail": detail, "waiting": waiting}
+    told: dict[str, object] = {"title": _title(status), "detail": detail, "waiting": None}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        told["freshness"] = None  # the store is not asked once more
+        told |= {"waiting": waiting_of(site_of(request).settings.state_path), "freshness": None}  # the store is not asked once more
     return render(request, "error.html", told, status=status)
 
 

@@ -184,7 +184,7 @@ def _keep_making(site: Site, stop: Event) -> None:
                 _work(site)
         except (DatabaseError, OSError):  # locked for long, or its disk is full: pages tell of it
             pass
-        except Exception:
+        except Exception:  # it is in the log, and what waits is looked at again: a thread that ended would make nothing any more
             logger.exception("requested reports")
         finally:
             connection.close()
