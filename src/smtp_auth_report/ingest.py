@@ -24,10 +24,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Withheld
+from smtp_auth_report.changes import Applied, Changes, Commit, Messages, Position, Remembered, Withheld
 from smtp_auth_report.checkpoint import HEAD, Evidence, candidates, digest, position
 from smtp_auth_report.errors import InputError, StoreError
 from smtp_auth_report.framing import made_of_lines
@@ -206,10 +207,10 @@ class _Committing:
         self._thread = ThreadPoolExecutor(1, "commit")
         self._under_way: Future[Applied] | None = None
 
-    def submit(self, commit: Commit) -> None:
-        """Apply this one when those before are safe. Raises what went wrong with the one before."""
+    def submit(self, made: Callable[[], Commit]) -> None:
+        """Make this one and apply it when those before are safe. Raises what went wrong with the one before."""
         self.settle()
-        self._under_way = self._thread.submit(self._store.commit, commit)
+        self._under_way = self._thread.submit(lambda: self._store.commit(made()))
 
     def settle(self) -> None:
         """Wait until all is safe."""
@@ -319,18 +320,25 @@ class Ingest:
 
     def commit(self, changes: Changes, log: Log, reader: LogReader, place: Place | None) -> None:
         """Apply what was read, with the place where reading stopped, in one transaction; without a place it has not."""
-        commit = self._names.apply(changes)
-        state_report(commit, log.path, log.head)
-        self.summary.counted += len(changes.counted)
+        summary = self.summary
+        summary.counted += len(changes.counted)
+        summary.unread.update(entry.reason for entry in changes.unread)
+        summary.future += changes.after(self._now + DAY)
+        remembered, positions = [], []
         if place is not None:
-            commit.remembered += reader.remember()
-            self._kept |= by_server(commit.remembered)
+            remembered = reader.remember()
+            self._kept |= by_server(remembered)
             evidence = self._reading.evidence(reader, self._kept)
             if place.offset:
-                commit.positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))
-        self._committing.submit(commit)
-        self.summary.unread.update(entry.reason for entry in changes.unread)
-        self.summary.future += changes.after(self._now + DAY)
+                positions.append(position(log.head, place.offset, place.before, log.path, self._reading.text, evidence))
+        self._committing.submit(partial(self._made, changes, log, remembered, positions))
+
+    def _made(self, changes: Changes, log: Log, remembered: list[Remembered], positions: list[Position]) -> Commit:
+        commit = self._names.apply(changes)
+        state_report(commit, log.path, log.head)
+        commit.remembered += remembered
+        commit.positions += positions
+        return commit
 
     def settle(self) -> None:
         """Wait until all that was read is safe."""

@@ -46,7 +46,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-BATCH = 2 << 20
+BATCH = 4 << 20
 BLOCK = 1 << 20
 SPARE = 64 << 10  # of memory for a batch: there begins the line that the one before ended in
 LONGEST = 16 << 20

@@ -32,6 +32,7 @@ cdef struct Line:           # there are many: it is small, so that they stay nea
     int8_t says
     int8_t keep
     int8_t bound            # kept whatever it says
+    int8_t noted            # a source's own
 
 
 cdef struct Prefix:

@@ -131,7 +131,7 @@ cdef class LogLines:
                     with gil:
                         raise MemoryError
             line = &self._lines[self.total]
-            line[0] = Line(0, <int32_t>(at - self._bytes), <int32_t>(end - self._bytes), 0, 0, 0, 0, NOWHERE, NOWHERE, 0, NOWHERE, 0, KEPT, 0, 0, 0)
+            line[0] = Line(0, <int32_t>(at - self._bytes), <int32_t>(end - self._bytes), 0, 0, 0, 0, NOWHERE, NOWHERE, 0, NOWHERE, 0, KEPT, 0, 0, 0, 0)
             if not self._split(line):
                 return STRANGE
             self._settle(line)

@@ -156,6 +156,7 @@ cdef class Runs(LogLines):
             self._say(line)  # a tag that was cut may be smtpd's
         elif line.kind == QUEUE:
             self._find_id(line)
+            line.noted = said(self._bytes + line.text, self._bytes + line.end) or of_session(self._bytes + line.text, self._bytes + line.end)
         elif line.kind == OTHER and said(self._bytes + line.text, self._bytes + line.end):
             line.keep = True
         if line.says == CLIENT or line.says == SIGNED:
@@ -203,6 +204,7 @@ cdef class Runs(LogLines):
             line.says = BEGINS
         elif begins(at, end, "disconnect from ", 16):
             line.says = ENDS
+            line.noted = has(at, end, " auth=", 6)
         elif begins(at, end, "lost con", 8) or begins(at, end, "timeout ", 8):
             line.says = NEUTRAL
         elif begins(at, end, "discardi", 8) or tls_established(at, end):
@@ -343,7 +345,7 @@ cdef class Runs(LogLines):
         elif line.says == ENDS:
             if not shown[run.group] and has(at, end, " starttls=", 10):
                 run.says = run.more = run.unusual = run.odd = True
-            elif has(at, end, " auth=", 6):
+            elif line.noted:
                 run.says = True
         elif line.says == QUIET and at[0] != 100:
             run.tls_lines += 1
@@ -354,7 +356,7 @@ cdef class Runs(LogLines):
         cdef const char *at = self._bytes + line.text
         cdef const char *end = self._bytes + line.end
         cdef Mail *mail
-        if filtered or not line.id_size or said(at, end) or of_session(at, end):
+        if filtered or not line.id_size or line.noted:
             line.keep = True
             return
         mail = self._mail(line.key)
