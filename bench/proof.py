@@ -9,7 +9,8 @@ write. Each log is ingested as an administrator would, the rows are exported, an
 tests that `make test` runs in a short form are run whole: 300 kills over rotating logs, a thousand mutated logs read with
 the sieve and without, a thousand logs followed through writes, rotations and crashes of chance and a thousand damaged
 archives, a log rotated at two hundred pairs of places between the reader's steps in each state and style,
-readers stopped behind three hundred lines of each log, a soak of an hour. What was printed is written to docs/proof.md.
+readers stopped behind three hundred lines of each log, a hundred orders of commits, sums of fifty stores beside their rows,
+a soak of an hour. What was printed is written to docs/proof.md.
 
 What goes wrong
     A difference, or a test that fails: exit status 1.
@@ -95,6 +96,8 @@ LONG = {
     "with the sieve and without": ("tests/test_sieve.py", {"SIEVE_SEEDS": "1000"}),
     "followed through rotation and damage": ("tests/test_follow_fuzz.py", {"FOLLOW_SEEDS": "1000"}),
     "stopped behind any line": ("tests/test_resuming.py", {"RESUMING": "300"}),
+    "kept in any order": ("tests/test_store.py", {"STORE_EXAMPLES": "100"}),
+    "summed up": ("tests/test_sums.py", {"STORE_EXAMPLES": "50"}),
     "stopped while ClickHouse is written to": ("tests/test_clickhouse_writing.py", {"CLICKHOUSE_STOPS": "all"}),
     "killed while a store is copied to ClickHouse and back": ("tests/test_migrate.py", {"MIGRATE_KILLS": "10"}),
     "rotated between any two steps": ("tests/test_rotation_steps.py", {"ROTATION_STEPS": "200"}),

@@ -8,6 +8,9 @@ Stores of every engine, for tests that must come out the same on each.
 
 A real server of ClickHouse is one more engine where CLICKHOUSE_URL names it; its database is emptied. Of chDB there is one
 folder for all tests of a process, which can have no other open, and takes a second to open one.
+
+STORE_EXAMPLES in the environment says of how many examples a property is tried, eight if nothing else; of ClickHouse it is a
+quarter of them.
 """
 
 from __future__ import annotations
@@ -33,12 +36,13 @@ from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.interface import Store
 
 Clock = Callable[[], int]
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "8"))
 
 
 class Engine(ABC):
     """One engine, with one database at a time."""
 
-    examples = 25
+    examples = EXAMPLES
     """Of a property."""
 
     def __init__(self) -> None:
@@ -97,7 +101,7 @@ class DuckDb(Engine):
 class ClickHouse(Engine):
     """In a folder of chDB, or a server. States of hosts are in another folder."""
 
-    examples = 3
+    examples = EXAMPLES // 4
 
     def __init__(self, database: str, folder: Path) -> None:
         super().__init__()

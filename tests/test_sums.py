@@ -1,9 +1,13 @@
 """
 Sums of days answer as the rows do: whatever comes late, changes, is withdrawn, named, erased or expires, in any zone.
+
+STORE_EXAMPLES in the environment says of how many examples a property is tried, five if nothing else. With it, weeks are
+counted over periods of more lengths.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -26,6 +30,7 @@ from smtp_auth_report.store.relations import Reader
 from smtp_auth_report.store.sums import DIGESTS, SUMS, Coverage, Piece, pieces, usable
 from smtp_auth_report.submission import Identity, Submission
 
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "5"))
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 START = at("2026-09-01T00:00:00Z")  # before the clocks change in Paris, Lord Howe, St. John's and Havana
@@ -117,7 +122,7 @@ STEPS = st.lists(
     max_size=8,
 )
 EDGES = st.tuples(st.integers(0, 60), st.integers(1, 60), st.sampled_from([0, 0, 0, HOUR, 12 * HOUR + 1]))
-PROPERTY = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def happen(store: DuckStore, step: Step) -> None:
@@ -132,7 +137,8 @@ def happen(store: DuckStore, step: Step) -> None:
 
 
 def answers(store: Store, selection: Selection, questions: tuple[Question, ...]) -> list[list[tuple[Value, ...]]]:
-    return [sorted(store.ask(each, selection).rows, key=repr) for each in questions]
+    with store.snapshot() as seen:  # which finds out once what the store has
+        return [sorted(seen.ask(each, selection).rows, key=repr) for each in questions]
 
 
 WAY = "service, tls_version, mechanism, way_id"
@@ -300,7 +306,7 @@ def test_a_day_that_expires_before_it_is_over_stays_counted(monkeypatch: pytest.
     store.close()
 
 
-@pytest.mark.parametrize("days", [7, 8, 14, 21, 30, 41])
+@pytest.mark.parametrize("days", [7, 8, 14, 21, 30, 41] if "STORE_EXAMPLES" in os.environ else [8, 21, 30])
 def test_weeks_that_begin_on_any_day_are_counted_once(days: int) -> None:
     sealed, plain = memory_store("UTC"), memory_store("UTC")
     rows = [row(time=START + day * DAY, size=1 << day) for day in range(50)]
