@@ -165,7 +165,9 @@ class Sealing:
         decided = set(self._run("SELECT sums, slot FROM sealed").fetchall())
         missing = []
         for each in SUMS:
-            since = each.slots(local_day(zone, max(first, expired) if each.clients else first))[0]
+            since = local_day(zone, max(first, expired) if each.clients else first)
+            if each.step > 1:  # of those that begin every day, the first to begin earlier would be of fewer days, and little gained
+                since = each.slots(since)[0]
             if each.clients and day_start(zone, since) < expired:
                 since += each.step
             slots = range(since, over - each.days + 1, each.step)
