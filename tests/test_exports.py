@@ -115,14 +115,16 @@ def from_xlsx(content: bytes, number: int = 1) -> list[list[str | float | None]]
     """Cells of one sheet; a number as a float, a text as a text."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         sheet = ET.fromstring(archive.read(f"xl/worksheets/sheet{number}.xml"))
+        shared = [entry.findtext(SHEET + "t") for entry in ET.fromstring(archive.read("xl/sharedStrings.xml"))]
     rows: list[list[str | float | None]] = []
     for line in sheet.iter(SHEET + "row"):
         row: list[str | float | None] = [None] * len(NAMES)
         for cell in line.iter(SHEET + "c"):
             assert cell.find(SHEET + "f") is None, "a formula"
             text = "".join(found.text or "" for found in cell.iter(SHEET + "t")).replace("_x005F_", "_")  # as Excel reads it
-            value = cell.find(SHEET + "v")
-            row[ord(cell.get("r", "A")[0]) - ord("A")] = float(value.text or "") if value is not None else text
+            value = cell.findtext(SHEET + "v")
+            place = ord(cell.get("r", "A")[0]) - ord("A")
+            row[place] = text if value is None else shared[int(value)] if cell.get("t") == "s" else float(value)
         rows.append(row)
     return rows
 
@@ -151,6 +153,19 @@ def test_one_row_in_every_kind(store: Store, tmp_path: Path) -> None:
     assert isinstance(cells[0], float)
     assert datetime(1899, 12, 30, tzinfo=UTC) + timedelta(days=cells[0]) == datetime(2026, 11, 23, 12, tzinfo=UTC)
     assert cells[1:] == [float(row[name]) if name in ("recipients", "size") else row[name] for name in NAMES[1:]]
+
+
+def test_a_time_is_shown_as_one_and_names_are_bold(store: Store) -> None:
+    keep(store, PLAIN)
+    content = written("xlsx", store)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        styles = ET.fromstring(archive.read("xl/styles.xml"))
+        name, time = ET.fromstring(archive.read("xl/worksheets/sheet1.xml")).iterfind(f".//{SHEET}row/{SHEET}c[1]")
+    cells = styles.findall(f"{SHEET}cellXfs/{SHEET}xf")
+    formats = {entry.get("numFmtId"): entry.get("formatCode") for entry in styles.iter(SHEET + "numFmt")}
+    assert formats[cells[int(time.get("s", ""))].get("numFmtId")] == 'yyyy-mm-dd hh:mm:ss"Z"'
+    font = styles.findall(f"{SHEET}fonts/{SHEET}font")[int(cells[int(name.get("s", ""))].get("fontId", ""))]
+    assert font.find(SHEET + "b") is not None
 
 
 def test_null_sender_and_what_is_not_logged(store: Store, tmp_path: Path) -> None:

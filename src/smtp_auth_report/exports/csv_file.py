@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO, ClassVar
 
-from smtp_auth_report.exports.interface import FIELDS, NAMES, NULL_SENDER, Cell, Progress, Record, places, plain, records, stamp
+from smtp_auth_report.exports.interface import (
+    FIELDS,
+    NAMES,
+    NULL_SENDER,
+    Cell,
+    Column,
+    Field,
+    Progress,
+    each,
+    places,
+    plain,
+    records,
+    stamp,
+)
 from smtp_auth_report.store.interface import Readable, Selection
-
-_SENDER = NAMES.index("sender")
-_COUNTS = frozenset(place for place, field in enumerate(FIELDS) if field.type == "count")
 
 
 class Csv:
@@ -29,26 +39,28 @@ class Csv:
 
     def write(self, store: Readable, selection: Selection, file: BinaryIO, progress: Progress, columns: Sequence[str] = NAMES) -> int:
         written, chosen = 0, places(columns)
-        file.write(_lines([list(columns)]))
+        file.write(_lines([columns]))
         for batch in records(store, selection, progress):
-            file.write(_lines([_cells(record, chosen) for record in batch]))
-            written += len(batch)
+            file.write(_lines(zip(*(_cells(FIELDS[place], batch[place]) for place in chosen), strict=True)))
+            written += len(batch[0])
         return written
 
 
-def _cells(record: Record, chosen: list[int]) -> list[str]:
-    return [_cell(place, record[place]) for place in chosen]
+def _cells(field: Field, values: Column) -> Column:
+    """As they stand between commas; of a count and None the csv module knows it."""
+    if field.type == "count":
+        return values
+    nothing = NULL_SENDER if field.name == "sender" else ""
+
+    def cell(value: Cell) -> str | None:
+        if isinstance(value, int):
+            return stamp(value)
+        return value if value is None else plain(value) or nothing
+
+    return each(values, cell)
 
 
-def _cell(place: int, value: Cell) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return str(value) if place in _COUNTS else stamp(value)
-    return plain(value) or (NULL_SENDER if place == _SENDER else "")
-
-
-def _lines(rows: list[list[str]]) -> bytes:
+def _lines(rows: Iterable[Sequence[Cell]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode(errors="replace")

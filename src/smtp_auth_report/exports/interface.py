@@ -7,7 +7,7 @@ What a kind of file must be able to do, and the record that all kinds write.
 
 One record per `Submission`, oldest first, under the names of `FIELDS`: those of the record, and what derives from
 them. A kind decides how a value looks in its file, never which values there are. Rows pass through in batches, so
-that memory does not grow with the file.
+that memory does not grow with the file, and each batch column by column: `each` writes what is equal once.
 
 Names in a log are written by attackers. `plain` is for cells that a spreadsheet opens: a text that would be a formula
 gets an apostrophe before it, and characters that cannot be seen are replaced by ones that can.
@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import BinaryIO, ClassVar, Literal, NamedTuple, Protocol
+from typing import BinaryIO, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.render import FORMULA_STARTS
@@ -30,12 +30,14 @@ from smtp_auth_report.submission import Submission, auth_class, domain_of
 from smtp_auth_report.words import worded
 
 Cell = str | int | None
-Record = tuple[Cell, ...]
+Column = Sequence[Cell]
 Progress = Callable[[int, int], None]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class Field(NamedTuple):
-    """One field of the record. A time is microseconds UTC in a `Record` and whatever suits the file outside."""
+    """One field of the record. A time is microseconds UTC in a `Column` and whatever suits the file outside."""
 
     name: str
     type: Literal["text", "count", "time"]
@@ -71,6 +73,9 @@ FIELDS = (
 NAMES = tuple(field.name for field in FIELDS)
 NULL_SENDER = "<>"
 
+AT_ONCE = 1_000
+"""Records of a batch: few enough that a processor keeps near it what it works on."""
+
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone, so that the stamp ends where "Z" follows
 _MICROSECOND = timedelta(microseconds=1)
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -101,46 +106,37 @@ def read_columns(stated: Iterable[str], known: Sequence[str] = NAMES) -> tuple[s
 
 
 def places(columns: Sequence[str]) -> list[int]:
-    """Where the columns are in a record."""
+    """Where the columns are among all."""
     return [NAMES.index(name) for name in columns]
 
 
-def records(store: Readable, selection: Selection, progress: Progress) -> Iterator[list[Record]]:
-    """Batches of records; tells the progress when the caller has dealt with a batch."""
+def records(store: Readable, selection: Selection, progress: Progress, at_once: int = AT_ONCE) -> Iterator[list[Column]]:
+    """Batches of records, each as all its columns; tells the progress when the caller has dealt with a batch."""
     total, done = store.count(selection), 0
     for batch in store.submissions(selection):
-        yield [_record(row, store.default_domain) for row in batch]
+        for low in range(0, len(batch), at_once):
+            yield _columns(batch[low : low + at_once], store.default_domain)
         done += len(batch)
         progress(done, max(done, total))
 
 
-def _record(row: Submission, default_domain: str | None) -> Record:
-    account_domain = domain_of(row.account and row.account.casefold(), default_domain)
-    sender_domain = account_domain if row.sender == "" else domain_of(row.sender)
-    return (
-        row.time,
-        row.server,
-        row.service,
-        row.source,
-        row.client_ip,
-        row.client_name,
-        row.helo,
-        row.account,
-        account_domain,
-        row.account_key,
-        row.mechanism,
-        auth_class(row.mechanism).value,
-        row.tls_version,
-        row.tls_cipher,
-        row.sender,
-        sender_domain,
-        row.recipients,
-        row.size,
-        row.queue_id,
-        row.message_id,
-        row.outcome,
-        row.reason,
-    )
+def _columns(batch: list[Submission], default_domain: str | None) -> list[Column]:
+    columns: dict[str, Column] = dict(zip(Submission._fields, zip(*batch, strict=True), strict=True))
+    domains = each(columns["account"], lambda account: domain_of(str(account).casefold(), default_domain) if account else None)
+    senders = columns["sender"]
+    sender_domains = each(senders, lambda sender: domain_of(str(sender)) if sender else None)
+    columns["account_domain"] = domains
+    columns["auth_class"] = each(columns["mechanism"], lambda mechanism: auth_class(str(mechanism)).value)
+    columns["sender_domain"] = [
+        domain if sender == "" else sender_domain for sender, domain, sender_domain in zip(senders, domains, sender_domains, strict=True)
+    ]
+    return [columns[name] for name in NAMES]
+
+
+def each(values: Sequence[Given], make: Callable[[Given], Made]) -> list[Made]:
+    """What is made of each value; of those that are equal once."""
+    made = {value: make(value) for value in set(values)}
+    return [made[value] for value in values]
 
 
 def utc(time: int) -> datetime:

@@ -2,7 +2,7 @@
 The last sheet of an Excel workbook: what its rows add up to, by day and by TLS version, with charts that Excel draws itself.
 
     sums = Sums(selection.zone)
-    sums.add(record)                                for each row
+    for columns in sums.added(records): ...         batches as they go by
     overview(workbook, sums, selection, heading)
 
 Days are local ones of the selection's zone, all from the first with a row to the last. A message is an accepted submission.
@@ -12,13 +12,14 @@ Sums are all that is kept of the rows, so that memory does not grow with them.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from smtp_auth_report.exports.interface import NAMES, Record, plain
+from smtp_auth_report.exports.interface import NAMES, Cell, Column, plain
 from smtp_auth_report.reports.render import period
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.store.local_time import day_start, local_day
@@ -30,34 +31,39 @@ FIRST = 8  # line of the first day, below the headings
 WIDTHS = (14, 12, 12, 4, 14, 12, 4)
 CHART = {"width": 760, "height": 320}
 
-_OUTCOME, _TLS = NAMES.index("outcome"), NAMES.index("tls_version")
+_TIME, _OUTCOME, _TLS = map(NAMES.index, ("time", "outcome", "tls_version"))
 
 
 class Sums:
     """Of rows as they go by."""
 
     def __init__(self, zone: str) -> None:
-        self.rows = 0
+        self.rows, self.newest = 0, 0
         self.messages: Counter[int] = Counter()  # by local day
         self.others: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
         self._zone = zone
         self._day, self._start, self._end = 0, 0, 0
 
-    def add(self, record: Record) -> int:
-        """Count a row; its time."""
-        time = record[0]
-        assert isinstance(time, int)
+    def added(self, batches: Iterable[list[Column]]) -> Iterator[list[Column]]:
+        """The same batches, each counted."""
+        for batch in batches:
+            for time, outcome, version in zip(batch[_TIME], batch[_OUTCOME], batch[_TLS], strict=True):
+                assert isinstance(time, int)
+                self._add(time, outcome, version)
+            yield batch
+
+    def _add(self, time: int, outcome: Cell, version: Cell) -> None:
         if not self._start <= time < self._end:
             self._day = local_day(self._zone, time)
             self._start, self._end = day_start(self._zone, self._day), day_start(self._zone, self._day + 1)
         self.rows += 1
-        if record[_OUTCOME] == Outcome.ACCEPTED:
+        self.newest = time
+        if outcome == Outcome.ACCEPTED:
             self.messages[self._day] += 1
-            self.versions[str(record[_TLS])] += 1
+            self.versions[str(version)] += 1
         else:
             self.others[self._day] += 1
-        return time
 
     @property
     def days(self) -> list[tuple[int, int, int]]:
