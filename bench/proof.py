@@ -10,7 +10,7 @@ tests that `make test` runs in a short form are run whole: 300 kills over rotati
 the sieve and without, a thousand logs followed through writes, rotations and crashes of chance and a thousand damaged
 archives, a log rotated at two hundred pairs of places between the reader's steps in each state and style,
 readers stopped behind three hundred lines of each log, a hundred orders of commits, sums of fifty stores beside their rows,
-a soak of an hour. What was printed is written to docs/proof.md.
+each page in either theme in either language, a soak of an hour. What was printed is written to docs/proof.md.
 
 What goes wrong
     A difference, or a test that fails: exit status 1.
@@ -98,6 +98,7 @@ LONG = {
     "stopped behind any line": ("tests/test_resuming.py", {"RESUMING": "300"}),
     "kept in any order": ("tests/test_store.py", {"STORE_EXAMPLES": "100"}),
     "summed up": ("tests/test_sums.py", {"STORE_EXAMPLES": "50"}),
+    "for everybody": ("tests/browser/test_accessible.py", {"ACCESSIBLE": "all"}),
     "stopped while ClickHouse is written to": ("tests/test_clickhouse_writing.py", {"CLICKHOUSE_STOPS": "all"}),
     "killed while a store is copied to ClickHouse and back": ("tests/test_migrate.py", {"MIGRATE_KILLS": "10"}),
     "rotated between any two steps": ("tests/test_rotation_steps.py", {"ROTATION_STEPS": "200"}),
