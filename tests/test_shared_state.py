@@ -2,7 +2,8 @@
 Several servers with one state database: each requested report is made once, also where one of them is killed or held up,
 from the rows that it was asked of, and whoever has not got its file says who has.
 
-They are processes of their own that serve one database, which a DuckDB file lets them where nobody writes to it.
+They are processes of their own that serve one database, which a DuckDB file lets them where nobody writes to it. They
+look five times a second for what is to be made, not each five seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from smtp_auth_report.exports.csv_file import Csv
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import load
 from smtp_auth_report.store import open_store
-from smtp_auth_report.web.application import Site, serve
+from smtp_auth_report.web.application import Site, prepare, serve
 
 name, database, state, port = sys.argv[1:]
 here = Path(database).parent
@@ -66,6 +67,9 @@ class Told(Csv):
 EXPORTS["csv"] = Told()
 settings = load({"database": database, "state": state, "listen": f"127.0.0.1:{port}"})
 site = Site(open_store(database, read_only=True), settings, now)
+prepare(settings)
+from smtp_auth_report.web import requested
+requested.EVERY = 0.2
 serve(site, list, lambda address: print(address, flush=True))
 """
 
