@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 ALL_MUST_RUN = os.environ.get("CI") == "true"
 
+LONGEST = (
+    "test_store", "test_migrate", "test_people", "test_pages", "test_crash", "test_sums", "test_network", "test_accessible", "test_openid",
+    "test_live", "test_clickhouse_writing", "test_soak", "test_language", "test_engines", "test_graph", "test_peers", "test_dovecot",
+    "test_web", "test_golden", "test_bad_input", "test_exports", "test_shared_state", "test_second_factor", "test_real_servers",
+    "test_golden_servers", "test_forgetting", "test_tables", "test_mail", "test_disk", "test_postgresql",
+)  # fmt: skip
+"""Files of tests that take long, the longest first: a process that still has one when the others are done leaves them idle."""
+
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "bench")]
 os.environ["LC_ALL"] = "C.UTF-8"  # tests read what commands say
 
@@ -83,6 +91,13 @@ def server() -> Iterator[SmtpServer]:
 
     with SmtpServer() as running:
         yield running
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, whatever the order within them."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.hookimpl(trylast=True)
