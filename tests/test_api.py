@@ -19,6 +19,7 @@ from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.reports import REPORTS, ask, periods
 from smtp_auth_report.reports.render import as_csv, as_json
 from smtp_auth_report.store.interface import FILTERS, Selection, View
+from smtp_auth_report.waiting import Waiting
 from smtp_auth_report.web.application import Site
 from smtp_auth_report.web.query import PIVOTS
 
@@ -82,6 +83,15 @@ def test_ingest_says_how_far_reading_got(client: Client) -> None:
     assert (answer["unread"][0]["lines"], answer["unread"][0]["reason"]) == (2, "no expression matched")
     assert (answer["period"]["to"], answer["gaps"]) == ("2026-11-23T00:00:00+01:00", 1)
     assert client.get("/api/ingest?from=2026-11-22").json()["gaps"] == 0
+
+
+def test_ingest_says_that_reading_waits(client: Client, site: Site) -> None:
+    reader = Waiting(site.settings.state_path)
+    assert client.get("/api/ingest").json()["waiting"] is None
+    reader.since(NOW, "the disk is full")
+    assert client.get("/api/ingest").json()["waiting"] == {"since": rfc3339(NOW), "reason": "the disk is full"}
+    reader.over()
+    assert client.get("/api/ingest").json()["waiting"] is None
 
 
 def test_what_logs_do_not_tell_has_the_setting_that_changes_it(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ from smtp_auth_report.web.api_shapes import (
     TableSchema,
 )
 from smtp_auth_report.web.api_site import selection_of, values_of
-from smtp_auth_report.web.errors import problem
+from smtp_auth_report.web.errors import problem, unavailable
 from smtp_auth_report.web.report_page import OFFERED
 from smtp_auth_report.web.sign_in import exported
 from smtp_auth_report.web.site import site_of
@@ -199,8 +199,8 @@ def _content(table: Table) -> dict[str, Any]:
 
 
 @api.exception_handler(ReportError)
-def _report_error(request: HttpRequest, error: ReportError) -> HttpResponse:  # noqa: ARG001 - ninja's signature
-    return problem(HTTPStatus.BAD_REQUEST if isinstance(error, SelectionError) else HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+def _report_error(request: HttpRequest, error: ReportError) -> HttpResponse:
+    return problem(HTTPStatus.BAD_REQUEST, str(error)) if isinstance(error, SelectionError) else unavailable(request, str(error))
 
 
 @api.exception_handler(Http404)

@@ -78,12 +78,13 @@ class Part(Schema):
 
 
 class ProblemSchema(Schema):
-    """RFC 9457."""
+    """RFC 9457. Where the database is away, `waiting_since` is since when reading on this host waits for it."""
 
     type: str
     title: str
     status: int
     detail: str
+    waiting_since: Time | None = None
 
 
 PROBLEMS = dict.fromkeys((400, 401, 403, 404, 429, 500, 503), ProblemSchema)
@@ -220,11 +221,19 @@ class FindingSchema(Schema):
     gain: str
 
 
+class WaitingSchema(Schema):
+    """Since when reading on this host waits for the database, and why."""
+
+    since: Time
+    reason: str
+
+
 class IngestSchema(Schema):
-    """How reading goes."""
+    """How reading goes; `waiting` is null while none does."""
 
     now: Time
     period: PeriodSchema
+    waiting: WaitingSchema | None
     logs: list[LogSchema]
     streams: list[StreamSchema]
     unread: list[UnreadSchema]

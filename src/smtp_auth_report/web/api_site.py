@@ -31,6 +31,7 @@ from smtp_auth_report.reports.render import period as period_of
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store.filters import clean
 from smtp_auth_report.store.interface import Selection, View
+from smtp_auth_report.waiting import waiting_of
 from smtp_auth_report.web.api_shapes import (
     FARTHEST,
     MOST_ROWS,
@@ -106,9 +107,11 @@ def status(request: HttpRequest) -> dict[str, Any]:
 def ingest(request: HttpRequest, period: Annotated[Period, Query()]) -> dict[str, Any]:
     site = site_of(request)
     now, selection = site.clock(), selection_of(site, period)
+    wait = waiting_of(site.settings.state_path)
     return {
         "now": rfc3339(now),
         "period": period_of(selection),
+        "waiting": {"since": rfc3339(wait.since), "reason": wait.words} if wait else None,
         "logs": [
             log._asdict()
             | {"newest": rfc3339(log.newest), "committed": rfc3339(log.committed), "lag_seconds": max(0, now - log.newest) // 1_000_000}

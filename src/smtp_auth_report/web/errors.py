@@ -24,6 +24,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 
 from smtp_auth_report.errors import ReportError, SelectionError, one_line
+from smtp_auth_report.moments import rfc3339
 from smtp_auth_report.waiting import waiting_of
 from smtp_auth_report.web.site import site_of
 
@@ -61,7 +62,7 @@ def failed(request: HttpRequest, error: Exception) -> HttpResponse:
 def answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpResponse:
     """A page or problem details."""
     if is_for_programs(request):
-        return problem(status, detail)
+        return unavailable(request, detail) if status == HTTPStatus.SERVICE_UNAVAILABLE else problem(status, detail)
     told: dict[str, object] = {"title": _title(status), "detail": detail, "waiting": None}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         told |= {"waiting": waiting_of(site_of(request).settings.state_path), "freshness": None}  # the store is not asked once more
@@ -73,9 +74,15 @@ def is_for_programs(request: HttpRequest) -> bool:
     return request.path.startswith(PROGRAMS)
 
 
-def problem(status: HTTPStatus, detail: str) -> JsonResponse:
+def unavailable(request: HttpRequest, detail: str) -> JsonResponse:
+    """That the store cannot answer, and since when reading on this host waits for it."""
+    wait = waiting_of(site_of(request).settings.state_path)
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, **({"waiting_since": rfc3339(wait.since)} if wait else {}))
+
+
+def problem(status: HTTPStatus, detail: str, **more: str) -> JsonResponse:
     """RFC 9457."""
-    content = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    content = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
     return JsonResponse(content, status=status, content_type="application/problem+json")
 
 
