@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -212,6 +212,22 @@ def test_the_command_copies_there_and_back(tmp_path: Path) -> None:
     for name in (places.click, places.back):
         summary = site.done(*read, "--database", name).stderr.decode()
         assert summary.startswith("New rows: none; 0 earlier rows revised, 0 known already.\nLines: 0 read")
+
+
+def test_a_terminal_is_shown_how_far_it_is(tmp_path: Path) -> None:
+    site, places = Site(tmp_path), Places(tmp_path)
+    site.ingest("--year", "2026", LOGS[0])
+    terminal, end = os.openpty()
+    shown = b""
+    with subprocess.Popen([*PROGRAM, "migrate", places.duck, places.back], env=site.environment | {"TERM": "xterm"}, stderr=end) as process:
+        os.close(end)
+        with suppress(OSError):  # nobody writes to it any more
+            while part := os.read(terminal, 4096):
+                shown += part
+    os.close(terminal)
+    assert process.returncode == 0
+    for what in (b"what is to be copied", b"rows", b"checksums"):
+        assert re.search(rb"Copying: " + what + rb"[^\r\n]* 100 %", shown), shown
 
 
 def test_the_key_goes_along(tmp_path: Path) -> None:

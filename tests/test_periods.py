@@ -4,15 +4,14 @@ Periods: dates are whole local days, also on those with 23 or 25 hours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
+from engines import Engine
 from rows import NOON, at, commit, row
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.periods import Period, interval_for, parse, preset, settle
-from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store
 from smtp_auth_report.store.local_time import Segment, bucket_minutes, earlier_starts, segments, shifted, slots
 
@@ -20,10 +19,8 @@ HOUR = 3600 * 1_000_000
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    store = open_store(":memory:")
-    yield store
-    store.close()
+def store(engine: Engine) -> Store:
+    return engine.open()
 
 
 @pytest.mark.parametrize(
