@@ -90,9 +90,12 @@ class DuckStore(AskedOneByOne):
 
     def _bucket(self, display_zone: str, *, read_only: bool) -> int:
         """Width of the hourly sums; settled by the zone in which a database is first used."""
-        if not read_only:
-            self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('bucket_minutes', ?)", [str(bucket_minutes(display_zone))])
-        return int(self._connection.execute("SELECT value FROM meta WHERE name = 'bucket_minutes'").fetchall()[0][0])
+        settled = self._connection.execute("SELECT value FROM meta WHERE name = 'bucket_minutes'").fetchall()
+        if settled or read_only:
+            return int(settled[0][0])
+        width = bucket_minutes(display_zone)
+        self._connection.execute("INSERT INTO meta VALUES ('bucket_minutes', ?)", [str(width)])
+        return width
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -13,7 +13,7 @@ Instants are microseconds UTC. A slot is a local wall clock, as the microseconds
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -62,6 +62,7 @@ def _change(zone: str, before: int, after: int) -> int:
     return high * SECOND
 
 
+@cache
 def bucket_minutes(zone: str) -> int:
     """Width of an aggregate whose edges meet every local hour: 15 where the zone has known parts of hours."""
     start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * SECOND for year in (2000, 2040))
