@@ -45,7 +45,7 @@ demo: .venv/installed assets .run/demo-$(TODAY)  ## show thirteen months of samp
 	$(REPORT) ingest --database .run/demo.duckdb .run/demo.log
 	@touch $@
 
-test: packages .venv/installed-for-tests assets-for-tests style  ## install what tests need, then all checks and tests
+test: set-up-for-tests  ## install what tests need, then all checks and tests
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 30
 
 check: style  ## style, types, layers: a minute
@@ -93,9 +93,12 @@ clean:  ## remove all that was set up, databases of run and demo included
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: packages
-packages:
-	@PYTHON=$(PYTHON) tests/setup/packages.sh
+# System packages are installed beside all that does not need them
+.PHONY: set-up-for-tests
+set-up-for-tests:
+	@PYTHON=$(PYTHON) tests/setup/packages.sh build
+	@PYTHON=$(PYTHON) tests/setup/packages.sh & packages=$$!; \
+	  $(MAKE) --no-print-directory .venv/installed-for-tests assets-for-tests style; made=$$?; wait $$packages && exit $$made
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system packages that tests need: real mail servers, PostgreSQL, a browser, compressors.
 #
-#   tests/setup/packages.sh
+#   tests/setup/packages.sh           all of them
+#   tests/setup/packages.sh build     a compiler and parts of Python, without which .venv cannot be set up
 #
 # As root on Debian or Ubuntu it installs what is missing and starts no service. Elsewhere it says what is missing
 # and goes on: the tests that need it are then skipped, and named at the end. Mail servers that Debian does not install
@@ -9,22 +10,26 @@
 set -eu
 
 # package: a program or file that shows it is there; several packages may stand for one browser
-needed="gcc:gcc systemd-journal-remote:/lib/systemd/systemd-journal-remote postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
+needed="systemd-journal-remote:/lib/systemd/systemd-journal-remote postfix:postconf dovecot-core:doveadm sasl2-bin:saslpasswd2 openssl:openssl xz-utils:xz zstd:zstd"
 modules=/usr/lib/*/sasl2/libplain.so
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=""
-for pair in $needed; do
-    command -v "${pair#*:}" >/dev/null || missing="$missing ${pair%:*}"
-done
-# shellcheck disable=SC2086  # a pattern
-ls $modules >/dev/null 2>&1 || missing="$missing libsasl2-modules"
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$missing postgresql"
-[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing="$missing fonts-dejavu-core"
-command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 python=${PYTHON:-python3}
+command -v gcc >/dev/null || missing="$missing gcc"
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing="$missing python3-dev"
+
+look_for_the_rest() {
+    for pair in $needed; do
+        command -v "${pair#*:}" >/dev/null || missing="$missing ${pair%:*}"
+    done
+    # shellcheck disable=SC2086  # a pattern
+    ls $modules >/dev/null 2>&1 || missing="$missing libsasl2-modules"
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$missing postgresql"
+    [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing="$missing fonts-dejavu-core"
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+}
 
 unpack() {
     folder=$(mktemp -d)
@@ -35,11 +40,14 @@ unpack() {
     fi
     rm -rf "$folder"
 }
-if command -v apt-get >/dev/null; then
-    [ -e .run/packages/opensmtpd ] || unpack opensmtpd
-    [ -e .run/packages/exim4-daemon-light ] || unpack exim4-daemon-light
-    [ -e .run/packages/libidn12 ] || unpack libidn12
-    [ -e /usr/lib/dovecot/submission-login ] || [ -e .run/packages/dovecot-submissiond ] || unpack dovecot-submissiond
+if [ "${1:-all}" = all ]; then
+    look_for_the_rest
+    if command -v apt-get >/dev/null; then
+        [ -e .run/packages/opensmtpd ] || unpack opensmtpd
+        [ -e .run/packages/exim4-daemon-light ] || unpack exim4-daemon-light
+        [ -e .run/packages/libidn12 ] || unpack libidn12
+        [ -e /usr/lib/dovecot/submission-login ] || [ -e .run/packages/dovecot-submissiond ] || unpack dovecot-submissiond
+    fi
 fi
 
 [ -n "$missing" ] || exit 0
