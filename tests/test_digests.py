@@ -156,6 +156,7 @@ def test_a_digest_has_the_figures_of_the_reports(site: Site, server: SmtpServer)
     now, past = (dict(zip(_names(), ask(REPORTS["summary"], site.store, Selection(*span, ZONE)).rows[0], strict=True)) for span in weeks)
     told = figures(text)
     assert told["Accepted messages"] == [str(now["messages"]), str(past["messages"]), "+94 %".replace(" ", "\N{NO-BREAK SPACE}")]
+    assert told["Accounts that sent"] == ["8", "1", "+700 %".replace(" ", "\N{NO-BREAK SPACE}")]
     assert told["Accounts below TLS 1.2"] == [str(now["legacy_tls_accounts"]), "0", "+1"]
     assert told["Accounts with basic authentication"][:2] == [str(now["basic_auth_accounts"]), str(past["basic_auth_accounts"])]
     assert told["Failed sign-ins"] == ["4", "0", "+4"]

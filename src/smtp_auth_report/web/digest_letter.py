@@ -137,8 +137,11 @@ def _figures(now: dict[str, Any], past: dict[str, Any]) -> list[tuple[str, str, 
 def _change(now: int, past: int) -> str:
     if now == past:
         return _("no change")
-    sign = "+" if now > past else "\N{MINUS SIGN}"
-    return sign + (wording.share(abs(now - past) / past) if past and now < 10 * past else wording.count(abs(now - past)))
+    sign, difference = "+" if now > past else "\N{MINUS SIGN}", abs(now - past)
+    if not past or now >= 10 * past:
+        return sign + wording.count(difference)
+    part = difference / past
+    return sign + (wording.share(part) if part < 1 else wording.per_cent_of(wording.count(round(100 * part))))
 
 
 def _new_senders(volume: Table, address: str) -> Section:
