@@ -20,6 +20,7 @@ import trustme
 
 from clickhouse_bridge import PASSWORD, READER, Bridge
 from ingesting import Site
+from measure import highest
 from rows import NOON, commit, row
 from smtp_auth_report import live
 from smtp_auth_report.errors import AwayError, StoreError
@@ -185,8 +186,14 @@ def waits(running: Running) -> Callable[[], str]:
     return ask
 
 
+CUT = LOG.index(b"\n", 400_000) + 1
+OTHER = LOG[CUT : CUT + 15] + b" mail kernel: eth0: link is up\n"
+MEGABYTES = 128
+"""Of such lines, that are written meanwhile."""
+
+
 def test_reading_waits_for_a_server_and_goes_on(bridge: Bridge, start: Start, tmp_path: Path) -> None:
-    """Down when it starts, full in the middle, down again; every row once."""
+    """Down when it starts, full in the middle, down again; every row once, and what is written meanwhile stays where it is."""
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:200_000])
     bridge.stop()
@@ -197,15 +204,19 @@ def test_reading_waits_for_a_server_and_goes_on(bridge: Bridge, start: Start, tm
     until(True, lambda: sum(reader.rows().values()) > 50)
     bridge.trouble("disk full", "INSERT INTO submissions")
     with log.open("ab") as file:
-        file.write(LOG[200_000:400_000])
+        file.write(LOG[200_000:CUT])
     until("the disk is full", waits(reader))
     bridge.stop()
-    with log.open("ab") as file:
-        file.write(LOG[400_000:])
     until("no server answers", waits(reader))
+    before = highest(reader.process.pid)
+    with log.open("ab") as file:
+        for _ in range(MEGABYTES):
+            file.write(OTHER * ((1 << 20) // len(OTHER)))
+        file.write(LOG[CUT:])
     bridge.start()
     until(ALL, reader.rows)
     until("", waits(reader))
+    assert (highest(reader.process.pid) - before) >> 20 < MEGABYTES // 2
     said = reader.end()
     assert said.count("the disk is full") == 1
     assert said.count("the database answers again; reading goes on") == 2
@@ -251,6 +262,7 @@ def test_pages_tell_that_the_server_is_away(bridge: Bridge, start: Start, tmp_pa
         assert status == 503
         assert text.count("no server answers there; see whether ClickHouse runs") == 1
     assert "Logs of this host are not read just now" in answered(address + "/ingest")[1]
+    since = json.loads(answered(address + "/api/ingest")[1])["waiting_since"]
     status, metrics = answered(address + "/metrics")
     assert status == 200
     assert "smtp_auth_report_database_up 0.0" in metrics
@@ -265,8 +277,12 @@ def test_pages_tell_that_the_server_is_away(bridge: Bridge, start: Start, tmp_pa
     until("the disk is full", waits(served))
     status, text = answered(address + "/ingest")
     assert (status, "the disk is full" in text) == (200, True)
+    waiting = json.loads(answered(address + "/api/ingest")[1])["waiting"]
+    assert "the disk is full" in waiting["reason"]
+    assert waiting["since"] > since
     bridge.well()
     until("", waits(served))
+    assert json.loads(answered(address + "/api/ingest")[1])["waiting"] is None
     assert "not read just now" not in answered(address + "/ingest")[1]
 
 
