@@ -10,7 +10,8 @@ tests that `make test` runs in a short form are run whole: 300 kills over rotati
 the sieve and without, a thousand logs followed through writes, rotations and crashes of chance and a thousand damaged
 archives, a log rotated at two hundred pairs of places between the reader's steps in each state and style,
 readers stopped behind three hundred lines of each log, a hundred orders of commits, sums of fifty stores beside their rows,
-each page in either theme in either language, a soak of an hour. What was printed is written to docs/proof.md.
+each page in either theme in either language, each defence of the pages taken out, a soak of an hour. What was printed is
+written to docs/proof.md.
 
 What goes wrong
     A difference, or a test that fails: exit status 1.
@@ -101,6 +102,7 @@ LONG = {
     "for everybody": ("tests/browser/test_accessible.py", {"ACCESSIBLE": "all"}),
     "stopped while ClickHouse is written to": ("tests/test_clickhouse_writing.py", {"CLICKHOUSE_STOPS": "all"}),
     "killed while a store is copied to ClickHouse and back": ("tests/test_migrate.py", {"MIGRATE_KILLS": "10"}),
+    "defences taken out": ("tests/test_defences.py", {"DEFENCES": "all"}),
     "rotated between any two steps": ("tests/test_rotation_steps.py", {"ROTATION_STEPS": "200"}),
 }
 """Test file, and the size of its whole form."""
