@@ -7,7 +7,7 @@ How much memory files of every row take, by the command and by `serve`.
 
 A store of so many rows is made (large_store.py) and kept. `export` writes all of it as each kind of file; then the first
 kind is asked for at a running `serve`, which makes it beside its pages. Memory is the most that was held together, looked at
-ten times a second or more often. Files go into a temporary folder: 10,000,000 rows take 9 GB of it, an hour or more, and
+ten times a second or more often. Files go into a temporary folder: 10,000,000 rows take 6 GB of it, an hour or more, and
 1 GB for the store.
 
 What goes wrong
