@@ -4,6 +4,7 @@ Stores of every engine, for tests that must come out the same on each.
     def test_something(engine: Engine) -> None:           runs once for each
         store = engine.open(lasting=True)                 a new, empty store; whatever the engine had before is gone
         another = engine.open_again("another host")       the same database; of ClickHouse, for a host with a state of its own
+        store = engine.filled(fill, "Europe/Paris")       for tests that only read: what the test before had, where `fill` made that
         engine.sql(store, "SELECT count(*) FROM clients") what stands in its tables
 
 A real server of ClickHouse is one more engine where CLICKHOUSE_URL names it; its database is emptied. Of chDB there is one
@@ -48,11 +49,13 @@ class Engine(ABC):
     def __init__(self) -> None:
         self._opened: list[Store] = []
         self._options: dict[str, Any] = {}
+        self._filled: Callable[[Store], None] | None = None
 
     def open(
         self, zone: str = "UTC", default_domain: str | None = "contoso.example", clock: Clock = lambda: NOON, *, lasting: bool = False
     ) -> Store:
         """A new store; to be opened again where it is `lasting`."""
+        self._filled = None
         self.close()
         self._empty()
         self._options = {"display_zone": zone, "default_domain": default_domain, "clock": clock, "lasting": lasting}
@@ -62,6 +65,15 @@ class Engine(ABC):
         """The same store once more."""
         store = self._open(host, **(self._options | changed))
         self._opened.append(store)
+        return store
+
+    def filled(self, fill: Callable[[Store], None], zone: str) -> Store:
+        """A store with what `fill` puts into it, which takes longer than to ask it."""
+        if self._filled is fill:
+            return self.open_again()
+        store = self.open(zone, lasting=True)
+        fill(store)
+        self._filled = fill
         return store
 
     def close(self) -> None:

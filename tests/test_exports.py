@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,13 +15,13 @@ from xml.etree import ElementTree as ET
 import duckdb
 import pytest
 
+from engines import Engine
 from smtp_auth_report.changes import Changes, Commit
 from smtp_auth_report.cli import write_file
 from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import NAMES, read_columns, stamp, utc
 from smtp_auth_report.exports.xlsx import Xlsx
-from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store
 from smtp_auth_report.submission import Submission
 
@@ -72,10 +72,8 @@ HOSTILE = (
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(str(tmp_path / "mail.duckdb"))
-    yield store
-    store.close()
+def store(engine: Engine) -> Store:
+    return engine.open(default_domain=None)
 
 
 def keep(store: Store, *rows: Submission) -> None:

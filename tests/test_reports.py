@@ -8,11 +8,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engines import Engine
 from rows import at, commit, row
 from smtp_auth_report import reports
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
@@ -22,7 +22,6 @@ from smtp_auth_report.reports import REPORTS, Wanted, ask, ask_all
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.periods import parse
 from smtp_auth_report.reports.render import as_csv, as_json, as_text, formula_safe, visible
-from smtp_auth_report.store import open_store
 from smtp_auth_report.store.interface import Selection, Store, Value, View
 
 PARIS = "Europe/Paris"
@@ -63,17 +62,18 @@ ROWS = (
 )
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
-    store = open_store(":memory:", display_zone=PARIS, default_domain="contoso.example")
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return engine.filled(fill, PARIS)
+
+
+def fill(store: Store) -> None:
     store.commit(commit(*ROWS))
     notes = Changes(
         unread=[Unread("postfix", "mail", "sasl", time, "masked") for time in (MON, TUE, SUN + 3_600_000_000)],
         gaps=[Gap("mail", MON, "rate limit", 5), Gap("mail", WEEK.end, "rate limit", 5)],
     )
     store.commit(Commit(notes))
-    yield store
-    store.close()
 
 
 def table(store: Store, name: str, view: View | None = None, **filters: str) -> Table:
@@ -217,12 +217,11 @@ def test_clients(store: Store) -> None:
     assert found.series == []
 
 
-def test_clients_show_the_latest_name_that_the_log_tells() -> None:
-    store = open_store(":memory:", display_zone=PARIS)
+def test_clients_show_the_latest_name_that_the_log_tells(engine: Engine) -> None:
+    store = engine.open(PARIS)
     names = (("old", None), ("new", "a"), (None, "b"))
     store.commit(commit(*(row(time=MON + n, client_name=name, helo=helo) for n, (name, helo) in enumerate(names))))
     assert columns(table(store, "clients"), "client_name", "helo", "messages") == [("new", "b", 3)]
-    store.close()
 
 
 def test_failures(store: Store) -> None:
@@ -389,8 +388,8 @@ def test_csv(store: Store) -> None:
 HOSTILE = ("=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", 'a"b,c\nd', "[red]x[/red]", "\x1b[31mred", "\u202egpj.exe", "<b>")
 
 
-def test_hostile_names_are_only_text() -> None:
-    store = open_store(":memory:", display_zone=PARIS)
+def test_hostile_names_are_only_text(engine: Engine) -> None:
+    store = engine.open(PARIS)
     store.commit(commit(*(row(time=MON, account=name, helo=name) for name in HOSTILE)))
     found = table(store, "clients")
     assert {each["account"] for each in as_json(found)["rows"]} == set(HOSTILE)
@@ -402,7 +401,6 @@ def test_hostile_names_are_only_text() -> None:
     assert "[red]x[/red]" in text
     assert "\\u202egpj.exe" in text
     assert len(text.splitlines()) == 1 + len(HOSTILE)
-    store.close()
 
 
 def test_text(store: Store) -> None:
