@@ -31,7 +31,6 @@ LOG = SECURITY + "test_nothing_that_is_sent_forges_an_entry_of_our_log"
 LENGTH = SECURITY + "test_a_length_is_what_every_server_takes_for_one"
 HOSTILE = "test_exports.py::test_hostile_text_is_only_text"
 
-SCRIPTS = '"script-src": "\'self\'"'
 NO_NEW_KEY = """request.session["_auth_user_id"] = str(person.pk)
     request.session["_auth_user_backend"] = "smtp_auth_report.web.people.Passwords"
     request.session["_auth_user_hash"] = person.get_session_auth_hash()"""

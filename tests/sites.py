@@ -31,7 +31,7 @@ from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.settings import PREFIX, load
 from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission
-from smtp_auth_report.web.application import Site, _tidy, prepare
+from smtp_auth_report.web.application import Site, make_ready, prepare
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY
 
@@ -91,8 +91,7 @@ def make_site(folder: Path, *rows: Submission, changes: Changes | None = None, n
 
 def client_of(site: Site, **options: Any) -> Client:
     """Someone who asks this site."""
-    prepare(site.settings)
-    _tidy(site)
+    make_ready(site)
     return Client(SERVER_NAME="localhost", raise_request_exception=False, **options, **{ENVIRON_KEY: site})
 
 

@@ -8,7 +8,7 @@ reader that followed a log still being written. Some readers are killed as soon 
 that they follow; those are counted apart. At times the log goes on unwatched for as long as a rotation takes. In the end a
 reader is started that is not killed, and the whole export must come to be that of reading the log once.
 
-CRASH_KILLS says how many kills there are in all runs together, 14 unless it is set; `make proof` sets it to three hundred.
+CRASH_KILLS says how many kills there are in all runs together, 20 unless it is set; `make proof` sets it to three hundred.
 How many there were is told at the end. One more test has the log cut with lines that no copy has; its kills are added.
 
 What goes wrong
@@ -35,7 +35,7 @@ from ingesting import PROGRAM, ZONES, Row, Site
 LOG = Path(__file__).parent / "logs" / "postfix" / "maillog_file" / "mail.log"
 WRITER = Path(__file__).parent / "rotating_writer.py"
 STYLES = ("rename", "compress", "compressnow", "date", "datexz", "copytruncate", "copycompress")
-KILLS = max(1, int(os.environ.get("CRASH_KILLS", "14")))
+KILLS = max(1, int(os.environ.get("CRASH_KILLS", "20")))
 KILLS_A_RUN = 4
 PORTION = 1.0
 """Seconds that a portion is written for."""

@@ -324,11 +324,11 @@ def test_the_overview_adds_up_the_rows(store: Store) -> None:
 
 @pytest.mark.parametrize("kind", EXPORTS)
 def test_progress_and_same_bytes(store: Store, kind: str) -> None:
-    keep(store, *(PLAIN._replace(time=NOON + place) for place in range(11_000)))
+    keep(store, *(PLAIN._replace(time=NOON + place) for place in range(21_000)))
     seen: list[tuple[int, int]] = []
     file = io.BytesIO()
     EXPORTS[kind].write(store, ALL, file, lambda done, total: seen.append((done, total)))
-    assert seen == [(10_000, 11_000), (11_000, 11_000)]
+    assert seen == [(10_000, 21_000), (20_000, 21_000), (21_000, 21_000)]
     assert file.getvalue() == written(kind, store)
 
 

@@ -10,6 +10,7 @@ cpdef enum:                 # what wrote a line that is not of the kind KEPT
     SMTPD = 2
     QUEUE = 3               # cleanup or qmgr
 
+# A line is `noted` if it is a `disconnect` that counts sign-ins, or one of QUEUE that may matter whoever it is about.
 # What a line of smtpd is to its session: one that may matter, `connect`, `disconnect`, one without consequence, a message
 # of a stranger, a message after a sign-in, and one without consequence even in a session with messages
 cdef enum:

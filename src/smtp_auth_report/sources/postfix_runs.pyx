@@ -141,6 +141,8 @@ cdef class Runs(LogLines):
     cdef int _note(self, Line *line, int32_t number) except -1 nogil:
         """Put each line of smtpd to the run of its process that it belongs to."""
         cdef Process *process
+        cdef const char *at = self._bytes + line.text
+        cdef const char *end = self._bytes + line.end
         cdef uint64_t pid = line.key
         line.key = 0
         if line.kind == SMTPD:
@@ -156,8 +158,8 @@ cdef class Runs(LogLines):
             self._say(line)  # a tag that was cut may be smtpd's
         elif line.kind == QUEUE:
             self._find_id(line)
-            line.noted = said(self._bytes + line.text, self._bytes + line.end) or of_session(self._bytes + line.text, self._bytes + line.end)
-        elif line.kind == OTHER and said(self._bytes + line.text, self._bytes + line.end):
+            line.noted = said(at, end) or of_session(at, end)
+        elif line.kind == OTHER and said(at, end):
             line.keep = True
         if line.says == CLIENT or line.says == SIGNED:
             append(&self._clients, &number, sizeof(int32_t))

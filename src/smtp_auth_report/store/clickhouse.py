@@ -226,7 +226,7 @@ def _registered(client: Client, state: ReadingState, given: Given) -> bool:
     """Whether this host may write; one that only serves need not."""
     try:
         register(client, state.writer, socket.gethostname(), given.clock())
-    except Exception as error:  # a server's kinds are of an extra, and a refusal is told by its words alone; all else goes on
+    except Exception as error:  # of an extra's classes, and refusals have no class of their own; what is none is raised again
         if given.serving and is_refused(error):
             return False
         raise

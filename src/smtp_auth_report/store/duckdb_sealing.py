@@ -166,7 +166,7 @@ class Sealing:
         missing = []
         for each in SUMS:
             since = local_day(zone, max(first, expired) if each.clients else first)
-            if each.step > 1:  # of those that begin every day, the first to begin earlier would be of fewer days, and little gained
+            if each.step > 1:  # one that begins on any day gains little before the first row, where it is of fewer days
                 since = each.slots(since)[0]
             if each.clients and day_start(zone, since) < expired:
                 since += each.step

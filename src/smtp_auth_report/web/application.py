@@ -62,10 +62,9 @@ class Pages(AppConfig):
 
 def application(site: Site) -> WSGIApplication:
     """The pages of a site as a WSGI callable."""
-    prepare(site.settings)
+    make_ready(site)
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 - needs Django configured
 
-    _tidy(site)
     handler = WSGIHandler()
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -218,8 +217,9 @@ def _configure(settings: Settings) -> None:
     connections["default"] = connections.create_connection("default")
 
 
-def _tidy(site: Site) -> None:
-    """Go on with requested reports, and forget sessions that are over."""
+def make_ready(site: Site) -> None:
+    """Prepare, go on with requested reports, and forget sessions that are over."""
+    prepare(site.settings)
     from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - needs Django configured
 
     from smtp_auth_report.web.requested import resume  # noqa: PLC0415 - needs Django configured
