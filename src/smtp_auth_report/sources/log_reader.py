@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 from smtp_auth_report.changes import Changes, Remembered
 from smtp_auth_report.framing import Cutter, cutter_of
@@ -73,6 +73,13 @@ QUEUED = re.compile(
 )
 TELLING = re.compile(rb"^[^\n]{10,200}: [^\n]{11,70}?(?:: client=| <= )", re.MULTILINE)
 SIGN_IN = re.compile(rb"sasl_username=|: SASL .*authentication failed|AUTH=server|AUTH failure|submission-login: ")
+
+
+class _Looked(NamedTuple):
+    """What was told ahead of a batch in a form of its own."""
+
+    lines: int
+    seen: object
 
 
 class LogReader:
@@ -209,7 +216,7 @@ class LogReader:
         batch before is read; what comes of it goes to `feed` with the batch.
         """
         if self._form is not None:
-            return None if self._wrapped else self._form.look_ahead(batch if self._form.views else bytes(batch))
+            return None if self._wrapped else _Looked(_lines(batch), self._form.look_ahead(batch if self._form.views else bytes(batch)))
         if self._sifting is None or self._cutter is not None:
             return None
         return self._sifting.look(batch, self._owned_elsewhere)
@@ -228,11 +235,12 @@ class LogReader:
         if not self._formed:
             self._find_form(bytes(batch[:LONGEST]).split(b"\n"))
         if self._form is not None:
-            changes.lines = line_feeds(batch) + (batch[-1:] != b"\n")
+            before = looked if isinstance(looked, _Looked) else _Looked(_lines(batch), NOT_LOOKED)
+            changes.lines = before.lines
             if self._wrapped:
                 self._form.unwrapped([found for found in map(self._envelope.inside, bytes(batch).split(b"\n")) if found])
             else:
-                self._form.feed_seen(batch, looked)
+                self._form.feed_seen(batch, before.seen)
         else:
             self._read_syslog(batch, self.look(batch) if looked is NOT_LOOKED else looked, last=last)
         changes.newest |= {host: max(time, changes.newest.get(host, 0)) for host, time in self.log.newest.items()}
@@ -402,3 +410,8 @@ class LogReader:
                 self.log.time(host, stamp)
                 owner.passed(host, stamp)
                 return
+
+
+def _lines(batch: Batch) -> int:
+    """Its lines, whether or not the last one has an end."""
+    return line_feeds(batch) + (batch[-1:] != b"\n")
