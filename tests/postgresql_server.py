@@ -26,7 +26,7 @@ from pathlib import Path
 
 from smtp_auth_report.settings import load
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 USER = "postgres"
 PASSWORD = "correct-horse"  # of a server that exists for seconds
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "autovacuum=off")

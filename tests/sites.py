@@ -179,7 +179,7 @@ class Clock:
 
 
 def until(done: Callable[[], bool]) -> None:
-    for _ in range(600):
+    for _ in range(3_000):
         if done():
             return
         time.sleep(0.05)

@@ -85,7 +85,7 @@ def test_reading_waits_while_the_disk_is_full(tmp_path: Path, disk: Disk, comman
         assert said.count(b"mail.duckdb") == 1
         until(before, running.rows)
         disk.free(running.process.pid)
-        until(ALL, running.rows, 60)
+        until(ALL, running.rows)
         running.end()
     finally:
         running.process.kill()
@@ -109,7 +109,7 @@ def test_killed_on_a_full_disk(tmp_path: Path, disk: Disk) -> None:
         running.process.communicate()
         disk.free()
         running = Running(running.site, *command)
-        until(ALL, running.rows, 60)
+        until(ALL, running.rows)
         running.end()
     finally:
         running.process.kill()

@@ -72,7 +72,7 @@ def starting(site: Callable[[], Site]) -> Iterator[Start]:
             one.process.communicate()
 
 
-def until(wanted: object, ask: Callable[[], object], seconds: float = 30) -> None:
+def until(wanted: object, ask: Callable[[], object], seconds: float = 150) -> None:
     """Insist on an answer, sooner or later."""
     end = time.monotonic() + seconds
     while (found := ask()) != wanted:

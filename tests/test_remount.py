@@ -93,7 +93,7 @@ def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, comma
         volume.mend()
         if stopped:
             running = Running(running.site, *command, log)
-        until(ALL, running.rows, 60)
+        until(ALL, running.rows)
         assert b"damaged" not in ended(running)
     finally:
         running.process.kill()

@@ -31,7 +31,7 @@ PACKAGES = Path(__file__).resolve().parents[2] / ".run" / "packages"
 """Where tests/setup/packages.sh unpacks what would exclude another package if it were installed."""
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-PATIENCE = 20.0
+PATIENCE = 60.0
 # <22>Nov 25 18:57:12 dovecot: submission-login: Login: …
 DATAGRAM = re.compile(rb"<\d+>(?P<stamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?P<line>.*)", re.DOTALL)
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")

@@ -42,7 +42,7 @@ REFUSED_RECIPIENT = "nobody@contoso.example"
 
 PROGRAMS = ("postfix", "dovecot", "openssl")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-PATIENCE = 20.0  # seconds for a server to come up, to stop, or to log what it must
+PATIENCE = 60.0  # seconds for a server to come up, to stop, or to log what it must
 
 
 class MailServer(NamedTuple):
