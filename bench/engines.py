@@ -7,6 +7,8 @@ How fast reports come from ClickHouse, beside DuckDB with the same rows.
 A DuckDB store of so many rows is made (large_store.py) and copied into ClickHouse, inside this process (chDB), into the very
 tables that the program makes; both are kept. `migrate` does the same by the day; here rows cross a month at a time as
 Parquet, which takes a third of the time. With `--prove`, `migrate` then compares numbers and checksums of each day.
+Each month is one part in the end, as a server leaves it an hour after its last row; with `--apart` it is three that have
+rows of all hours, the worst that several hosts can do, and nothing merges them.
 
 Then each report with its chart is asked of both in turn, for 7, 30 and 365 days, each time of another last day. Median and
 95th percentile of the seconds that went by are printed, and the median of processor seconds, of all threads. Both must
@@ -43,6 +45,7 @@ from smtp_auth_report.store.dimensions import DIMENSIONS
 from smtp_auth_report.store.duckdb_copying import DuckEnd
 from smtp_auth_report.store.interface import Selection, Store, View
 from smtp_auth_report.store.reading_state import ReadingState
+from smtp_auth_report.store.sums import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +57,14 @@ PERIODS = (7, 30, 365)
 MEMORY = "2GB"  # of DuckDB, while rows are copied
 OPENED = "opened >= {0} AND opened < {1}"
 
+PARTS = 3
+MONTH = 100_000_000  # rows, more than a month has
+NEVER_MERGED = {
+    "max_bytes_to_merge_at_max_space_in_pool": 1,
+    "max_bytes_to_merge_at_min_space_in_pool": 1,
+    "min_age_to_force_merge_seconds": 0,
+}
+
 
 class Cost(NamedTuple):
     """Of one answer."""
@@ -62,18 +73,19 @@ class Cost(NamedTuple):
     processor: float
 
 
-def click_store(folder: Path, database: Path, *, prove: bool) -> str:
+def click_store(folder: Path, database: Path, *, prove: bool, apart: bool) -> str:
     """The name of a ClickHouse database with the rows of a DuckDB file, from `folder` where it was made before."""
-    whole, unfinished = (folder / f"{database.stem}{ending}" for ending in (".chdb", ".copying"))
+    name = f"{database.stem}-apart" if apart else database.stem
+    whole, unfinished = (folder / f"{name}{ending}" for ending in (".chdb", ".copying"))
     if not whole.exists():
         began = time.perf_counter()
-        _copy(database, unfinished, prove=prove)
+        _copy(database, unfinished, prove=prove, apart=apart)
         unfinished.rename(whole)
         print(f"copied into ClickHouse in {time.perf_counter() - began:.0f} s", flush=True)
     return f"chdb://{whole}"
 
 
-def _copy(database: Path, folder: Path, *, prove: bool) -> None:
+def _copy(database: Path, folder: Path, *, prove: bool, apart: bool) -> None:
     place = placed(f"chdb://{folder}")
     with (
         closing(duckdb.connect(str(database), read_only=True, config={"memory_limit": MEMORY})) as connection,
@@ -89,14 +101,18 @@ def _copy(database: Path, folder: Path, *, prove: bool) -> None:
                 target.add_values(dimension, values)
         for kept in copying.WHOLE:
             target.replace(kept, range(1), source.read(kept, range(1)))
+        if apart:
+            client.run(f"ALTER TABLE {ROWS} MODIFY SETTING {', '.join(f'{name} = {value}' for name, value in NEVER_MERGED.items())}")
         for low, high in _months():
-            _copy_rows(connection, client, low, high, folder.with_suffix(".parquet"))
+            _copy_rows(connection, client, low, high, folder.with_suffix(".parquet"), PARTS if apart else 1)
         if prove:
             done = copying.migrate(source, target, lambda *_: None)
             print(f"migrate: numbers and checksums of {done.days} days agree, {done.copied} rows were missing", flush=True)
         else:
             target.settle({name: value for name, value in source.settled().items() if name in copying.SETTLED})
             target.end()
+        for table in (*(each.table for each in DIMENSIONS), *([] if apart else [ROWS])):
+            client.run(f"OPTIMIZE TABLE {table} FINAL SETTINGS optimize_skip_merged_partitions = 1")
         while client.rows("SELECT count() FROM system.merges")[0][0]:
             time.sleep(1)
 
@@ -109,10 +125,10 @@ def _months() -> Iterator[tuple[int, int]]:
         yield low, int(day.timestamp()) * 1_000_000
 
 
-def _copy_rows(connection: duckdb.DuckDBPyConnection, client: Client, low: int, high: int, file: Path) -> None:
+def _copy_rows(connection: duckdb.DuckDBPyConnection, client: Client, low: int, high: int, file: Path, parts: int) -> None:
     """The rows of a month, unless they are there."""
     there = OPENED.format(*(CLICKHOUSE.instant.format(edge) for edge in (low, high)))
-    if client.rows(f"SELECT count() FROM submissions WHERE {there}")[0][0]:
+    if client.rows(f"SELECT count() FROM {ROWS} WHERE {there}")[0][0]:
         return
     began = time.perf_counter()
     named = {name: f"s.{name}" for name in copying.SUBMISSIONS.columns}
@@ -124,7 +140,10 @@ def _copy_rows(connection: duckdb.DuckDBPyConnection, client: Client, low: int, 
     connection.execute(f"COPY (SELECT {lists} FROM submissions AS s {joins} WHERE {here}) TO '{file}' (COMPRESSION lz4)")
     taken = {name: CLICKHOUSE.instant.format(name) if name in copying.SUBMISSIONS.of_kind("time") else name for name in named}
     taken |= {"writer": f"toUInt64({COPIED})", "written": f"toUInt64({2 * now()})", "gone": "0"}
-    client.run(f"INSERT INTO submissions ({', '.join(taken)}) SELECT {', '.join(taken.values())} FROM file('{file}', 'Parquet')")
+    blocks = f"SETTINGS max_insert_block_size = {MONTH}, min_insert_block_size_rows = {MONTH}" if parts > 1 else ""
+    for part in range(parts):
+        source = f"SELECT {', '.join(taken.values())} FROM file('{file}', 'Parquet') WHERE key % {parts} = {part}"
+        client.run(f"INSERT INTO {ROWS} ({', '.join(taken)}) {source} {blocks}")
     file.unlink()
     print(f"{datetime.fromtimestamp(low / 1e6, UTC):%Y-%m} copied in {time.perf_counter() - began:.0f} s", flush=True)
 
@@ -170,10 +189,11 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=5, help="answers to each question (default: %(default)s)")
     parser.add_argument("--days", type=int, nargs="+", default=PERIODS, help="lengths of the periods asked for (default: 7 30 365)")
     parser.add_argument("--prove", action="store_true", help="compare numbers and checksums of each day after copying")
+    parser.add_argument("--apart", action="store_true", help="months of three parts in ClickHouse, never merged")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where databases are kept (default: %(default)s)")
     arguments = parser.parse_args()
     file = large_store(arguments.cache, arguments.rows)
-    name = click_store(arguments.cache, file, prove=arguments.prove)
+    name = click_store(arguments.cache, file, prove=arguments.prove, apart=arguments.apart)
     state = arguments.cache / f"{file.stem}.copying"
     with (
         closing(open_store(str(file), read_only=True)) as duck,

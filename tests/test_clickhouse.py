@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pairs import clickhouse
+from pairs import JOINED, clickhouse, merge
 from rows import NOON
 from smtp_auth_report.errors import StoreError
+from smtp_auth_report.store.clickhouse_client import Client
 from smtp_auth_report.store.clickhouse_numbers import codes_of, number_of
 from smtp_auth_report.store.clickhouse_opening import prepare
 from smtp_auth_report.store.clickhouse_place import placed
@@ -42,3 +43,31 @@ def test_tables_are_made_once_and_say_what_was_settled_first() -> None:
         client.insert("meta", {"name": ["schema"], "value": ["2"], "written": [2**63], "gone": [0]})
         with pytest.raises(StoreError, match="written by a newer version"):
             prepare(client.rows, X, read_only=False, zone="UTC", now=NOON)
+
+
+def test_of_months_that_are_merged_nothing_is_sorted_again() -> None:
+    """What was replaced is left out while rows are read, unless a month has one part. The server sees to that, by itself."""
+    columns = ("key", "opened", "spread", "time", "subject", "manner", "client", "writer", "written", "gone")
+    months = ("2026-10-03 10:00:00", "2026-11-18 12:00:00")
+
+    def plan(client: Client) -> str:
+        sql = "EXPLAIN PIPELINE SELECT subject, count() FROM submissions WHERE time > '2020-01-01' GROUP BY subject"
+        return "\n".join(row[0] for row in client.rows(sql))
+
+    with clickhouse() as clients, clients.client() as client:
+        made = client.rows("SELECT name, engine_full FROM system.tables WHERE name IN $names", {"names": list(JOINED)})
+        forced = "min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1"
+        assert {name for name, engine in made if forced in engine} == set(JOINED)
+        client.run("SYSTEM STOP MERGES submissions")
+        for written in (1, 3):
+            rows = f"SELECT number, '$', 0, '$', number, 1, 1, 1, {written}, number % 2 FROM numbers(100)"
+            for month in months:
+                client.run(f"INSERT INTO submissions ({', '.join(columns)}) {rows.replace('$', month)}")
+        sql = "SELECT count(), sum(subject), min(written) FROM submissions"
+        before = client.rows(sql)
+        assert "Replacing" in plan(client)
+        client.run("SYSTEM START MERGES submissions")
+        merge(client)
+        assert client.rows(sql) == before == [(100, 4900, 3)]
+        assert "Replacing" not in plan(client)
+        client.run("TRUNCATE TABLE submissions")

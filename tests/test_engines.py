@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pairs import both
+from pairs import both, merge, stir
 from rows import NOON, key_of, row
 from smtp_auth_report.changes import Changes, Commit, Counted, Gap, Intake, Remembered, Unread, Withheld
 from smtp_auth_report.errors import SelectionError
@@ -21,6 +21,7 @@ from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.reports import REPORTS
 from smtp_auth_report.reports.asking import HOURS_AT_MOST, Wanted, ask, ask_all, ask_each
 from smtp_auth_report.reports.findings import findings, recent
+from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.clickhouse_client import Clients
@@ -133,7 +134,10 @@ def duck() -> Iterator[DuckStore]:
 
 @pytest.fixture(scope="module")
 def click(duck: DuckStore) -> Iterator[Clients]:
+    """Its parts have much that was replaced, or is gone."""
     with both(duck) as clients:
+        with clients.client() as client:
+            stir(client)
         yield clients
 
 
@@ -243,3 +247,21 @@ def test_a_letter_with_two_small_forms_is_found_by_either(duck: DuckStore, click
             found += [ask(REPORTS["sending-volume"], store, each).rows for each in narrowed]
             assert found[0] != []
             assert all(rows == found[0] for rows in found)
+
+
+def test_merging_changes_no_answer(duck: DuckStore, click: Clients) -> None:
+    """The last test of the module: nothing that was replaced is left."""
+    selections = [Selection(NOON - 400 * DAY, NOON + 1, zone) for zone in ("Asia/Kolkata", "America/New_York")]
+    selections.append(Selection(NOON - 40 * DAY, NOON, "UTC", {"tls": ("legacy",)}, SEVERAL))
+    wanted = [Wanted(report) for report in REPORTS.values()]
+    expected = [ask_all(duck, selection, wanted) for selection in selections]
+
+    def told() -> list[list[Table]]:
+        with looking(click) as seen:
+            return [ask_all(seen, selection, wanted) for selection in selections]
+
+    with click.client() as client:
+        client.run("INSERT INTO submissions SELECT * REPLACE (written - 3 AS written, 8 AS size) FROM submissions")
+        assert told() == expected
+        merge(client)
+        assert told() == expected
