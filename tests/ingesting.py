@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import forked
+from forked import Process
 
 Row = dict[str, Any]
 PROGRAM = (sys.executable, "-m", "smtp_auth_report")
@@ -42,10 +43,11 @@ class Site:
 
     def run(self, *arguments: str | Path, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """Run the program whatever comes of it."""
-        words = [str(each) for each in arguments]
-        if (ran := forked.run(words, self.environment, given)) is not None:
-            return ran
-        return subprocess.run([*PROGRAM, *words], input=given, capture_output=True, check=False, env=self.environment, timeout=120)
+        return forked.run([str(each) for each in arguments], self.environment, given)
+
+    def start(self, *arguments: str | Path, **files: Any) -> Process:
+        """Begin a run, with standard files as subprocess.Popen takes them."""
+        return forked.start([str(each) for each in arguments], self.environment, **files)
 
     def done(self, *arguments: str | Path, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """Run the program and insist that it did what it was asked."""

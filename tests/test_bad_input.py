@@ -251,7 +251,7 @@ def test_commands_work_while_the_pages_are_served(site: Site, tmp_path: Path) ->
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{free.getsockname()[1]}"
-    with subprocess.Popen([*PROGRAM, "serve", "--listen", listen], env=site.environment, stderr=subprocess.PIPE) as served:
+    with site.start("serve", "--listen", listen, stderr=subprocess.PIPE) as served:
         assert served.stderr is not None
         try:
             served.stderr.readline()
@@ -272,9 +272,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(site: Site, tmp_path: Path) -
     path = tmp_path / "mail.log"
     parts = [log(*session(f"user{n}", queue_id=f"{n:09X}A")) for n in range(40_000)]
     path.write_bytes(b"".join(parts))
-    killed = subprocess.Popen(
-        [*PROGRAM, "ingest", "--year", "2026", "--timezone", "UTC", path], env=site.environment, stderr=subprocess.DEVNULL
-    )
+    killed = site.start("ingest", "--year", "2026", "--timezone", "UTC", path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (tmp_path / "mail.duckdb.wal").exists() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -30,7 +30,7 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from ingesting import PROGRAM, ZONES, Row, Site
+from ingesting import ZONES, Row, Site
 
 LOG = Path(__file__).parent / "logs" / "postfix" / "maillog_file" / "mail.log"
 WRITER = Path(__file__).parent / "rotating_writer.py"
@@ -60,8 +60,7 @@ class Reader:
     def __init__(self, site: Site, log: Path) -> None:
         self._said = site.folder / "said"
         with self._said.open("wb") as said:
-            command = [*PROGRAM, "ingest", "--follow", "--year", "2026", *ZONES, str(log)]
-            self._process = subprocess.Popen(command, env=site.environment, stderr=said)
+            self._process = site.start("ingest", "--follow", "--year", "2026", *ZONES, log, stderr=said)
 
     def until(self, reached: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
         """Wait so long at most, and look after each pause; whether it was reached. A reader that ends by itself fails the test."""

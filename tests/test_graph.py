@@ -19,7 +19,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import trustme
 
+import forked
 from entra_log import ANNA, sign_in
+from forked import Process
 from graph_server import CLIENT, SECRET, TENANT, Graph, Refusal
 from ingesting import PROGRAM, Site
 from smtp_auth_report import cli, live
@@ -399,8 +401,8 @@ def program(tmp_path: Path, graph: Graph, ca: str, secret: str) -> tuple[Site, d
 
 
 @contextmanager
-def running(environment: dict[str, str], said: list[str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([*PROGRAM, "ingest", "--follow", "graph:"], env=environment, stderr=subprocess.PIPE, text=True)
+def running(environment: dict[str, str], said: list[str]) -> Iterator[Process]:
+    process = forked.start(["ingest", "--follow", "graph:"], environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     thread = Thread(target=said.extend, args=(process.stderr,))
     thread.start()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import exchange_log
-from ingesting import PROGRAM, ZONES, Site, outcomes
+from ingesting import ZONES, Site, outcomes
 from smtp_auth_report.sources.csv_log import fields
 
 LOG = (Path(__file__).parent / "logs" / "postfix" / "maillog_file" / "mail.log").read_bytes()
@@ -29,9 +29,7 @@ class Running:
 
     def __init__(self, site: Site, *arguments: str | Path) -> None:
         self.site = site
-        self.process = subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)], env=site.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        self.process = site.start(*arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def rows(self) -> dict[str, int]:
         """By outcome; none while there is no database yet, or it is just opened anew."""
@@ -217,16 +215,18 @@ def test_a_log_that_appears_later_with_its_folder_and_half_a_line(tmp_path: Path
     log.write_bytes(LOG[:half])
     until(True, lambda: reader.rows().get("accepted", 0) > 30)
     reader.process.kill()
+    _, said = reader.process.communicate()
     with log.open("ab") as file:
         file.write(LOG[half:other])
         second = start(*arguments)
         until(True, lambda: second.rows().get("accepted", 0) > 150)
         second.process.kill()
+        second.process.communicate()
         third = start(*arguments)
         until(True, lambda: third.rows().get("accepted", 0) > 150)
         file.write(LOG[other:])
     until(ALL, third.rows)
-    assert b"waiting for it" in reader.process.communicate()[1]
+    assert b"waiting for it" in said
     third.end()
 
 

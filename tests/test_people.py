@@ -25,6 +25,8 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 
+import forked
+from forked import as_text
 from sites import NOW, Page, client_of, in_a_file, make_site, routes, someone, unread, until, week
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import SECOND
@@ -435,8 +437,8 @@ def test_pages_are_answered_under_the_names_that_were_stated(tmp_path: Path) -> 
 
 
 def user(folder: Path, *arguments: str, typed: str = PASSWORD) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("smtp-auth-report"), "user", *arguments, "--database", str(folder / "mail.duckdb")]
-    return subprocess.run(command, input=typed + "\n", capture_output=True, text=True, check=False)
+    command = ["user", *arguments, "--database", str(folder / "mail.duckdb")]
+    return as_text(forked.run(command, os.environ, f"{typed}\n".encode()))
 
 
 @in_a_file

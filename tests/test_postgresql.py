@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -21,7 +20,8 @@ import psycopg
 import pytest
 from django.db import connections
 
-from ingesting import PROGRAM
+import forked
+from forked import Process, as_text
 from postgresql_server import PASSWORD as SERVER_PASSWORD
 from postgresql_server import Server, free_port
 from sites import DAY, NOW, Page, client_of, make_site, until, week
@@ -56,9 +56,8 @@ def refused(tmp_path: Path, url: str) -> str:
 
 
 def user(folder: Path, state: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("smtp-auth-report"), "user", *arguments, "--database", str(folder / "mail.duckdb")]
     variables = os.environ | {"SMTP_AUTH_REPORT_STATE": state} | environment
-    return subprocess.run(command, input=PASSWORD + "\n", capture_output=True, text=True, check=False, env=variables)
+    return as_text(forked.run(["user", *arguments, "--database", str(folder / "mail.duckdb")], variables, f"{PASSWORD}\n".encode()))
 
 
 def test_several_processes_may_make_its_tables_at_once(tmp_path: Path, postgresql: Server) -> None:
@@ -109,12 +108,12 @@ def test_a_server_that_is_too_old_is_one_line(tmp_path: Path, postgresql: Server
 
 
 @contextmanager
-def serving(folder: Path, state: str, mail: SmtpServer) -> Iterator[subprocess.Popen[str]]:
+def serving(folder: Path, state: str, mail: SmtpServer) -> Iterator[Process]:
     """The program, with a database of its own."""
     folder.mkdir(exist_ok=True)
     settings = SETTINGS | {"database": str(folder / "mail.duckdb"), "state": state, "mail_server": mail.address, "listen": "127.0.0.1:0"}
     variables = os.environ | {PREFIX + name.upper(): value for name, value in settings.items()}
-    with subprocess.Popen([*PROGRAM, "serve"], stderr=subprocess.PIPE, text=True, env=variables) as process:
+    with forked.start(["serve"], variables, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             assert "http://" in process.stderr.readline()

@@ -19,7 +19,7 @@ from statistics import median
 
 import pytest
 
-from ingesting import PROGRAM, Site
+from ingesting import Site
 from reading import session
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "8"))
@@ -59,11 +59,7 @@ def test_a_busy_log_is_followed_while_pages_are_read(tmp_path: Path) -> None:
     site = Site(tmp_path)
     log = tmp_path / "mail.log"
     log.touch()
-    serving = subprocess.Popen(
-        [*PROGRAM, "serve", "--listen", "127.0.0.1:0", "--timezone", "UTC", "--follow", str(log)],
-        env=site.environment,
-        stderr=subprocess.PIPE,
-    )
+    serving = site.start("serve", "--listen", "127.0.0.1:0", "--timezone", "UTC", "--follow", log, stderr=subprocess.PIPE)
     try:
         assert serving.stderr is not None
         heard = next(found for line in serving.stderr if (found := re.search(rb"http://\S+", line)))
