@@ -9,9 +9,9 @@ write. Each log is ingested as an administrator would, the rows are exported, an
 tests that `make test` runs in a short form are run whole: 300 kills over rotating logs, a thousand mutated logs read with
 the sieve and without, a thousand logs followed through writes, rotations and crashes of chance and a thousand damaged
 archives, a log rotated at two hundred pairs of places between the reader's steps in each state and style,
-readers stopped behind three hundred lines of each log, a hundred orders of commits, sums of fifty stores beside their rows,
-each page in either theme in either language, each defence of the pages taken out, a soak of an hour. What was printed is
-written to docs/proof.md.
+readers stopped behind three hundred lines of each log, a hundred orders of commits, sums of fifty stores beside their
+rows, each column of a report alone in each order, each page in either theme in either language, each defence of the
+pages taken out, a soak of an hour. What was printed is written to docs/proof.md.
 
 What goes wrong
     A difference, or a test that fails: exit status 1.
@@ -99,6 +99,7 @@ LONG = {
     "stopped behind any line": ("tests/test_resuming.py", {"RESUMING": "300"}),
     "kept in any order": ("tests/test_store.py", {"STORE_EXAMPLES": "100"}),
     "summed up": ("tests/test_sums.py", {"STORE_EXAMPLES": "50"}),
+    "each column alone in each order": ("tests/test_reports.py", {"STORE_EXAMPLES": "1"}),
     "for everybody": ("tests/browser/test_accessible.py", {"ACCESSIBLE": "all"}),
     "stopped while ClickHouse is written to": ("tests/test_clickhouse_writing.py", {"CLICKHOUSE_STOPS": "all"}),
     "killed while a store is copied to ClickHouse and back": ("tests/test_migrate.py", {"MIGRATE_KILLS": "10"}),

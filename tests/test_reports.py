@@ -1,5 +1,7 @@
 """
 The reports on a few known rows: whole tables, and every rendering of them.
+
+STORE_EXAMPLES in the environment chooses the long form, as `make proof` has it: each column in each order.
 """
 
 from __future__ import annotations
@@ -7,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from smtp_auth_report.reports.periods import parse
 from smtp_auth_report.reports.render import as_csv, as_json, as_text, formula_safe, visible
 from smtp_auth_report.store.interface import Selection, Store, Value, View
 
+LONG = "STORE_EXAMPLES" in os.environ
 PARIS = "Europe/Paris"
 WEEK = Selection(*parse("2026-11-16", "2026-11-22", PARIS, 0), PARIS)
 
@@ -285,11 +289,14 @@ def test_reports_asked_together_are_those_asked_one_by_one(store: Store, filters
 @pytest.mark.parametrize("name", ["sending-volume", "clients", "failures"])
 @pytest.mark.parametrize("limit", [None, 2])
 def test_columns_that_are_not_wanted_change_no_other(store: Store, name: str, limit: int | None) -> None:
+    """In every order one column alone, each in its turn; in the long form each of them."""
     report = REPORTS[name]
     names = [*(column.name for column in report.columns), *report.orders]
-    for sort in names:
+    columns = sorted({"messages", "usual", "is_new", "client_addresses", "helo", "client_name", "last_reason"} & {*names})
+    assert len(columns) <= len(names)
+    for place, sort in enumerate(names):
         whole = ask(report, store, WEEK, View(sort, descending=True, limit=limit))
-        for wanted in {"messages", "usual", "is_new", "client_addresses", "helo", "client_name", "last_reason"} & {*names}:
+        for wanted in columns if LONG else columns[(place + (limit or 0)) % len(columns) :][:1]:
             (found,) = ask_all(store, WEEK, [Wanted(report, View(sort, descending=True, limit=limit), columns=frozenset({wanted}))])
             for row_found, row_whole in zip(found.rows, whole.rows, strict=True):
                 told = dict(zip(names, row_found, strict=False))

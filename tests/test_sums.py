@@ -2,7 +2,7 @@
 Sums of days answer as the rows do: whatever comes late, changes, is withdrawn, named, erased or expires, in any zone.
 
 STORE_EXAMPLES in the environment says of how many examples a property is tried, five if nothing else. With it, weeks are
-counted over periods of more lengths.
+counted over periods of more lengths, from every day and not from every third.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ def test_weeks_that_begin_on_any_day_are_counted_once(days: int) -> None:
     for store in (sealed, plain):
         store.commit(commit(*rows))
     sealed.seal()
-    for begun in range(50 - days):
+    for begun in range(0, 50 - days, 1 if "STORE_EXAMPLES" in os.environ else 3):  # any day of a week is among every third
         selection = Selection(START + begun * DAY, START + (begun + days) * DAY, "UTC")
         assert answers(sealed, selection, FACTS + EVENTS) == answers(plain, selection, FACTS + EVENTS)
     sealed.close()
