@@ -148,12 +148,12 @@ def _copy_rows(connection: duckdb.DuckDBPyConnection, client: Client, low: int, 
     print(f"{datetime.fromtimestamp(low / 1e6, UTC):%Y-%m} copied in {time.perf_counter() - began:.0f} s", flush=True)
 
 
-def compare(duck: Store, click: Store, periods: Sequence[int], repeat: int) -> None:
+def compare(duck: Store, click: Store, reports: Sequence[Report], periods: Sequence[int], repeat: int) -> None:
     """Print what each report costs on both."""
     heads = " ".join(f"{engine:>10} {'p95':>6} {'CPU':>6}" for engine in ("DuckDB", "ClickHouse"))
     print(f"{'report':<16} {'days':>4} {heads}  ratio of CPU")
     for days in periods:
-        for report in REPORTS.values():
+        for report in reports:
             both: tuple[list[Cost], list[Cost]] = [], []
             for back in range(repeat):
                 end = END - back * DAY
@@ -188,6 +188,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of each database (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=5, help="answers to each question (default: %(default)s)")
     parser.add_argument("--days", type=int, nargs="+", default=PERIODS, help="lengths of the periods asked for (default: 7 30 365)")
+    parser.add_argument("--reports", nargs="+", default=list(REPORTS), choices=list(REPORTS), help="which (default: all)")
     parser.add_argument("--prove", action="store_true", help="compare numbers and checksums of each day after copying")
     parser.add_argument("--apart", action="store_true", help="months of three parts in ClickHouse, never merged")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where databases are kept (default: %(default)s)")
@@ -204,7 +205,7 @@ def main() -> int:
             f"bytes a row: {file.stat().st_size / arguments.rows:.0f} in DuckDB, {size(folder) / arguments.rows:.0f} in ClickHouse",
             flush=True,
         )
-        compare(duck, click, arguments.days, arguments.repeat)
+        compare(duck, click, [REPORTS[name] for name in arguments.reports], arguments.days, arguments.repeat)
     return 0
 
 

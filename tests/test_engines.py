@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,10 +26,11 @@ from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.store import open_store
-from smtp_auth_report.store.clickhouse_client import Clients
-from smtp_auth_report.store.clickhouse_snapshot import looking, read_submissions
+from smtp_auth_report.store.clickhouse_client import Client, Clients
+from smtp_auth_report.store.clickhouse_snapshot import ClickSnapshot, looking, read_submissions
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.interface import FILTERS, Selection, View
+from smtp_auth_report.store.relations import Parameters
 from smtp_auth_report.submission import Outcome, Service, Submission, Tls
 
 SEED = 20261130
@@ -219,6 +222,44 @@ def test_several_questions_at_once_are_the_same(duck: DuckStore, click: Clients)
         assert ask_all(seen, selection, wanted) == ask_all(duck, selection, wanted)
     with looking(click) as seen:
         assert ask_all(seen, selection, wanted[:2]) == ask_all(duck, selection, wanted[:2])
+
+
+class Watched(ClickSnapshot):
+    """One that keeps what it asks."""
+
+    def __init__(self, client: Client, clients: Clients, thread: ThreadPoolExecutor) -> None:
+        super().__init__(client, clients, thread)
+        self.asked: list[str] = []
+
+    def _rows(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        self.asked.append(sql)
+        return super()._rows(sql, parameters)
+
+    def _make(self, table: str, sql: str, parameters: Parameters) -> None:
+        self.asked.append(sql)
+        super()._make(table, sql, parameters)
+
+
+PASSES = {
+    "summary": 1,
+    "tls-usage": 1,
+    "auth-methods": 1,
+    "sending-volume": 2,  # all senders, then those of the view by client
+    "clients": 2,
+    "failures": 3,  # overall, it is of other outcomes
+}
+"""Report -> how often the rows of its period are read for its table, where they are all there is."""
+
+
+@pytest.mark.parametrize("name", sorted(REPORTS))
+def test_rows_of_a_period_are_read_as_seldom_as_can_be(name: str, duck: DuckStore, click: Clients) -> None:
+    with click.client() as client, ThreadPoolExecutor(1) as thread:
+        seen = Watched(client, click, thread)
+        selection = Selection(seen._expired_before, NOON + 1, "Asia/Kolkata")
+        wanted = [Wanted(REPORTS[name], View(limit=5), series=False)]
+        assert ask_all(seen, selection, wanted) == ask_all(duck, selection, wanted)
+        seen.forget()
+    assert sum(sql.count("FROM submissions AS r") for sql in seen.asked) == PASSES[name]
 
 
 def test_a_question_that_cannot_be_asked_leaves_the_session_as_it_was(click: Clients) -> None:

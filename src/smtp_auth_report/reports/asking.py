@@ -14,7 +14,8 @@ has for them alone stands between two comments, and is left out where they are n
     -- ]
 
 Where only the first rows are wanted, the question without such columns finds which rows that are, and they alone are asked
-for in full. Rows that need more than the facts of the period are asked for beside the rest, so that two cores share the work.
+for in full. Rows that need more than the facts of the period are asked for beside the rest, so that two cores share the work,
+unless the store would read the same rows for each: then all are asked for together.
 
 Parameters that the SQL may name
     $covered    1 where the store's rows reach back to the fourth of the equal periods before
@@ -143,15 +144,19 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         raise SelectionError(worded("hours are given for {days} days or less; ask for days or weeks", days=HOURS_AT_MOST // DAY))
     with store.snapshot() as seen:
         history = _history(seen, selection)
-        beside = [seen.beside(partial(_rows, selection, each, history)) if each.rows and each.needs_more else None for each in wanted]
-        asked = [_first(each, selection, history) for each in wanted if each.rows and not each.needs_more]
+        alone = [each.rows and each.needs_more and not seen.reads_rows for each in wanted]
+        beside = [
+            seen.beside(partial(_rows, selection, each, history)) if apart else None for each, apart in zip(wanted, alone, strict=True)
+        ]
+        together = [each for each, apart in zip(wanted, alone, strict=True) if each.rows and not apart]
+        asked = [_first(each, selection, history) for each in together]
         charts = [each.report for each in wanted if each.series and each.report.series]
         waiting = iter([(number, _series_asked(report, chosen)) for number, report in enumerate(charts)])
         helped = seen.beside(partial(_asked_in_turn, selection, waiting))
         overall, *answers = seen.ask_all(selection, [Asked(OVERALL_QUESTION), *asked])
         drawn = _asked_in_turn(selection, waiting, seen) | helped()
         found, in_turn = iter(answers), iter(sorted(drawn.items()))
-        firsts = [next(found) if each.rows and not each.needs_more else None for each in wanted]
+        firsts = [next(found) if each in together else None for each in wanted]
         series = [
             _series(each.report, selection, chosen, next(in_turn)[1]) if each.series and each.report.series else [] for each in wanted
         ]

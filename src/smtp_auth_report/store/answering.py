@@ -39,7 +39,7 @@ from smtp_auth_report.store.interface import (
     View,
     at_once,
 )
-from smtp_auth_report.store.relations import Base, Parameters, Reader, answer, in_common, is_whole, number_of_rows
+from smtp_auth_report.store.relations import Base, Need, Parameters, Reader, answer, in_common, is_whole, number_of_rows
 from smtp_auth_report.store.sums import HOURLY, ROWS, Coverage
 from smtp_auth_report.words import worded
 
@@ -48,6 +48,7 @@ class Answering(ABC):
     """The part of `Snapshot` that is the same for all engines."""
 
     dialect: ClassVar[Dialect]
+    reads_rows = False
 
     def __init__(self) -> None:
         self._tables = 0
@@ -84,13 +85,20 @@ class Answering(ABC):
 
     def ask_all(self, selection: Selection, asked: Sequence[Asked]) -> list[Answer]:
         reader = Reader(selection, self._conditions(selection), self._covered)
-        bases = {}
-        for need in in_common([each.question for each in asked]):
-            bases[need.relation] = base = Base(f"base_{self._tables}", need)
-            self._tables += 1
-            made = reader.base(base)
-            self._make(base.table, made.sql, made.parameters)
+        facts_of_events = self.dialect.works_twice and self._expired_before <= selection.start
+        bases: dict[str, Base] = {}
+        for relation, need in in_common([each.question for each in asked], facts_of_events=facts_of_events).items():
+            known = next((base for base in bases.values() if base.need == need), None)
+            bases[relation] = known or self._base(reader, need)
         return [self._answer(reader, each, bases) for each in asked]
+
+    def _base(self, reader: Reader, need: Need) -> Base:
+        """The table of what is needed, made now."""
+        base = Base(f"base_{self._tables}", need)
+        self._tables += 1
+        made = reader.base(base)
+        self._make(base.table, made.sql, made.parameters)
+        return base
 
     def _answer(self, reader: Reader, asked: Asked, bases: dict[str, Base]) -> Answer:
         question, view = asked
@@ -150,6 +158,8 @@ class Answering(ABC):
 
 class AskedOneByOne(ABC):
     """The part of `Readable` that is the same for all engines: each question is asked of a snapshot of its own."""
+
+    reads_rows = False
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Snapshot]:

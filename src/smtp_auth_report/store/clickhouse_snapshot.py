@@ -92,6 +92,7 @@ class ClickSnapshot(Answering):
     """See `Snapshot` in interface.py."""
 
     dialect = CLICKHOUSE
+    reads_rows = True
 
     def __init__(self, client: Client, clients: Clients, thread: ThreadPoolExecutor) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ class Dialect(NamedTuple):
     lower: str  # a text in lower case, of whatever alphabet, as `filters.lowered` has it
     lasting: str  # a table that lasts as long as the connection
     works_twice: bool = False  # whether what a query reads in two places is worked out in each
+    looks_up: bool = False  # whether a number that stands beside a subject is quickly found for each row
     within: str = ""  # of an address and a network, whether it is in there; "" where that is found out beforehand
 
 
@@ -51,5 +52,6 @@ CLICKHOUSE = Dialect(
     lower=_alike("replaceAll", "lowerUTF8({})"),
     lasting="CREATE TEMPORARY TABLE {} AS {}",
     works_twice=True,
+    looks_up=True,
     within="(isIPv4String({0}) OR isIPv6String({0})) AND isIPAddressInRange(if(isIPv4String({0}) OR isIPv6String({0}), {0}, '::'), {1})",
 )

@@ -157,6 +157,10 @@ class Snapshot(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """The store as it is now, for one thread, until the block ends; a snapshot gives itself."""
 
+    @property
+    def reads_rows(self) -> bool:
+        """Whether each question reads all rows of its period: few are to be asked then, together rather than beside each other."""
+
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
         """Ask the same state meanwhile, in a thread of its own where the engine can; a function that waits for what it told."""
 

@@ -49,6 +49,10 @@ class ScopedSnapshot:
         with self._seen.snapshot() as seen:
             yield ScopedSnapshot(seen, self._scope)
 
+    @property
+    def reads_rows(self) -> bool:
+        return self._seen.reads_rows
+
     def beside(self, work: Callable[[Snapshot], Told]) -> Callable[[], Told]:
         return self._seen.beside(lambda seen: work(ScopedSnapshot(seen, self._scope)))
 

@@ -130,6 +130,8 @@ def _address(path: Path, folder: int) -> str:
 class SharedStore:
     """See `Store` in interface.py."""
 
+    reads_rows = False
+
     def __init__(self, database: str, connection: Connection[Any, Any]) -> None:
         self._database = database
         self._connection = connection
