@@ -64,6 +64,7 @@ class Started:
         self.stdin, self.stdout, self.stderr = ends
         self.returncode: int | None = None
         self._told = told
+        self._read: dict[IO[Any], bytes | str] = {}
         self.pid = self._number()
 
     def __enter__(self) -> Self:
@@ -111,10 +112,10 @@ class Started:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, given: bytes | None = None, timeout: float | None = None) -> tuple[Any, Any]:
-        """Let it read what is given and nothing else, and wait for its end; what it wrote."""
+        """Let it read what is given and nothing else, and wait for its end; what it wrote, once more where it was asked before."""
         until = None if timeout is None else time.monotonic() + timeout
         left = memoryview(given or b"")
-        reading = {end.fileno(): (end, bytearray()) for end in (self.stdout, self.stderr) if end is not None}
+        reading = {end.fileno(): (end, bytearray()) for end in (self.stdout, self.stderr) if end is not None and not end.closed}
         parts = dict(reading.values())
         while reading or left:
             writing = [self.stdin] if left else []
@@ -133,7 +134,9 @@ class Started:
             for end in writable:
                 left = left[_written(end, left) :]
         self.wait(None if until is None else max(0, until - time.monotonic()))
-        return tuple(None if end is None else _as_read(end, bytes(parts[end])) for end in (self.stdout, self.stderr))
+        self._read |= {end: _as_read(end, bytes(part)) for end, part in parts.items()}
+        output, error = (None if end is None else self._read.get(end) for end in (self.stdout, self.stderr))
+        return output, error
 
 
 Process = Started | subprocess.Popen[Any]
