@@ -347,6 +347,19 @@ def test_sums_that_would_be_nearly_as_many_as_the_rows_are_not_kept(monkeypatch:
     store.close()
 
 
+def test_sums_of_blocks_that_overlap_are_kept_where_all_of_them_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row is in seven weeks: four rows to a sum would be seven sums to four rows."""
+    monkeypatch.setattr(duckdb_sealing, "WORTH", 3)
+    for accounts, kept in ((1, True), (7, False)):
+        store, day = memory_store("UTC"), START // DAY
+        rows = [row(time=START + n * DAY + k, account=f"user{n % accounts}@contoso.example") for n in range(7) for k in range(4)]
+        store.commit(commit(*rows, row(time=START + 7 * DAY)))
+        store.seal()
+        assert {("sums_1", day + n) for n in range(7)} <= sealed(store)
+        assert (("sums_7", day) in sealed(store)) == kept
+        store.close()
+
+
 @pytest.mark.parametrize(
     ("sql", "filters", "outcomes", "read"),
     [

@@ -42,7 +42,7 @@ AT_ONCE = 1_000_000
 """Rows, or sums of them, that one transaction reads; commits wait for it."""
 
 WORTH = 3
-"""Rows that one row of sums stands for at least, on average."""
+"""Rows that all rows of sums which a row is in stand for at least, on average: of blocks that overlap there are so many."""
 
 LATE = HOUR // 4
 """By how much a row may come after others and leave the sums of the day so far as they are."""
@@ -236,7 +236,7 @@ class Sealing:
             parameters,
         )
         made, rows = self._run("SELECT count(*), coalesce(sum(messages), 0) FROM made").fetchall()[0]
-        kept = bool(made * WORTH <= rows)
+        kept = bool(made * WORTH * each.times <= rows)
         if kept:
             self._run(f"INSERT INTO {each.table} SELECT {slot}, * FROM made")
         return kept

@@ -8,9 +8,10 @@ are not by client begin on any day, as most periods asked for do.
     pieces(coverage, start, end, tables)       a period as pieces, each of one table, of as few blocks as there can be
 
 Sums are made from the rows of days that are over, where they make at least three rows into one: elsewhere the rows
-themselves are as quick. A *sealed* block is one whose sums stand. Whoever changes rows of it unseals it in the same
-transaction, and questions read what is below it again until it is sealed anew; so sums are never wrong, and a commit
-has no upkeep for them. Days are those of one zone, the coverage's; a question in another zone reads rows.
+themselves are as quick. Of blocks that overlap, which a row is in several of, they must make as many times three into one,
+or the sums would take more room than the rows. A *sealed* block is one whose sums stand. Whoever changes rows of it unseals
+it in the same transaction, and questions read what is below it again until it is sealed anew; so sums are never wrong, and
+a commit has no upkeep for them. Days are those of one zone, the coverage's; a question in another zone reads rows.
 
 Of the last day, which is not over, there are sums up to some moment; what came after it is read from rows.
 
@@ -56,6 +57,11 @@ class Sum(NamedTuple):
     days: int
     clients: bool  # by client too, and so kept only as long as the rows
     step: int  # days from the beginning of one block to that of the next
+
+    @property
+    def times(self) -> int:
+        """In how many blocks each row is."""
+        return self.days // self.step
 
     def slots(self, day: int) -> list[int]:
         """The blocks that a day is in, the earliest first."""
