@@ -32,7 +32,7 @@ from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.settings import PREFIX, load
 from smtp_auth_report.store import open_store
 from smtp_auth_report.submission import Submission
-from smtp_auth_report.web.application import Site, make_ready, prepare
+from smtp_auth_report.web.application import Site, prepare, tidy
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.site import ENVIRON_KEY
 
@@ -60,10 +60,7 @@ with TemporaryDirectory() as _nowhere:
     EMPTY = Path(_settings.database).read_bytes(), _settings.state_path.read_bytes()
     """A store without rows and a state without people, which take longer to make than most tests of a page."""
 
-from django.contrib.sessions.backends.db import SessionStore  # noqa: E402 - Django has to be set up before
-
 from smtp_auth_report.web.models import Person  # noqa: E402 - Django has to be set up before
-from smtp_auth_report.web.requested import resume  # noqa: E402 - Django has to be set up before
 
 
 @cache
@@ -98,13 +95,11 @@ _PREPARED: list[object] = []
 
 
 def client_of(site: Site, **options: Any) -> Client:
-    """Someone who asks this site. For the same site once more, Django need not be prepared anew; the rest of a start is done."""
-    if len(_PREPARED) == 2 and _PREPARED[0] is site and _PREPARED[1] is connections["default"]:
-        SessionStore.clear_expired()
-        resume(site)
-    else:
-        make_ready(site)
+    """Someone who asks a site that was just started. What takes longest of a start is done once for the same site."""
+    if [site, connections["default"]] != _PREPARED:
+        prepare(site.settings)
         _PREPARED[:] = [site, connections["default"]]
+    tidy(site)
     return Client(SERVER_NAME="localhost", raise_request_exception=False, **options, **{ENVIRON_KEY: site})
 
 

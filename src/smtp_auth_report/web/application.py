@@ -62,7 +62,8 @@ class Pages(AppConfig):
 
 def application(site: Site) -> WSGIApplication:
     """The pages of a site as a WSGI callable."""
-    make_ready(site)
+    prepare(site.settings)
+    tidy(site)
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 - needs Django configured
 
     handler = WSGIHandler()
@@ -82,6 +83,19 @@ def prepare(settings: Settings) -> None:
     """Django and the state database, ready for use."""
     _configure(settings)
     migrate(settings)
+
+
+def tidy(site: Site) -> None:
+    """What a start finds to do in a prepared state database: forget sessions that are over, and go on with requested reports."""
+    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - needs Django configured
+
+    from smtp_auth_report.web.requested import resume  # noqa: PLC0415 - needs Django configured
+
+    try:
+        SessionStore.clear_expired()
+        resume(site)
+    except (OSError, DatabaseError) as error:
+        raise unusable(site.settings, error) from None
 
 
 def serve(site: Site, alive: Callable[[], object], on_ready: Callable[[str], None]) -> None:
@@ -215,17 +229,3 @@ def _configure(settings: Settings) -> None:
         setattr(django_settings, name, values[name])
     connections.databases.update(connections.configure_settings(values["DATABASES"]))
     connections["default"] = connections.create_connection("default")
-
-
-def make_ready(site: Site) -> None:
-    """Prepare, go on with requested reports, and forget sessions that are over."""
-    prepare(site.settings)
-    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - needs Django configured
-
-    from smtp_auth_report.web.requested import resume  # noqa: PLC0415 - needs Django configured
-
-    try:
-        SessionStore.clear_expired()
-        resume(site)
-    except (OSError, DatabaseError) as error:
-        raise unusable(site.settings, error) from None
