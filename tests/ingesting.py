@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import forked
+import new_database
 from forked import Process
 
 Row = dict[str, Any]
@@ -29,10 +30,15 @@ ZONES = ("--timezone", "UTC")
 
 
 class Site:
-    """One database and what is asked of it: a file, unless another is named. Sites with the same state hash accounts alike."""
+    """
+    One database and what is asked of it: a file, unless another is named; where it has not `begun`, there is none yet. Sites
+    with the same state hash accounts alike.
+    """
 
-    def __init__(self, folder: Path, state: Path | None = None, database: str = "") -> None:
+    def __init__(self, folder: Path, state: Path | None = None, database: str = "", *, begun: bool = True) -> None:
         self.folder = folder
+        if begun and not database:
+            new_database.begin(folder / "mail.duckdb")
         settings: dict[str, object] = {
             "DATABASE": database or folder / "mail.duckdb",
             "STATE": state or folder / "state.sqlite3",

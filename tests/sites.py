@@ -27,6 +27,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+import new_database
 from rows import NOON, at, commit, row
 from smtp_auth_report.changes import Changes, Commit, Gap, Unread
 from smtp_auth_report.settings import PREFIX, load
@@ -56,9 +57,8 @@ PBKDF2PasswordHasher.iterations = 10_000  # of a site: a million, half a second 
 with TemporaryDirectory() as _nowhere:
     _settings = load({"database": f"{_nowhere}/mail.duckdb"}, {})
     prepare(_settings)  # Django has to be set up before its models are imported
-    open_store(_settings.database).close()
-    EMPTY = Path(_settings.database).read_bytes(), _settings.state_path.read_bytes()
-    """A store without rows and a state without people, which take longer to make than most tests of a page."""
+    NOBODY = _settings.state_path.read_bytes()
+    """A state without people, which takes longer to make than most tests of a page."""
 
 from smtp_auth_report.web.models import Person  # noqa: E402 - Django has to be set up before
 
@@ -74,12 +74,12 @@ def make_site(folder: Path, *rows: Submission, changes: Changes | None = None, n
     collected_assets()
     flags = {"database": str(folder / "mail.duckdb"), "display_timezone": ZONE} | settings
     loaded = load(flags, {STATE: os.environ[STATE]} if STATE in os.environ else {})
-    places = ("" if "://" in loaded.database else loaded.database, "" if loaded.state_url else loaded.state_path)
-    for path, content in ((Path(place), content) for place, content in zip(places, EMPTY, strict=True) if place):
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(0o600)
-            path.write_bytes(content)
+    if "://" not in loaded.database:
+        new_database.begin(Path(loaded.database))
+    if not (loaded.state_url or loaded.state_path.exists()):
+        loaded.state_path.parent.mkdir(parents=True, exist_ok=True)
+        loaded.state_path.touch(0o600)
+        loaded.state_path.write_bytes(NOBODY)
     store = open_store(loaded.database, display_zone=loaded.display_timezone, clock=lambda: now)
     if rows:
         newest = Changes(newest={"mail": max(each.time for each in rows)})

@@ -32,7 +32,7 @@ NOBODY = 65_534
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+    return Site(tmp_path, begun=False)
 
 
 def refused(site: Site, *arguments: str | Path, status: int = 1, given: bytes | None = None) -> str:
@@ -246,7 +246,6 @@ def test_commands_work_while_the_pages_are_served(site: Site, tmp_path: Path) ->
     path = tmp_path / "mail.log"
     path.write_bytes(TEXT)
     alone = Site(tmp_path / "alone", tmp_path / "state.sqlite3")
-    alone.folder.mkdir()
     alone.ingest("--year", "2026", path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+import new_database
 from exchange_log import (
     BYE,
     COLUMNS,
@@ -60,6 +61,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        new_database.begin(folder / "mail.duckdb")
         self.store = open_store(str(folder / "mail.duckdb"))
         self.number = itertools.count()
 
@@ -299,13 +301,17 @@ FIRST_ROW = BUSY.index(b"\r\n2026") + 2
 ROW_ENDS = [end for end in line_ends(BUSY) if end > FIRST_ROW]
 
 
+@pytest.fixture(scope="module")
+def busy_rows(tmp_path_factory: pytest.TempPathFactory) -> list[Submission]:
+    return rows_of(tmp_path_factory.mktemp("whole"), [BUSY])
+
+
 @pytest.mark.parametrize("cut", [*ROW_ENDS[40:160:13], *random.Random(5).sample(ROW_ENDS, 10)])
-def test_cut_log_in_either_order_and_in_two_runs(tmp_path: Path, cut: int) -> None:
-    wanted = rows_of(tmp_path, [BUSY])
+def test_cut_log_in_either_order_and_in_two_runs(tmp_path: Path, busy_rows: list[Submission], cut: int) -> None:
     older, newer = halves(BUSY, cut)
-    assert rows_of(tmp_path, [older, newer]) == wanted
-    assert rows_of(tmp_path, [older], [newer]) == wanted
-    assert list(map(unnamed, rows_of(tmp_path, [newer], [older]))) == list(map(unnamed, wanted))
+    assert rows_of(tmp_path, [older, newer]) == busy_rows
+    assert rows_of(tmp_path, [older], [newer]) == busy_rows
+    assert list(map(unnamed, rows_of(tmp_path, [newer], [older]))) == list(map(unnamed, busy_rows))
 
 
 def unnamed(row: Submission) -> Submission:
@@ -319,14 +325,13 @@ def test_rows_of_one_session_in_any_order() -> None:
     assert sorted(read(BUSY[:FIRST_ROW] + b"".join(rows))) == sorted(read(BUSY))
 
 
-def test_file_that_grows_is_read_on_without_its_header(tmp_path: Path) -> None:
-    wanted = rows_of(tmp_path, [BUSY])
+def test_file_that_grows_is_read_on_without_its_header(tmp_path: Path, busy_rows: list[Submission]) -> None:
     with site(tmp_path) as made:
         path = tmp_path / "RECV.LOG"
         for end in [*ROW_ENDS[10::25], len(BUSY)]:
             path.write_bytes(BUSY[:end])
             made.read(str(path))
-        assert made.rows() == wanted
+        assert made.rows() == busy_rows
 
 
 def test_reading_that_stopped_inside_quotes_goes_on_there() -> None:
