@@ -6,6 +6,7 @@ read, the rows are the same, and they are right.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,10 @@ from truth import GOLDEN, Golden, accepted, failed_sign_ins, faults, read
 LOGS = Path(__file__).parent / "logs"
 YEAR = ("--year", "2026")
 
+
+# Nov 23 16:06:06 mail postfix/smtpd[643]: text
+SYSLOG = re.compile(rb"(?m)^([A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ [^\s\[\]:]+(?:\[\d+\])?: )")
+SYSLOGS = ("postfix/maillog_file", "sendmail/loglevel-9", "opensmtpd/default", "dovecot-submission/ssl-version", "courier/default")
 
 every_log = pytest.mark.parametrize("golden", GOLDEN, ids=str)
 
@@ -58,6 +63,15 @@ def test_every_form_of_one_log_gives_the_same_rows(tmp_path: Path, state: Path, 
     for form in others:
         assert whole_seconds(rows_of(tmp_path / form.name, state, (form,))) == rows
         assert whole_seconds(rows_of(tmp_path / "first", state, (form,))) == rows, "the same events from another file"
+
+
+@pytest.mark.parametrize("folder", SYSLOGS)
+def test_solaris_numbers_every_message(tmp_path: Path, state: Path, folder: str) -> None:
+    log, numbered = LOGS / folder / "mail.log", tmp_path / "numbered.log"
+    text, count = SYSLOG.subn(rb"\1[ID 197553 mail.info] ", log.read_bytes())
+    assert count == text.count(b"\n")
+    numbered.write_bytes(text)
+    assert rows_of(tmp_path / "numbered", state, (numbered,)) == rows_of(tmp_path / "plain", state, (log,))
 
 
 @pytest.fixture(scope="module")

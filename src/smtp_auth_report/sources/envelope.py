@@ -135,7 +135,7 @@ class Envelope:
             return self._other(line)
         colon = line.find(b": ", blank)
         if colon > 0 and line.count(b" ", blank + 1, colon) < 2:
-            return line[:blank], line[blank + 1 : colon - 1 if line[colon - 1] == 93 else colon], line[colon + 2 :]
+            return line[:blank], line[blank + 1 : colon - 1 if line[colon - 1] == 93 else colon], _unmarked(line[colon + 2 :])
         return self._other(line)
 
     def _other(self, line: bytes) -> Parts | None:
@@ -149,7 +149,7 @@ class Envelope:
             return self._syslog_inside(line)
         found = SYSLOG.match(line)
         if found:
-            return found["stamp"], found["origin"], found["text"]
+            return found["stamp"], found["origin"], _unmarked(found["text"])
         found = CUT_TAG.match(line)
         if found:
             return found["stamp"], _origin(found["host"], found["tag"], found["pid"] if found["whole"] else b""), found["text"]
@@ -200,7 +200,7 @@ class Envelope:
         text = ANSI.sub(b"", text)
         found = SYSLOG.match(text)
         if found:
-            return stamp or found["stamp"], found["origin"], found["text"]
+            return stamp or found["stamp"], found["origin"], _unmarked(found["text"])
         bare = re.match(rb"(?P<origin>[^\s\[\]:]+(?:\[\d+)?)\]?: (?P<text>.*)$", text, re.DOTALL)
         return (stamp, bare["origin"], bare["text"]) if stamp and bare else None
 
@@ -250,6 +250,12 @@ def _of_docker(entry: dict[str, Any]) -> bool:
 def _shipped(entry: dict[str, Any]) -> bytes | None:
     """A line of a file that Filebeat ships as it is; its stamp says only when the line was read. None for any other message."""
     return _message(entry.get("message")) if _value(entry, "log.file.path") and not _field(entry, JSON_TAGS) else None
+
+
+def _unmarked(text: bytes) -> bytes:
+    """Without the number of the message that the syslog of Solaris puts before each."""
+    marked = SOLARIS.match(text) if text.startswith(b"[ID ") else None
+    return text[marked.end() :] if marked else text
 
 
 def _origin(host: bytes, tag: bytes, pid: bytes) -> bytes:

@@ -31,7 +31,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from smtp_auth_report.changes import Remembered
 from smtp_auth_report.moments import DAY
-from smtp_auth_report.sources.envelope import SOLARIS, Origin, Parts, origin
+from smtp_auth_report.sources.envelope import Origin, Parts, origin
 from smtp_auth_report.sources.identities import Identities
 from smtp_auth_report.sources.interface import Source
 from smtp_auth_report.sources.logbook import Logbook
@@ -141,8 +141,7 @@ class SessionSource(Source):
         stamp, raw, message = parts
         where, host = _origin(raw), self.host_of(raw)
         time = self.log.time(host, stamp)
-        text = SOLARIS.sub(b"", message, count=1) if message.startswith(b"[ID ") else message
-        return Line(host, where.tag, where.pid or "", time, text.rstrip(), stamp)
+        return Line(host, where.tag, where.pid or "", time, message.rstrip(), stamp)
 
     def host_of(self, raw: bytes) -> str:
         """The host that a line's origin names."""

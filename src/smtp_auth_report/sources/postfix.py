@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from smtp_auth_report.changes import Remembered
 from smtp_auth_report.sources import postfix_lines as lines
-from smtp_auth_report.sources.envelope import SOLARIS, Parts, origin
+from smtp_auth_report.sources.envelope import Parts, origin
 from smtp_auth_report.sources.interface import Batch, Remedy, Source
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.postfix_join import Join
@@ -52,7 +52,6 @@ _BARE_FAILURE = re.compile(rb"[^\s\[\]]*\[[0-9A-Za-z.:%]+\](?::(?:\d+|unknown))?
 _KEY = re.compile(r"(.*)\[(\d{1,10})")  # of a process: postfix/smtpd[643
 _TLS_WORDS = (b"Anon", b"Untr", b"Trus", b"Veri", b"TLS ")
 _ACTION_WORDS = (b"reje", b"milt", b"info", b"disc", b"hold", b"perm", b"filt", b"redi", b"warn", b"prep", b"repl")
-_SOLARIS_WORD = b"[ID "
 
 
 class PostfixSource(Source):
@@ -187,8 +186,6 @@ class PostfixSource(Source):
             elif b": SASL " in message and _BARE_FAILURE.match(message):
                 process = processes.get(raw) or self._process(raw, stamp)
                 join.failure(process if process.pid else self._by_client(process, message), stamp, message.rstrip())
-            elif message.startswith(_SOLARIS_WORD):
-                self.read([(stamp, raw, rest)] if (rest := SOLARIS.sub(b"", message, count=1)) != message else [])
 
     def _started(self, process: Process, _stamp: bytes, message: bytes) -> None:
         found = lines.STARTED.match(message)
@@ -201,7 +198,7 @@ class PostfixSource(Source):
         if b": SASL " in message:
             process = self._processes.get(raw) or self._process(raw, stamp)
             process = process if process.pid else self._by_client(process, message)
-            self._join.repeat(process, stamp, SOLARIS.sub(b"", message.rstrip(), count=1), times)
+            self._join.repeat(process, stamp, message.rstrip(), times)
 
     def finish(self) -> None:
         """Rows of sessions that have not ended; what may still follow keeps them open."""

@@ -130,11 +130,14 @@ class Sieve:
         parts = Envelope().split(line)
         if parts is None:
             return ODD if b"postfix" in line else STRANGE
-        stamp, raw, _ = parts
+        stamp, raw, message = parts
         where = origin(raw)
         if where is None:
             return STRANGE  # postfix/smtpd[x]: with another pid, what begins so may be a program's
         tag = lines.tag(where.tag)
+        first = self._owned(where.tag) if tag is None else None
+        if b": [ID " in line and not line.endswith(b": " + message):
+            return STRANGE if tag is None and first is None else ODD  # Solaris: each message stands behind a number
         pid = b"[" in raw
         text = raw[: raw.rindex(b"[") + 1] if pid else raw + b": "
         blank = len(stamp)
@@ -149,7 +152,6 @@ class Sieve:
         group = self._groups.setdefault(name, len(self._groups))
         instance = self._instances.setdefault((name[0], tag.instance if tag else ""), len(self._instances))
         host = self._hosts.setdefault(name[0], len(self._hosts))
-        first = self._owned(where.tag) if tag is None else None
         kind = KEPT if first == b"" else _kind(tag, pid=pid)
         return blank, text, pid, kind, group, instance, host, first or b""
 
