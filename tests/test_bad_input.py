@@ -111,6 +111,13 @@ def test_a_binary_file(site: Site, tmp_path: Path) -> None:
     assert "is a binary file, not a log" in refused(site, "ingest", path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_as_powershell_writes_it(site: Site, tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "mail.log"
+    path.write_bytes(TEXT.decode().replace("\n", "\r\n").encode(encoding))
+    assert "is UTF-16; convert it, with iconv" in refused(site, "ingest", path)
+
+
 def test_what_came_before_the_damage_is_kept(site: Site, tmp_path: Path) -> None:
     noise = b"".join(log(f"postfix/smtp[{n}]: {os.urandom(40).hex()}: to=<x>, status=sent") for n in range(20_000))
     packed = gzip.compress(TEXT + noise)

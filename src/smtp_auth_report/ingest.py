@@ -298,6 +298,11 @@ class Ingest:
 
     def _not_recognised(self, log: Log) -> str:
         kinds = ", ".join(kind.title for kind in self._reading.kinds)
+        if _in_utf_16(log.head):
+            return worded(
+                "{path}: is UTF-16; convert it, with iconv -f UTF-16 -t UTF-8, or write it with PowerShell's Out-File -Encoding utf8",
+                path=log.name,
+            )
         if b"\0" in log.head and made_of_lines(log.head):
             return worded("{path}: is a binary file, not a log; name the mail server's log, for example /var/log/mail.log", path=log.name)
         if TABLE.match(log.head):
@@ -440,3 +445,9 @@ class _Run:
             self._ingest.commit(self._changes, self._log, self._reader, self._place)
         self._changes = Changes()
         self._bytes = 0
+
+
+def _in_utf_16(head: bytes) -> bool:
+    """Whether a file begins as text in UTF-16, with a byte order mark or without: nearly every other byte is 0."""
+    even, odd = head[0:512:2].count(0), head[1:512:2].count(0)
+    return head.startswith((b"\xff\xfe", b"\xfe\xff")) or 10 * max(even, odd) > 9 * (len(head[:512]) // 2) > 100 * min(even, odd)
