@@ -39,7 +39,14 @@ def test_versions() -> None:
     assert (row.account, row.client_ip, row.size, row.tls_version) == (ANNA, "192.0.2.10", 1229, "tls")
     assert only(RECEIVED.replace("SSL: yes", "SSL: no")).tls_version == "none"
     assert only(RECEIVED.replace(", SSL: yes", "")).tls_version == "unknown"
-    for service, door in {"SMTPS": "submissions", "SMTP Submission": "submission"}.items():
+    doors = {
+        "SMTPS": "submissions",
+        "Secure SMTP": "submissions",
+        "SMTP Submission": "submission",
+        "Submission": "submission",
+        "SMTP (25)": "unknown",
+    }
+    for service, door in doors.items():
         assert only(RECEIVED.replace("Service: SMTP,", f"Service: {service},")).service == door
     assert only(RECEIVED.replace("From: <a.berg@contoso.example>", "From: <>")).sender == ""
 
@@ -59,6 +66,9 @@ def test_failures() -> None:
     assert (row.account, row.client_ip, row.reason) == ("bob@contoso.example", "192.0.2.10", "bad_credentials")
     assert only(UNKNOWN.replace("User bob@contoso.example doesn't exist", "Invalid password for user anna")).account == "anna"
     assert only(UNKNOWN.replace("doesn't", "doesn\u2019t")).account == "bob@contoso.example"
+    row = only("Failed SMTP login from 192.0.2.10, user bob@contoso.example.")
+    assert (row.account, row.client_ip, row.mechanism) == ("bob@contoso.example", "192.0.2.10", "unknown")
+    assert only("Failed SMTP login from 2001:db8::1, user x, user from 203.0.113.9.").client_ip == "2001:db8::1"
     assert read(log(UNKNOWN.replace("SMTP:", "IMAP:"), FAILED.replace("SMTP", "POP3"))) == []
 
 
@@ -74,6 +84,8 @@ def test_what_clients_write_is_not_what_the_server_wrote() -> None:
 def test_lines_that_are_not_understood_are_reported() -> None:
     _, changes = run(log(RECEIVED.replace("<x@y.example>", "<x<y>")))
     assert [line.reason for line in changes.unread] == ["received message not understood"]
+    _, changes = run(log("Failed SMTP login from somewhere"))
+    assert [line.reason for line in changes.unread] == ["failed sign-in not understood"]
 
 
 HOSTILE = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=60)

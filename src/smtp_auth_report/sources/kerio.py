@@ -47,8 +47,10 @@ HOST_FIRST = re.compile(
 USER_FIRST = re.compile(
     rb", ?User: (?P<user>.*?), ?Sender-Host: (?P<ip>[^,\s]*)(?:, ?SSL: (?P<ssl>yes|no))?(?:, ?(?:Subject|Msg-Id): .*)?", re.DOTALL
 )
-# Failed SMTP login from 192.0.2.10 with SASL method CRAM-MD5.
-FAILED = re.compile(rb"Failed SMTP login from (?P<ip>[0-9A-Fa-f.:]+)(?: with SASL method (?P<mechanism>[^\s.]+))?\.?")
+# Failed SMTP login from 192.0.2.10 with SASL method CRAM-MD5.       Failed SMTP login from 192.0.2.10, user bob.
+FAILED = re.compile(
+    rb"Failed SMTP login from (?P<ip>[0-9A-Fa-f.:]+?)(?: with SASL method (?P<mechanism>[^\s.]+)|, user (?P<user>.*?))?\.?", re.DOTALL
+)
 # SMTP: User bob@contoso.example doesn't exist. Attempt from IP address 192.0.2.10.
 # SMTP: Invalid password for user bob@contoso.example. Attempt from IP address 192.0.2.10.
 UNKNOWN_USER = re.compile(
@@ -58,7 +60,8 @@ UNKNOWN_USER = re.compile(
 )
 _MONTHS = {name: b"%02d" % number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 
-SERVICES = {"SMTP": Service.UNKNOWN, "SMTPS": Service.SUBMISSIONS, "SMTP SUBMISSION": Service.SUBMISSION, "SUBMISSION": Service.SUBMISSION}
+# SMTP       SMTPS       Secure SMTP       SMTP Submission
+SMTP = re.compile(rb"(?P<before>[^,]*)SMTP(?P<behind>[^,]*)|Submission", re.IGNORECASE)
 TLS = {b"yes": Tls.UNVERSIONED, b"no": Tls.NONE, None: Tls.UNKNOWN}
 
 REMEDIES = (
@@ -121,18 +124,21 @@ class KerioSource(OwnFormSource):
         failed = FAILED.fullmatch(line.text)
         unknown = None if failed else UNKNOWN_USER.fullmatch(line.text)
         if failed:
-            self._failed(line, failed["ip"], None, values.mechanism(values.text(failed["mechanism"] or b"")))
+            tried, mechanism = (values.text(failed[name] or b"") for name in ("user", "mechanism"))
+            self._failed(line, failed["ip"], tried or None, values.mechanism(mechanism))
         elif unknown:
             name = unknown["unknown"] if unknown["unknown"] is not None else unknown["known"]
             self._failed(line, unknown["ip"], values.text(name), UNKNOWN_MECHANISM)
+        elif line.text.startswith(b"Failed SMTP login from "):
+            self.unread(line, "failed sign-in not understood")
 
     def _received(self, line: Line) -> None:
         found = RECEIVED.fullmatch(line.text)
         if found is None:
-            if b" Service: SMTP" in line.text[:80]:
+            if b"SMTP" in line.text[:80]:
                 self.unread(line, "received message not understood")
             return
-        service = SERVICES.get(values.text(found["service"]).upper())
+        service = service_of(found["service"])
         told = HOST_FIRST.fullmatch(found["rest"]) or USER_FIRST.fullmatch(found["rest"])
         if service is None or told is None or not told["user"]:
             return
@@ -153,3 +159,14 @@ class KerioSource(OwnFormSource):
         session: Session = self.connection(line, f"from:{ip.decode()}")
         session.client_ip = values.address(ip.decode())
         self.fail(session, line, account, mechanism, "bad_credentials")
+
+
+def service_of(name: bytes) -> Service | None:
+    """What a service of this name takes mail on; None where it is none for SMTP, as the web client."""
+    found = SMTP.fullmatch(name)
+    if found is None:
+        return None
+    if b"submission" in name.lower():
+        return Service.SUBMISSION
+    secure = b"secure" in (found["before"] or b"").lower() or (found["behind"] or b"")[:1] in {b"S", b"s"}
+    return Service.SUBMISSIONS if secure else Service.UNKNOWN
