@@ -55,6 +55,7 @@ def test_refusals() -> None:
         event("MAIL FROM error", smtp_code=552, smtp_msg="Message size exceeds limit"): "too_large",
         event("DATA error", smtp_code=554, smtp_msg="spam"): "content_refused",
         event("DATA error", reason="disk full"): "server_error",
+        event("DATA error", reason="I/O error while writing buffer: SMTP error 552: Maximum message size exceeded"): "too_large",
     }
     for line, reason in cases.items():
         row = only(INCOMING, line, ABORTED)

@@ -41,6 +41,8 @@ PEER = re.compile(r"(?P<ip>.*):\d{1,5}")
 MODULES = rb"smtp|submission|lmtp|imap|queue|remote|pipeline|dovecot_sasl|openmetrics"
 ENDPOINTS = {"smtp": Service.SMTP, "submission": Service.UNKNOWN}  # submission may serve ports 465 and 587 at once
 BROKEN_OFF = "I/O error"  # how the reason begins where the client went away
+# I/O error while writing buffer: buffer: failed to write file: SMTP error 552: Maximum message size exceeded
+ANSWERED = re.compile(r"\bSMTP error (?P<reply>[45]\d\d: .*)", re.DOTALL)
 
 REMEDIES = (
     Remedy(
@@ -153,7 +155,7 @@ class MaddySource(OwnFormSource):
                 self.decide(session, message, Outcome.REJECTED, message.time, message.reason)
         elif event == "RCPT error" and message.recipients:
             message.time, message.reason = line.time, reason(fields)
-        elif not str(fields.get("reason")).startswith(BROKEN_OFF):
+        elif not str(fields.get("reason")).startswith(BROKEN_OFF) or ANSWERED.search(str(fields.get("reason"))):
             self.decide(session, message, Outcome.REJECTED, line.time, reason(fields))
 
     def end(self, session: Session) -> None:
@@ -175,8 +177,10 @@ class MaddySource(OwnFormSource):
 
 def reason(fields: dict[str, Any]) -> str:
     """Why a transaction was refused; without a code of SMTP it is the server's own trouble."""
-    code = fields.get("smtp_code")
-    return replies.refusal(f"{code} {fields.get('smtp_msg', '')}") if code else "server_error"
+    code, answered = fields.get("smtp_code"), ANSWERED.search(str(fields.get("reason")))
+    if code:
+        return replies.refusal(f"{code} {fields.get('smtp_msg', '')}")
+    return replies.refusal(answered["reply"].replace(":", "", 1)) if answered else "server_error"
 
 
 def _fields(raw: bytes) -> dict[str, Any] | None:
