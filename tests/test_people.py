@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from pwd import getpwuid
 from typing import Any
 
 import pytest
@@ -272,6 +273,33 @@ def test_exports_are_told(site: Site) -> None:
     owner.get("/api/reports/clients?format=csv")
     told = Page(someone(site, "admin@contoso.example").get("/people")).text
     assert told.count("Rows exported owner@fabrikam.example 127.0.0.1 clients,") == 2
+
+
+def exported(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return as_text(forked.run(["export", *arguments, "--database", str(folder / "mail.duckdb")], os.environ, None))
+
+
+def test_exports_of_the_command_line_are_told_with_their_unix_user(site: Site, tmp_path: Path) -> None:
+    admin = someone(site, "admin@contoso.example")
+    site.store.close()
+    done = exported(tmp_path, "--format", "xlsx", "--from", "2026-11-16", "--to", "2026-11-22", "--output", str(tmp_path / "rows.xlsx"))
+    assert (done.returncode, "Note" in done.stderr) == (0, False), done.stderr
+    told = [event for event in admin.get("/api/events").json()["rows"] if event["deed"] == "exported"]
+    detail = "submissions, 16\N{EN DASH}22 Nov 2026, as Excel, on the command line (Unix user)"
+    assert [(each["name"], each["address"], each["detail"]) for each in told] == [(getpwuid(os.getuid()).pw_name, "", detail)]
+
+
+@in_a_file
+def test_an_export_makes_no_state_database_and_goes_on_without_a_good_one(tmp_path: Path) -> None:
+    make_site(tmp_path, *week()).store.close()
+    state = tmp_path / "mail.state.sqlite3"
+    state.unlink(missing_ok=True)
+    whole = exported(tmp_path)
+    assert (whole.returncode, whole.stdout.count("contoso") > 0, state.exists()) == (0, True, False)
+    state.write_bytes(b"no database, but long enough to be one" * 100)
+    done = exported(tmp_path)
+    assert (done.returncode, done.stdout) == (0, whole.stdout)
+    assert f"Note: the page of people does not tell of this export: {state}: the state database cannot be used" in done.stderr
 
 
 def test_a_changed_password_ends_sessions(site: Site) -> None:

@@ -11,6 +11,8 @@ The commands about people: who may sign in to the pages.
 
 They write to the state database, also while `serve` runs. A password is asked for on a terminal, and read from standard
 input where that is none; it is never an argument, which other people of the machine could see.
+
+`export` tells the page of people through here who has written rows.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +29,9 @@ from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, load
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.words import language, worded
+
+if TYPE_CHECKING:
+    from smtp_auth_report.store.interface import Selection
 
 ROLES = [role.value for role in Role]
 
@@ -140,6 +145,42 @@ def revoke(name: str, label: str, **flags: str | None) -> None:
     people = _people(load(flags))
     people.revoke_token(people.named(name), label, now())
     click.echo(worded("the token {label!r} of {name} is revoked", label=label, name=name), err=True)
+
+
+def tell_of_export(settings: Settings, selection: Selection, form: str) -> str:
+    """
+    Note on the page of people that rows are written, and by which Unix user; where there is no state database there is no such
+    page. Gives why it cannot be noted: whoever can read the rows may go on without.
+    """
+    if not settings.state_url and not settings.state_path.exists():
+        return ""
+
+    from django.db import DatabaseError
+
+    from smtp_auth_report.exports import EXPORTS
+    from smtp_auth_report.web.application import prepare
+
+    try:
+        prepare(settings)
+
+        from smtp_auth_report.web import people, spans
+        from smtp_auth_report.web.models import Deed
+
+        detail = f"submissions, {spans.in_english(selection)}, as {EXPORTS[form].title}, on the command line (Unix user)"
+        people.note(Deed.EXPORTED, now(), name=_unix_user(), detail=detail)
+    except (ReportError, DatabaseError) as error:
+        return worded("the page of people does not tell of this export: {problem}", problem=error)
+    return ""
+
+
+def _unix_user() -> str:
+    """Whose process this is."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _people(settings: Settings, *, new: bool = False) -> Any:
