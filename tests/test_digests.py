@@ -328,6 +328,9 @@ def test_what_cannot_be_chosen(site: Site) -> None:
     ):
         answer = someone(site, name).post("/digests", good | changed)
         assert (answer.status_code, words in Page(answer).text) == (400, True), changed
+        fields = {field.get("name"): field.get("value") for field in Page(answer).named("input")}
+        entered = good | changed | ({"address": name} if name == READER else {})
+        assert {"address": fields["address"], "zone": fields["zone"]}.items() <= entered.items()
     assert not Subscription.objects.exists()
 
 

@@ -190,6 +190,17 @@ def test_the_form_offers_what_the_reader_may(site: Site) -> None:
     assert someone(silent, ADMIN).post("/requests", PERIOD | {"mail": ADMIN}).status_code == 400
 
 
+def test_what_was_entered_comes_back_with_what_is_wrong(site: Site) -> None:
+    sent = PERIOD | {"format": "xlsx", "columns": ["", "time", "account"], "tls": ["legacy"], "client": "192.0.2.0/24", "mail": "anna, ben"}
+    answer = someone(site, ADMIN).post("/requests", sent)
+    page = Page(answer)
+    assert (answer.status_code, "'anna' is not an e-mail address" in page.text) == (400, True)
+    fields = [field for field in page.named("input") if field.get("type") not in ("radio", "checkbox") or "checked" in field]
+    kept = [(field["name"], field["value"]) for field in fields if field.get("value") and field.get("name") in sent]
+    entered = [(name, value) for name, values in sent.items() for value in ([values] if isinstance(values, str) else values) if value]
+    assert sorted(kept) == sorted(entered)
+
+
 def test_where_nobody_signs_in_nothing_is_sent(tmp_path: Path, server: SmtpServer) -> None:
     site = make_site(tmp_path, *week(), **(SETTINGS | {"mail_server": server.address}))
     client = client_of(site)

@@ -9,6 +9,7 @@ The digest that somebody gets by mail, chosen and ended.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
+from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.web.digests import ZONES, named_by, others, own, send_now, subscribe, unsubscribe
 from smtp_auth_report.web.mailed_report import own_address, sends_to_any
@@ -48,14 +50,31 @@ class Listed(NamedTuple):
 @require_http_methods(["GET", "HEAD", "POST"])
 @by_hand
 def digests(request: HttpRequest) -> HttpResponse:
-    """The form; sent, it holds from the next period on."""
+    """The form; sent, it holds from the next period on. What cannot be done is said above what was entered."""
     site = site_of(request)
     mine = own(site).first()
     if request.method == "POST":
         fields = [request.POST.get(name, "").strip() for name in ("every", "address", "language", "zone")]
-        subscribe(site, *fields)
+        try:
+            subscribe(site, *fields)
+        except SelectionError as error:
+            context = _page(site, mine, *fields) | {"said": str(error)}
+            return render(request, "digests.html", context, status=HTTPStatus.BAD_REQUEST)
         return HttpResponseRedirect("/digests")
-    context = _form(site, mine) | {
+    if mine:
+        return render(request, "digests.html", _page(site, mine, mine.every, mine.address, mine.language, mine.zone))
+    zone = site.settings.display_timezone
+    return render(request, "digests.html", _page(site, mine, Every.WEEK, own_address(site), get_language() or "", zone))
+
+
+def _page(site: Site, mine: Subscription | None, every: str, address: str, language: str, zone: str) -> dict[str, Any]:
+    """What the page shows, and what is chosen in its form."""
+    return {
+        "rhythms": [Box(value, str(words), checked=value == every) for value, words in RHYTHMS.items()],
+        "spoken": [Box(code, name, checked=code == language) for code, name in settings.LANGUAGES],
+        "zones": sorted(ZONES),
+        "chosen_zone": zone,
+        "address": address if sends_to_any(site) else own_address(site),
         "title": gettext("Mail to you"),
         "own": _listed(mine) if mine else None,
         "others": [_listed(each) for each in others(site)],
@@ -63,7 +82,6 @@ def digests(request: HttpRequest) -> HttpResponse:
         "can_send": sends_to_any(site) or bool(own_address(site)),
         "json": "/api/digests",
     }
-    return render(request, "digests.html", context)
 
 
 @require_POST
@@ -98,18 +116,6 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
         unsubscribe(site_of(request), subscription)
         subscription = None
     return render(request, "unsubscribe.html", {"title": gettext("Unsubscribe"), "subscription": subscription})
-
-
-def _form(site: Site, mine: Subscription | None) -> dict[str, Any]:
-    """What the form offers, and what is chosen."""
-    every, language = (mine.every, mine.language) if mine else (Every.WEEK, get_language())
-    return {
-        "rhythms": [Box(value, str(words), checked=value == every) for value, words in RHYTHMS.items()],
-        "spoken": [Box(code, name, checked=code == language) for code, name in settings.LANGUAGES],
-        "zones": sorted(ZONES),
-        "chosen_zone": mine.zone if mine else site.settings.display_timezone,
-        "address": mine.address if mine else own_address(site),
-    }
 
 
 def _listed(subscription: Subscription) -> Listed:

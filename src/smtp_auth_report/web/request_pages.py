@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -27,12 +27,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import NAMES, read_columns
+from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web import spans, vocabulary, wording
 from smtp_auth_report.web.errors import answer
 from smtp_auth_report.web.mailed_report import addresses, linked, own_address, sends_to_any
 from smtp_auth_report.web.models import Mail, Progress, RequestedReport
 from smtp_auth_report.web.postbox import try_again
-from smtp_auth_report.web.query import read
+from smtp_auth_report.web.query import Query, read
 from smtp_auth_report.web.report_page import Box, filter_form, settled
 from smtp_auth_report.web.requested import ask_for, cancel, file_of, host_of, is_here, name_of, remove, requests_of, retry, sweep
 from smtp_auth_report.web.sign_in import by_hand, exported, is_by_token
@@ -56,27 +57,47 @@ class Asked(NamedTuple):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def requests(request: HttpRequest) -> HttpResponse:
-    """The form; sent, it starts the work and comes back."""
+    """The form; sent, it starts the work and comes back. What cannot be done is said above what was entered."""
     site = site_of(request)
     if request.method == "POST":
-        if request.POST.getlist("mail") and is_by_token(request):
-            raise SelectionError(worded("a token has no mail sent from this form; ask for it at /api/requests"))
-        query = read(request.POST)
-        columns = read_columns(request.POST.getlist("columns"))
-        selection = query.selection(site.settings.display_timezone, site.clock())
-        site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
-        ask_for(site, selection, request.POST.get("format", ""), columns, addresses(site, ",".join(request.POST.getlist("mail"))))
+        try:
+            _ask(request, site)
+        except SelectionError as error:
+            query = read(request.POST)
+            context = _form(site, query, query.selection(site.settings.display_timezone, site.clock()), request.POST)
+            return render(request, "requests.html", context | _asked(site) | {"said": str(error)}, status=HTTPStatus.BAD_REQUEST)
         return HttpResponseRedirect("/requests")
     sweep(site.settings, site.clock())
     query = read(request.GET)
     selection, _moved = settled(site, query)
-    context = filter_form(query, selection) | {
+    return render(request, "requests.html", _form(site, query, selection, request.GET) | _asked(site))
+
+
+def _ask(request: HttpRequest, site: Site) -> None:
+    if request.POST.getlist("mail") and is_by_token(request):
+        raise SelectionError(worded("a token has no mail sent from this form; ask for it at /api/requests"))
+    columns = read_columns(request.POST.getlist("columns"))
+    selection = read(request.POST).selection(site.settings.display_timezone, site.clock())
+    site.seen.count(selection)  # refuses a filter that cannot be used while the form is still there
+    ask_for(site, selection, request.POST.get("format", ""), columns, addresses(site, _mail(request.POST)))
+
+
+def _mail(sent: QueryDict) -> str:
+    return ",".join(sent.getlist("mail"))
+
+
+def _form(site: Site, query: Query, selection: Selection, sent: QueryDict) -> dict[str, Any]:
+    """What the form offers, with what was chosen in it before."""
+    chosen, columns = sent.get("format", next(iter(EXPORTS))), sent.getlist("columns") or NAMES
+    return filter_form(query, selection) | {
         "title": gettext("Request report"),
         "query": query,
         "back": query.address(page=query.page),
         "dates": spans.dates(selection),
-        "formats": [Box(export.name, export.title, checked=index == 0) for index, export in enumerate(EXPORTS.values())],
-        "columns": NAMES,
+        "formats": [Box(export.name, export.title, checked=export.name == chosen) for export in EXPORTS.values()],
+        "columns": [Box(name, name, checked=name in columns) for name in NAMES],
+        "fewer": not set(NAMES) <= set(columns),
+        "mail": _mail(sent),
         "outcome_boxes": [Box(value, label, value in query.filters.get("outcome", ())) for value, label in vocabulary.OUTCOMES.items()],
         "domain_boxes": [
             Box(value, wording.visible(vocabulary.filter_words("domain", value)), checked=True) for value in query.filters.get("domain", ())
@@ -86,7 +107,6 @@ def requests(request: HttpRequest) -> HttpResponse:
         "most_attached": site.settings.mail_attachment_mb,
         "json": "/api/requests",
     }
-    return render(request, "requests.html", context | _asked(site))
 
 
 @require_safe
