@@ -398,6 +398,21 @@ def test_the_theme_is_kept(opened: Opened) -> None:
     assert page.get_attribute("#theme", "aria-label") == "Theme: dark"
 
 
+def test_a_sixth_card_has_no_row_of_its_own(opened: Opened) -> None:
+    page = opened("/")
+    page.evaluate("cards => cards.append(cards.lastElementChild.cloneNode(true))", page.query_selector(".cards"))
+    tops = page.evaluate("[...document.querySelectorAll('.cards > *')].map(card => card.getBoundingClientRect().top)")
+    assert (len(tops), len(set(tops))) == (6, 1)
+
+
+TEXT_TOP = """selector => {
+    const words = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT), place = document.createRange();
+    while (words.nextNode() && !words.currentNode.data.trim());
+    place.selectNodeContents(words.currentNode);
+    return place.getBoundingClientRect().top;
+}"""
+
+
 def test_a_requested_report_shows_its_progress_and_is_downloaded(opened: Opened, tmp_path: Path) -> None:
     page = opened("/requests")
     page.check("input[name=format][value=jsonl]")
@@ -406,5 +421,8 @@ def test_a_requested_report_shows_its_progress_and_is_downloaded(opened: Opened,
     with page.expect_download() as download:
         page.click("#requested a[download]")
     download.value.save_as(tmp_path / "rows.jsonl")
+    texts = ("th time, th", "a[download]")
+    tops = [page.evaluate(TEXT_TOP, f"#requested tbody tr:first-child :is({text})") for text in texts]
+    assert abs(tops[0] - tops[1]) < 2, "what is done with a file stands in the line that tells of it"
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == len(week()) + len(hostile())
