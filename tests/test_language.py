@@ -25,7 +25,7 @@ from django.utils.translation import get_language, override
 
 from ingesting import Site as CommandLine
 from reading import log, session
-from rows import NOON
+from rows import NOON, row
 from sites import DAY, NOW, ZONE, Page, client_of, make_site, person, unread, week
 from smtp_auth_report import words
 from smtp_auth_report.cli import commands as commands_of
@@ -234,6 +234,14 @@ def test_pages_of_an_empty_site_have_no_english_left(tmp_path: Path) -> None:
     empty = client_of(make_site(tmp_path))
     for address in ("/", "/flyout", "/report", "/ingest", "/exchange-online", "/requests"):
         check_french(french(empty, address))
+
+
+def test_what_a_log_does_not_tell_is_said_in_the_language(tmp_path: Path) -> None:
+    told = client_of(make_site(tmp_path, row(time=NOON, service="unknown", mechanism="unknown")))
+    pages = [f"/report?by={by}&view=table" for by in ("clients", "auth-methods")]
+    for address in (*pages, "/report?by=auth-methods", "/account?name=anna%40contoso.example"):
+        text = Page(french(told, address)).text
+        assert ("inconnu" in text.lower(), "unknown" in text) == (True, False), address
 
 
 def test_pages_of_people_have_no_english_left(client: Client) -> None:

@@ -131,7 +131,7 @@ def _mechanisms(table: Table, query: Query) -> list[Part]:
     there = replace(query, report="clients")
     return parts(
         (
-            wording.visible(str(row["mechanism"])),
+            charts.mechanism_words(str(row["mechanism"])),
             int(row["messages"] or 0),
             vocabulary.mechanism_colour(str(row["mechanism"])),
             there.with_value("mechanism", str(row["mechanism"])).address(view="table"),

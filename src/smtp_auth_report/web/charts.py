@@ -134,7 +134,7 @@ def tls_share(table: Table, now: int, zoom: str) -> Chart:
 
 def mechanisms(table: Table, now: int, zoom: str) -> Chart:
     """Messages by mechanism, the most used at the bottom."""
-    return _plain(table, now, zoom, _mechanism_words, vocabulary.mechanism_colour)
+    return _plain(table, now, zoom, mechanism_words, vocabulary.mechanism_colour)
 
 
 def failures(table: Table, now: int, zoom: str) -> Chart:
@@ -199,7 +199,8 @@ def _domain_words(name: str) -> str:
     return gettext("Unknown domain") if name == "unknown" else wording.visible(name)
 
 
-def _mechanism_words(name: str) -> str:
+def mechanism_words(name: str) -> str:
+    """A mechanism as people read it."""
     return gettext("Unknown") if name == "unknown" else wording.visible(name)
 
 

@@ -28,6 +28,9 @@ from smtp_auth_report.web import cells, vocabulary, wording
 from smtp_auth_report.web.query import PAGE_ROWS, Query
 
 Row = Mapping[str, Value]
+CODES = ("service", "mechanism")
+"""Columns whose values are words of the log, but for one that is the program's own."""
+
 MUCH = 3.0
 """From this many times the usual on, a figure is set apart."""
 
@@ -209,7 +212,10 @@ def _filtering(name: str, column: str, words: Callable[[str], str] = wording.vis
         if row.get(column) is None:
             return cells.unknown()
         value = _text(row, column)
-        shown = cells.name(value) if words is wording.visible else format_html("{}", words(value))
+        if value == UNKNOWN and column in CODES:
+            shown = cells.unknown()
+        else:
+            shown = cells.name(value) if words is wording.visible else format_html("{}", words(value))
         return cells.value_link(frame.adds(name, value), shown, gettext("Show only this"))
 
     return cell
