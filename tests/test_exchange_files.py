@@ -389,3 +389,11 @@ def test_logs_that_look_alike_are_refused_by_name(tmp_path: Path, title: str, co
     )
     with site(tmp_path) as made, pytest.raises(InputError, match=f"is Exchange's {word} protocol log"):
         made.ingest(text)
+
+
+def test_a_file_in_which_nothing_was_logged_yet(tmp_path: Path) -> None:
+    with site(tmp_path) as made:
+        made.ingest(protocol(bom=True))
+        assert made.rows() == []
+        made.ingest(protocol(front([*HELLO, *TLS, *challenged(), *vouched(ANNA), *TAKEN, *BYE])))
+        assert [row.account for row in made.rows()] == [ANNA]

@@ -137,6 +137,7 @@ class ExchangeSource(Source):
         title, header = lines.TITLE.fullmatch(line), lines.HEADER.match(line)
         if title:
             self._be(lines.kind_of([line]) or self.kind)
+            self.recognised += not self.refusal  # a file in which nothing was logged yet
         if header and self.kind in self._columns:
             self._columns[self.kind] = Columns.named(fields(header[1]))
 
