@@ -55,7 +55,7 @@ def served(site: Site) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([*PROGRAM, "serve", "--listen", f"127.0.0.1:{port}"], env=site.environment)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 150
     while not listens(port):
         assert process.poll() is None, "serve ended"
         assert time.monotonic() < until, "serve does not listen"
