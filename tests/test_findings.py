@@ -32,6 +32,14 @@ def test_nothing_is_missing(tmp_path: Path) -> None:
     assert doctor(tmp_path, log(*session(middle=[FULL]))) == "Nothing is missing that a setting would bring.\n"
 
 
+def test_what_a_proxy_has_is_not_asked_of_postfix(tmp_path: Path) -> None:
+    """As nginx in Mailu: it takes TLS and password, and Postfix hears of neither."""
+    told = doctor(tmp_path, log(*session(version=None, smtpd="postfix/10025/smtpd[701]", mechanism="XCLIENT")))
+    assert "the HELO name of 1 of 1 messages" in told
+    assert "TLS version" not in told
+    assert "service" not in told
+
+
 def test_a_host_without_sign_ins_and_one_whose_other_server_has_them(tmp_path: Path) -> None:
     daemon = "sm-mta[9]: starting daemon (8.17.1.9): SMTP"
     told = doctor(tmp_path, log(*session(middle=[FULL]), daemon) + log(daemon, host="relay"))
