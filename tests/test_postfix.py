@@ -229,6 +229,16 @@ def test_a_held_message_was_accepted_if_its_content_was_taken() -> None:
     assert outcomes(CONNECT, TLS, CLIENT, line, end("auth=1 mail=1 rcpt=1 data=0/1")) == ["no_mail"]
 
 
+def test_a_message_requeued_before_the_queue_manager_met_it_was_accepted() -> None:
+    requeued = ["postfix/pickup[805]: 60B1B22C8A9: uid=103 from=<a@b.example> orig_id=%s", ACTIVE.replace(QUEUED, "60B1B22C8A9")]
+    whole = [CONNECT, TLS, CLIENT, end("auth=1 mail=1 rcpt=1 data=1 quit=1")]
+    for at in (3, 4):
+        row = only(*whole[:at], *(line.replace("%s", QUEUED) for line in requeued), *whole[at:])
+        assert (row.outcome, row.queue_id, row.sender, row.tls_version) == ("accepted", QUEUED, "a@b.example", "TLSv1.3")
+    assert outcomes(*whole, *(line.replace("%s", "4F1A022C8AA") for line in requeued)) == []
+    assert only(*session(), *(line.replace("%s", QUEUED) for line in requeued)).size == 1253
+
+
 def test_a_before_queue_filter_gives_one_row_with_the_inner_queue_id() -> None:
     front = CLIENT.replace(QUEUED, "NOQUEUE")
     inner = [

@@ -125,7 +125,7 @@ class PostfixSource(Source):
             b"clie": join.client,
             b"from": join.active,
             b"mess": join.message_id,
-            b"uid=": join.reused,
+            b"uid=": join.picked_up,
             **dict.fromkeys(_ACTION_WORDS, join.action),
         }
 
@@ -180,7 +180,7 @@ class PostfixSource(Source):
             act = actions.get(message[colon + 2 : colon + 6]) if colon > 0 else None
             if act is not None:
                 queue_id = message[:colon]
-                if queue_id in pending or b"sasl_" in message or queue_id == b"NOQUEUE" or join.filtered:
+                if queue_id in pending or b"sasl_" in message or queue_id == b"NOQUEUE" or b" orig_id=" in message or join.filtered:
                     process = processes.get(raw) or self._process(raw, stamp)
                     act(process if process.pid else self._by_client(process, message), stamp, message.rstrip(), queue_id)
             elif b": SASL " in message and _BARE_FAILURE.match(message):

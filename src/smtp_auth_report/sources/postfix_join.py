@@ -30,10 +30,6 @@ REPEATS = 10_000
 SAME = 2 * SECOND  # stamps of one event may differ so much
 ACTIVE_KEPT = 4_000
 NAMED = b"="  # before a queue id: its message-id line, not the queue manager's
-# message repeated 3 times: [ warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6]
-REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
-# warning: 1493522C8A9: queue file size limit exceeded
-TOO_LARGE = re.compile(rb"warning: (?P<qid>[0-9A-Za-z]{5,}): queue file size limit exceeded")
 
 
 class Join:
@@ -130,13 +126,10 @@ class Join:
         elif message.startswith(b"warning: Illegal address syntax from "):
             found = lines.ILLEGAL.fullmatch(message)
             if found:
-                refusal = b"reject: MAIL from %s: 501 5.1.7 sender address rejected; from=<%s> proto=ESMTP" % (
-                    found["client"],
-                    found["sender"],
-                )
-                self.refused(process, stamp, refusal)
+                words = b"reject: MAIL from %s: 501 5.1.7 sender address rejected; from=<%s> proto=ESMTP"
+                self.refused(process, stamp, words % (found["client"], found["sender"]))
         elif b"queue file size limit" in message:
-            found = TOO_LARGE.fullmatch(message)
+            found = lines.TOO_LARGE.fullmatch(message)
             pending = process.server.pending.get(found["qid"]) if found else None
             if pending is not None and pending.accepted is None:
                 self._refuse(process.server, pending, self.time(process.server, stamp), "too_large")
@@ -159,7 +152,7 @@ class Join:
         self.log.about += 1
 
     def repeated(self, process: Process, stamp: bytes, message: bytes) -> None:
-        found = REPEATED.fullmatch(message)
+        found = lines.REPEATED.fullmatch(message)
         if found and b": SASL " in found[2]:
             self.repeat(process, stamp, found[2], int(found[1]))
 
@@ -227,6 +220,16 @@ class Join:
         old = self._release(server, queue_id)
         if old is not None:
             self.settle(server, old.session, given_up=True)
+
+    def picked_up(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
+        """Sent on this machine; or requeued by postsuper, which the queue manager may not have met under its first queue id."""
+        self.reused(process, stamp, message, queue_id)
+        found = lines.REQUEUED.fullmatch(message)
+        mail = process.server.pending.get(found["original"]) if found else None
+        if found and mail is not None and mail.accepted is None and self._same_queue(process.server, mail, process):
+            mail.sender = found["sender"]
+            self.log.about += 1
+            self._taken_unsized(process, stamp, mail)
 
     def active(self, process: Process, stamp: bytes, message: bytes, queue_id: bytes) -> None:
         server = process.server
@@ -325,7 +328,7 @@ class Join:
         elif word.startswith((b"reject: ", b"milter-reject: ")):
             self._refuse(process.server, mail, self.time(process.server, stamp), "content_refused")
         elif word.startswith((b"discard: ", b"milter-discard: ")):
-            self._discarded(process, stamp, mail)
+            self._taken_unsized(process, stamp, mail)
         elif word.startswith((b"hold: ", b"milter-hold: ")):
             mail.held = self.time(process.server, stamp)
 
@@ -338,8 +341,8 @@ class Join:
         if server.pending.get(mail.queue_id) is mail:
             self._release(server, mail.queue_id)
 
-    def _discarded(self, process: Process, stamp: bytes, mail: Message) -> None:
-        """The client is told that the message was taken, and no queue manager will see it."""
+    def _taken_unsized(self, process: Process, stamp: bytes, mail: Message) -> None:
+        """The client is told that the message was taken, and no queue manager will see it under this queue id."""
         mail.accepted = self.time(process.server, stamp)
         mail.sized = True
         self._release(process.server, mail.queue_id)

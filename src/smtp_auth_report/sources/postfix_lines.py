@@ -59,6 +59,9 @@ ACTIVE = re.compile(
     _QUEUE_ID + rb": from=<(?P<sender>.*)>, size=(?P<size>\d{1,18}), nrcpt=(?P<recipients>\d{1,9}) \(queue active\)", re.DOTALL
 )
 
+# 4jdbvj6mC3zcrJQ: uid=103 from=<anna@contoso.example> orig_id=4jdbvg4w8RzcrJT
+REQUEUED = re.compile(_QUEUE_ID + rb": uid=\d+ from=<(?P<sender>.*)> orig_id=(?P<original>[0-9A-Za-z]+)", re.DOTALL)
+
 # proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as 4F1A022C8A9; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<pc>
 PROXY_ACCEPT = re.compile(rb"(?:NOQUEUE: )?proxy-accept: END-OF-MESSAGE: 250 (?P<answer>.*?); from=<.*", re.DOTALL)
 QUEUED_AS = re.compile(rb".*queued as (?P<qid>[0-9A-Za-z]+)", re.DOTALL)
@@ -87,6 +90,12 @@ HEADER = re.compile(_QUEUE_ID + rb": (?P<action>[a-z-]+): .*; from=<.*> proto=E?
 
 # warning: Illegal address syntax from unknown[192.0.2.9] in MAIL command: <'; drop table x --@contoso.example>
 ILLEGAL = re.compile(rb"warning: Illegal address syntax from (?P<client>" + _CLIENT + rb") in MAIL command: <(?P<sender>.*)>", re.DOTALL)
+
+# warning: 1493522C8A9: queue file size limit exceeded
+TOO_LARGE = re.compile(rb"warning: (?P<qid>[0-9A-Za-z]{5,}): queue file size limit exceeded")
+
+# message repeated 3 times: [ warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6]
+REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.DOTALL)
 
 # lost connection after DATA (52 bytes) from unknown[127.0.1.12]
 LOST = re.compile(rb"[a-z ]+ after (?:DATA|BDAT)(?: \(\d+ bytes\))? from " + _CLIENT)
