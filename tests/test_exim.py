@@ -384,6 +384,9 @@ def test_a_handshake_counts_where_clients_sign_in() -> None:
     assert sorted(row.outcome for row in read(mainlog(SHAKE, arrival()))) == ["accepted", "tls_failed"]
     elsewhere = SHAKE.replace("] (", "] I=[192.0.2.1]:25 (")
     assert [row.outcome for row in read(mainlog(elsewhere, arrival(host=f"H={PC} I=[192.0.2.1]:587")))] == ["accepted"]
+    for port, service in {"587": "submission", "465": "submissions"}.items():
+        [row] = read(mainlog(SHAKE.replace("] (", f"] I=[192.0.2.1]:{port} (")))
+        assert (row.outcome, row.service) == ("tls_failed", service), "nobody comes in by it"
     assert read(mainlog(arrival(), SHAKE.replace("gnutls_handshake", "recv")))[1:] == []
 
 

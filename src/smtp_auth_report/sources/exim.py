@@ -37,11 +37,12 @@ from smtp_auth_report.sources.joining import Line, Message, Session
 from smtp_auth_report.sources.logbook import Logbook
 from smtp_auth_report.sources.own_form import OwnFormSource
 from smtp_auth_report.sources.stamps import exim_id_time
-from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Submission, Tls
+from smtp_auth_report.submission import UNKNOWN_MECHANISM, Identity, Outcome, Service, Submission, Tls
 
 MINUTE = 60 * SECOND
 CUT_AT = 870
 LONGEST = 8192
+SUBMISSION_DOORS = frozenset({Service.SUBMISSION.value, Service.SUBMISSIONS.value})
 WAITING = 200
 MANY = 200
 """Lines of a batch for which columns are worth their while."""
@@ -445,7 +446,7 @@ class EximSource(OwnFormSource):
         self.log.changes.put(row)
 
     def _handshake(self, line: Line) -> None:
-        """On a door where clients sign in; elsewhere it may be any server."""
+        """On a door where clients sign in, as those for submission are; elsewhere it may be any server."""
         found = lines.handshake(line.text)
         if found is None:
             return
@@ -454,7 +455,7 @@ class EximSource(OwnFormSource):
         identity = self._line_identity(line, "tls_failed", peer.client_ip, None)
         row = self._of(line, peer, identity, Outcome.TLS_FAILED, None, UNKNOWN_MECHANISM, reason)
         waiting = self._doors.setdefault(line.host, {}).setdefault(peer.service, [])
-        if waiting is None:
+        if waiting is None or peer.service in SUBMISSION_DOORS:
             self.log.changes.put(row)
         else:
             waiting.append(row)
