@@ -135,7 +135,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def test_killed_at_any_moment_over_a_rotating_log(
     tmp_path: Path, undisturbed: Site, record_property: Count, style: str, seed: int, kills: int
 ) -> None:
-    site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
+    site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3", begun=False)
     killed_and_nothing_lost(site, undisturbed, record_property, style, seed, kills)
 
 
@@ -175,7 +175,7 @@ def killed_and_nothing_lost(site: Site, undisturbed: Site, count: Count, style: 
 @pytest.mark.parametrize("seed", range(max(1, KILLS // 50)))
 def test_what_is_cut_away_is_a_gap_and_nothing_else_is_lost(tmp_path: Path, undisturbed: Site, record_property: Count, seed: int) -> None:
     log = tmp_path / "mail.log"
-    site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3")
+    site = Site(tmp_path, state=undisturbed.folder / "state.sqlite3", begun=False)
     kill_while_written(
         site, log, "copylose", seed, KILLS_A_RUN, record_property, lambda: b"\n" in site.run("export", "--format", "jsonl").stdout
     )
@@ -229,7 +229,7 @@ def killed_early(reader: Reader, seconds: float) -> bool:
 
 def test_a_reader_that_dies_at_its_start_is_told(tmp_path: Path) -> None:
     """It must not be taken for one that was killed."""
-    site = Site(tmp_path)
+    site = Site(tmp_path, begun=False)
     (tmp_path / "mail.duckdb").write_text("no database\n" * 1000)
     with pytest.raises(pytest.fail.Exception, match=r"ended with status 1 .*is not a DuckDB database"):
         kill_while_written(site, tmp_path / "mail.log", "rename", 0, 1, lambda *_: None)

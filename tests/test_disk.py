@@ -73,7 +73,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def test_reading_waits_while_the_disk_is_full(tmp_path: Path, disk: Disk, command: tuple[str, ...]) -> None:
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:300_000])
-    running = Running(Site(disk.folder), *command, log)
+    running = Running(Site(disk.folder, begun=False), *command, log)
     try:
         until(True, lambda: running.rows().get("accepted", 0) > 50)
         before = running.rows()
@@ -97,7 +97,7 @@ def test_killed_on_a_full_disk(tmp_path: Path, disk: Disk) -> None:
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:300_000])
     command = ("ingest", "--follow", *YEAR, *ZONES, log)
-    running = Running(Site(disk.folder), *command)
+    running = Running(Site(disk.folder, begun=False), *command)
     try:
         until(True, lambda: running.rows().get("accepted", 0) > 50)
         disk.fill(running.process.pid)

@@ -514,7 +514,7 @@ class Told(NamedTuple):
 @pytest.fixture
 def commands(tmp_path: Path) -> Callable[..., Told]:
     """The program, for somebody whose machine speaks French, or as the environment says."""
-    site = CommandLine(tmp_path)
+    site = CommandLine(tmp_path, begun=False)
 
     def run(*arguments: str | Path, given: bytes | None = None, **environment: str) -> Told:
         site.environment |= {"LC_ALL": "fr_FR.UTF-8", "LANGUAGE": "", "PYTHONIOENCODING": "utf-8"} | environment

@@ -50,7 +50,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    with starting(lambda: Site(tmp_path)) as begin:
+    with starting(lambda: Site(tmp_path, begun=False)) as begin:
         yield begin
 
 
@@ -186,8 +186,8 @@ def test_rows_expire_while_reading_goes_on(tmp_path: Path, command: tuple[str, .
     """They are of the year 2001; their sums stay, and they do not come back."""
     log = tmp_path / "mail.log"
     log.write_bytes(LOG)
-    Site(tmp_path).ingest("--year", "2001", log)
     site = Site(tmp_path)
+    site.ingest("--year", "2001", log)
     site.environment["SMTP_AUTH_REPORT_RETENTION_DAYS"] = "30"
     running = Running(site, *command, log)
     until([], site.rows)
@@ -235,7 +235,7 @@ def test_systemd_is_told(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(address))
         listener.settimeout(30)
-        site = Site(tmp_path)
+        site = Site(tmp_path, begun=False)
         site.environment |= {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "400000"}
         served = Running(site, "serve", "--listen", "127.0.0.1:0")
         told = [listener.recv(100) for _ in range(3)]
