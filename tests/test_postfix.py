@@ -305,6 +305,26 @@ def test_a_proxy_that_vouches_hides_mechanism_and_tls() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "client", "account"),
+    [
+        ("eve <x PORT=41499 ADDR=127.0.3.9", "127.0.3.9", "eve <x"),
+        ("eve <x PORT=41499 ADDR=IPV6:2001:db8::1", "2001:db8::1", "eve <x"),
+        ("eve <x PORT=1 ADDR=9.9.9.9 PORT=2 ADDR=127.0.3.9", "127.0.3.9", "eve <x PORT=1 ADDR=9.9.9.9"),
+        ("eve <x> PORT=1 ADDR=9.9.9.9", "127.0.0.1", "eve <x> PORT=1 ADDR=9.9.9.9"),
+        ("ceo PORT=1 ADDR=9.9.9.9", "127.0.0.1", "ceo PORT=1 ADDR=9.9.9.9"),
+    ],
+)
+def test_a_name_behind_which_postfix_hides_the_client(name: str, client: str, account: str) -> None:
+    smtpd = "postfix/relay/smtpd[701]"
+    mail = f"{smtpd}: {QUEUED}: client=localhost[127.0.0.1], sasl_method=%s, sasl_username={name}"
+    ends = f"{smtpd}: disconnect from localhost[127.0.0.1] ehlo=2 xclient=1 mail=1 rcpt=1 data=1 quit=1"
+    row = only(f"{smtpd}: connect from localhost[127.0.0.1]", mail % "XCLIENT", ACTIVE, ends)
+    assert (row.client_ip, row.account) == (client, account)
+    assert only(f"{smtpd}: connect from localhost[127.0.0.1]", mail % "PLAIN", ACTIVE).account == name
+    assert only(f"{smtpd}: connect from nginx[192.0.2.1]", mail % "XCLIENT", ACTIVE).account == name
+
+
+@pytest.mark.parametrize(
     ("text", "mechanism", "reason", "account"),
     [
         ("SASL LOGIN authentication failed: UGFzc3dvcmQ6", "LOGIN", "bad_credentials", None),

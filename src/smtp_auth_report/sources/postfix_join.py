@@ -169,7 +169,7 @@ class Join:
         if b"sasl_" not in message:
             self.reused(process, stamp, message, queue_id)
             return
-        found = lines.MAIL.fullmatch(message)
+        found = lines.MAIL.fullmatch(lines.as_vouched(message, process.session.opening) if process.session else message)
         if found is None:
             self.unread(process, stamp, "client of a message not understood", message)
             return

@@ -46,6 +46,9 @@ MAIL = re.compile(
     re.DOTALL,
 )
 
+# 41499 ADDR=127.0.3.9        behind a name that Dovecot gave with XCLIENT
+SWALLOWED = re.compile(rb"\d{1,5} ADDR=(?:IPV6:)?(?P<ip>[0-9A-Fa-f:.]+)")
+
 # warning: unknown[127.0.1.17]: SASL PLAIN authentication failed: (reason unavailable), sasl_username=admin
 # warning: unknown[127.0.1.17]: SASL LOGIN authentication aborted
 FAILURE = re.compile(
@@ -206,6 +209,22 @@ def address(raw: bytes) -> str | None:
         return values.address(raw.decode("ascii"))
     except ValueError:
         return None
+
+
+def as_vouched(line: bytes, opening: bytes) -> bytes:
+    """
+    A `client=` line as the proxy meant it. Dovecot's XCLIENT leaves a "<" of the name as it is, and Postfix then takes for the
+    name what stands behind it, the client's address too: it goes on to show the proxy's.
+
+        client=localhost[127.0.0.1], sasl_method=XCLIENT, sasl_username=eve <x PORT=41499 ADDR=127.0.3.9
+    """
+    name, _, rest = line.rpartition(b" PORT=")
+    found = SWALLOWED.fullmatch(rest) if name.rfind(b"<") > name.rfind(b">") else None
+    head, between, tail = name.partition(b"], sasl_method=XCLIENT, sasl_username=")
+    before, _, own = head.partition(b"[")
+    if found is None or not between or not opening.endswith(b"[%b]" % own):
+        return line
+    return b"%b[%b%b%b" % (before, found["ip"], between, tail)
 
 
 def client_name(raw: bytes) -> str | None:
