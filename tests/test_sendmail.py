@@ -114,6 +114,13 @@ def test_refusals() -> None:
     assert (row.outcome, row.reason, row.sender) == ("rejected", "sender_refused", "a@b.example")
 
 
+def test_a_milter_refuses_one_of_the_recipients() -> None:
+    refused = [f"{MTA}: 6ANGKaVY000701: {words}, reject=550 5.7.1 no" for words in ("milter=spam, action=rcpt", "Milter: to=<x@y.example>")]
+    assert only(tls(), auth(), *refused, mail()).outcome == "accepted"
+    row = only(tls(), auth(), *refused, mail(recipients=0, message_id=""))
+    assert (row.outcome, row.reason, row.account) == ("rejected", "content_refused", "anna")
+
+
 def test_a_message_without_an_id_is_accepted_when_its_delivery_begins() -> None:
     begun = [tls(), auth(), mail(message_id="")]
     assert read(log(*begun)) == []

@@ -223,7 +223,8 @@ class SendmailSource(SessionSource):
         if named is None:
             return
         self.log.about += 1
-        recipient = found is not None and (found["ruleset"] == b"check_rcpt" or (found["stage"] or b"").startswith(b"to="))
+        stage = (found["stage"] or b"") if found else b""
+        recipient = found is not None and (found["ruleset"] == b"check_rcpt" or stage.startswith((b"to=", b"action=rcpt")))
         reason = lines.refusal_reason(found["ruleset"], found["text"]) if found else "too_large"
         message = self._message_of(session, values.text(named["qid"]))
         if message is not None and not recipient:

@@ -51,6 +51,7 @@ MESSAGE_ID = re.compile(rb", msgid=(?P<id>.*?)(?:, bodytype=\w+)?", re.DOTALL)
 
 # 6ANGKajA011767: ruleset=check_rcpt, arg1=<x@contoso.example>, relay=[192.0.2.10], reject=550 5.1.1 <x@contoso.example>... User unknown
 # 6ANGKajA011767: Milter: data, reject=550 5.7.1 Command rejected
+# 6ANGKajA011767: milter=spam, action=rcpt, reject=550 5.7.1 Command rejected          LogLevel 11 and higher
 REFUSAL = re.compile(
     _QUEUE_ID + rb": (?:ruleset=(?P<ruleset>\w+), arg1=(?P<argument>.*)|[Mm]ilter(?:=[^,]*)?[:,] (?P<stage>.*)), reject=(?P<text>\d{3} .*)",
     re.DOTALL,
