@@ -77,7 +77,7 @@ def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, comma
     """Whoever serves pages is stopped meanwhile: it holds files open there for as long as it runs. Whoever reads may go on."""
     log = tmp_path / "mail.log"
     log.write_bytes(LOG[:300_000])
-    running = Running(Site(volume.folder, state=tmp_path / "state.sqlite3"), *command, log)
+    running = Running(Site(volume.folder, state=tmp_path / "state.sqlite3", begun=False), *command, log)
     try:
         until(True, lambda: running.rows().get("accepted", 0) > 50)
         before = running.rows()
@@ -90,6 +90,9 @@ def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, comma
         assert running.rows() in ({}, before)
         if stopped:
             running.end()
+        volume.remove()
+        if not stopped:  # an empty folder is there now, in which no new database is to begin
+            assert any(b"mail.duckdb: is gone; mount its disk again" in line for line in running.process.stderr)
         volume.mend()
         if stopped:
             running = Running(running.site, *command, log)

@@ -209,7 +209,7 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     from smtp_auth_report.graph_client import client_of, ready
     from smtp_auth_report.live import Following
     from smtp_auth_report.site_key import site_key
-    from smtp_auth_report.store import shared
+    from smtp_auth_report.store import refuse_gone, shared
     from smtp_auth_report.supervisor import end_with, tidying
     from smtp_auth_report.waiting import Waiting
 
@@ -222,9 +222,15 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     if parent is not None:
         end_with(parent, stop)
 
+    was_there = False
+
     @contextmanager
     def opened() -> Iterator[Store]:
+        nonlocal was_there
+        if was_there:
+            refuse_gone(settings.database)
         with closing(open_for(settings, memory_limit=ENGINE_MEMORY)) as store:
+            was_there = True
             if isinstance(store, shared.SharedStore):
                 yield store
                 return

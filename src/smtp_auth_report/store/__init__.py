@@ -4,6 +4,7 @@ Where submissions are kept: one engine for each kind of database name.
     store = open_store(settings.database, display_zone=settings.display_timezone, default_domain=settings.default_domain)
     store = open_store("clickhouse://report@ch.example:8443/mail", state=settings.state_path, password=database_password(…))
 
+    refuse_gone(settings.database)                        before it is opened once more
     rewrite(settings.database, memory_limit="200MB")      while nobody has it open
 
 A path is a DuckDB file. clickhouse://user@host:8443/database is a server of ClickHouse, chdb:///folder its engine inside this
@@ -25,7 +26,7 @@ from smtp_auth_report.store.clickhouse_place import SCHEMES, is_clickhouse
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.words import worded
 
-__all__ = ["open_store", "rewrite"]
+__all__ = ["open_store", "refuse_gone", "rewrite"]
 
 
 def open_store(
@@ -85,6 +86,12 @@ def open_store(
 def reading_state_of(state: Path) -> Path:
     """Where this host keeps how far it has read, beside its people and requests."""
     return state.with_name(state.name + ".reading")
+
+
+def refuse_gone(database: str) -> None:
+    """For who had it open: a file that was there is not made anew, for its disk may be about to be mounted again."""
+    if "://" not in database and not Path(database).exists():
+        raise StoreError(worded("{database}: is gone; mount its disk again, or start anew for a new database", database=database))
 
 
 def rewrite(database: str, *, memory_limit: str) -> None:
