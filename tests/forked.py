@@ -178,7 +178,7 @@ class _Waiting:
         whole = kind not in self._ended_whole
         self._ended_whole.add(kind)
         order = json.dumps([arguments, dict(environment), str(Path.cwd()), whole]).encode() + b"\n"
-        told, telling = socket.socketpair()
+        told, telling = socket.socketpair(type=socket.SOCK_SEQPACKET)  # its number and its end are two messages
         with self._one_by_one:
             with telling:
                 socket.send_fds(self._orders, [order], [*files, telling.fileno()])

@@ -117,7 +117,7 @@ def test_of_an_erased_account_no_byte_stays(tmp_path: Path, kind: str) -> None:
     logs = tmp_path / "logs"
     site = Site(tmp_path / "site", database=f"chdb://{tmp_path}/site/database" if kind == "chdb" else "")
     for folder in (logs, site.folder):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     first, second = logs / "mail.log.1", logs / "mail.log"
     first.write_bytes(log(*many, *session(name, queue_id="5B1A022C8A9", sender=name), *failure(name), *opened, *others[:4]))
     second.write_bytes(log(*others[4:], start=START + timedelta(hours=1)))

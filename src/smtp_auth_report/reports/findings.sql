@@ -2,7 +2,7 @@ SELECT source, server,
     sum(CASE WHEN outcome = 'accepted' THEN messages ELSE 0 END) AS accepted,
     sum(CASE WHEN outcome = 'auth_failed' THEN messages ELSE 0 END) AS failed,
     sum(CASE WHEN outcome = 'no_mail' THEN messages ELSE 0 END) AS no_mail,
-    -- of clients that a proxy vouches for (XCLIENT: the mechanism is unknown) Postfix has neither TLS nor port, whatever it logs
+    -- of whom a proxy vouches for (XCLIENT: the mechanism is unknown) Postfix has neither TLS nor port, whatever it logs
     sum(CASE WHEN outcome = 'accepted' AND tls_version IN ('unknown', 'tls') AND (source <> 'postfix' OR mechanism <> 'unknown')
         THEN messages ELSE 0 END) AS no_tls_version,
     sum(CASE WHEN outcome = 'accepted' AND mechanism = 'unknown' THEN messages ELSE 0 END) AS no_mechanism,
