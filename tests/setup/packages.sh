@@ -46,6 +46,9 @@ if [ "${1:-all}" = all ]; then
         [ -e .run/packages/opensmtpd ] || unpack opensmtpd
         [ -e .run/packages/exim4-daemon-light ] || unpack exim4-daemon-light
         [ -e .run/packages/libidn12 ] || unpack libidn12
+        [ -e .run/packages/sendmail-bin ] || unpack sendmail-bin
+        [ -e .run/packages/sendmail-cf ] || unpack sendmail-cf
+        [ -e /usr/bin/m4 ] || [ -e .run/packages/m4 ] || unpack m4
         [ -e /usr/lib/dovecot/submission-login ] || [ -e .run/packages/dovecot-submissiond ] || unpack dovecot-submissiond
     fi
 fi
