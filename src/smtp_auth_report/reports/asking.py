@@ -154,7 +154,9 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
         waiting = iter([(number, _series_asked(report, chosen)) for number, report in enumerate(charts)])
         helped = seen.beside(partial(_asked_in_turn, selection, waiting))
         overall, *answers = seen.ask_all(selection, [Asked(OVERALL_QUESTION), *asked])
-        drawn = _asked_in_turn(selection, waiting, seen) | helped()
+        drawn = _asked_in_turn(selection, waiting, seen)
+        unread, gaps = seen.unread(selection.start, selection.end), seen.gaps(selection.start, selection.end)
+        drawn |= helped()
         found, in_turn = iter(answers), iter(sorted(drawn.items()))
         firsts = [next(found) if each in together else None for each in wanted]
         series = [
@@ -171,8 +173,8 @@ def ask_all(store: Snapshot, selection: Selection, wanted: Sequence[Wanted], *, 
             "account": said["account_unknown"],
             "sender": said["sender_unknown"],
             "service": said["service"],
-            "lines_unread": sum(unread.lines for unread in seen.unread(selection.start, selection.end)),
-            "gaps": seen.gaps(selection.start, selection.end),
+            "lines_unread": sum(each.lines for each in unread),
+            "gaps": gaps,
         }
     return [
         Table(

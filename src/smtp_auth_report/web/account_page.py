@@ -43,8 +43,9 @@ def account(request: HttpRequest) -> HttpResponse:
         raise Http404
     selection, moved = settled(site, query)
     wanted = [Wanted(REPORTS[report], View(limit=PAGE_ROWS), series=report == CHARTED) for report in SHOWN]
+    ranked = ranked_domains(site)
     tables = dict(zip(SHOWN, ask_all(site.seen, selection, wanted), strict=True))
-    context = _context(site, query, selection, tables) | {
+    context = _context(site, query, selection, tables, ranked()) | {
         "title": wording.visible(_first_spelling(tables) or name),
         "ever": ever,
         "moved": spans.in_words(selection) if moved else "",
@@ -85,7 +86,7 @@ def _period(name: str, query: Query, days: int) -> Link:
     return Link(PERIOD_NAMES[days], address, not query.first and query.days == days)
 
 
-def _context(site: Site, query: Query, selection: Selection, tables: dict[str, Table]) -> dict[str, Any]:
+def _context(site: Site, query: Query, selection: Selection, tables: dict[str, Table], ranked: list[str]) -> dict[str, Any]:
     now = site.clock()
     volume, tls, methods = tables["sending-volume"], tables["tls-usage"], tables["auth-methods"]
     return {
@@ -96,7 +97,7 @@ def _context(site: Site, query: Query, selection: Selection, tables: dict[str, T
         "failed": tables["failures"].totals.get("auth_failed", 0),
         "back": query.address(filters={}),
         "chart_label": gettext("Messages by sender domain, %(period)s") % {"period": spans.in_words(selection)},
-        "chart": charts.volume(volume, ranked_domains(site), now, ""),
+        "chart": charts.volume(volume, ranked, now, ""),
         "tls": _tls(tls, query),
         "mechanisms": _mechanisms(methods, query),
         "tables": [

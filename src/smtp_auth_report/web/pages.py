@@ -7,8 +7,9 @@ already set. The flyout says what the report is; it opens over the page, and is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from smtp_auth_report.reports.asking import Filters
 from smtp_auth_report.reports.findings import findings, recent
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.sources import SOURCES
-from smtp_auth_report.store.interface import Progress, Question, Selection, StreamState, Value, View
+from smtp_auth_report.store.interface import Progress, Question, Selection, Snapshot, StreamState, Value, View
 from smtp_auth_report.submission import LEGACY_TLS, Outcome
 from smtp_auth_report.waiting import waiting_of
 from smtp_auth_report.web import cards, cells, charts, spans, vocabulary, wording
@@ -99,8 +100,9 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     saved = [card.opened.query for card in there if card.opened and card.opened.query]
     none: Filters = {}
     asked = [*((none, each) for each in own.values()), *((of.filters, cards.wanted(of)) for of in saved)]
+    meanwhile = _meanwhile(site, selection, own)
     tables = iter(ask_each(site.seen, selection, asked))
-    figures = _figures(site, query, {name: next(tables) for name in own}) | _reading(site, there)
+    figures = _figures(site, query, {name: next(tables) for name in own}, meanwhile) | _reading(site, there)
     tiles = [Tile(card.template, card.opened and _figure(card.opened, tables)) for card in there if card.row == "tiles"]
     context = {
         "title": _("Dashboard"),
@@ -217,7 +219,21 @@ def _figure(opened: Opened, tables: Iterator[Table]) -> cards.Figure:
     return cards.figure(opened, next(tables)) if opened.query else cards.Figure(opened)
 
 
-def _figures(site: Site, query: Query, tables: Mapping[str, Table]) -> dict[str, Any]:
+def _meanwhile(site: Site, selection: Selection, wanted: Mapping[str, Wanted]) -> dict[str, Callable[[], Any]]:
+    """What the cards need besides the tables, by report; it is asked for beside them."""
+    asked: dict[str, Callable[[], Any]] = {}
+    if "failures" in wanted:
+        asked["failures"] = site.seen.beside(partial(_failed_addresses, selection))
+    if "sending-volume" in wanted and wanted["sending-volume"].series:
+        asked["sending-volume"] = ranked_domains(site)
+    return asked
+
+
+def _failed_addresses(selection: Selection, seen: Snapshot) -> int:
+    return int(seen.ask(FAILED_ADDRESSES, selection).rows[0][0] or 0)
+
+
+def _figures(site: Site, query: Query, tables: Mapping[str, Table], meanwhile: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     """Figures of the cards, as far as they are there."""
     figures: dict[str, Any] = {}
     if summary := tables.get("summary"):
@@ -225,10 +241,9 @@ def _figures(site: Site, query: Query, tables: Mapping[str, Table]) -> dict[str,
     if tls := tables.get("tls-usage"):
         figures |= {"legacy_by_day": _legacy_by_day(tls)}
     if failures := tables.get("failures"):
-        addresses = site.seen.ask(FAILED_ADDRESSES, failures.selection).rows[0][0]
-        figures |= {"failed_by_day": charts.daily(failures, "auth_failed"), "failed_addresses": int(addresses or 0)}
+        figures |= {"failed_by_day": charts.daily(failures, "auth_failed"), "failed_addresses": meanwhile["failures"]()}
     if volume := tables.get("sending-volume"):
-        figures |= _lower(site, query, volume)
+        figures |= _lower(site, query, volume, meanwhile["sending-volume"]() if volume.series else [])
     return figures
 
 
@@ -273,11 +288,10 @@ def _legacy(site: Site, selection: Selection, query: Query) -> list[tuple[SafeSt
     return [(cells.row_link(account_address(name, query), cells.name(name)), messages) for name, messages in found if messages]
 
 
-def _lower(site: Site, query: Query, volume: Table) -> dict[str, Any]:
+def _lower(site: Site, query: Query, volume: Table, ranked: list[str]) -> dict[str, Any]:
     """The week's chart, and senders far above their usual volume."""
     column = [known.name for known in volume.columns].index("messages")
     listed = [row for row in volume.rows if int(row[column] or 0) >= FEWEST][:LISTED]
     unusual = excerpt(replace(volume, rows=listed), _frame(site, query), EXCERPT)
     label = _("Messages by sender domain, %(period)s") % {"period": spans.in_words(volume.selection)}
-    ranked = ranked_domains(site) if volume.series else []
     return {"chart": chart_of(query, volume, ranked, site.clock()), "chart_label": label, "unusual": unusual.lines}

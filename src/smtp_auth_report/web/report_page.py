@@ -10,7 +10,9 @@ Everything works as links and forms; htmx only spares the reader the reload.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -25,7 +27,7 @@ from smtp_auth_report.exports.interface import read_columns
 from smtp_auth_report.reports import REPORTS, Wanted, ask_all, periods
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv, only
-from smtp_auth_report.store.interface import FILTERS, Selection, View
+from smtp_auth_report.store.interface import FILTERS, Selection, Snapshot, View
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.web import charts, spans, vocabulary, wording
 from smtp_auth_report.web.doubts import doubts, emptiness
@@ -87,8 +89,10 @@ def report(request: HttpRequest) -> HttpResponse:
     query = read(request.GET)
     if "" in (value for values in request.GET.lists() for value in values[1]) and "HX-Request" not in request.headers:
         return HttpResponseRedirect(query.address(page=query.page))
-    table, moved = answer(site_of(request), query)
-    response = render(request, "report.html", page(site_of(request), query, table, moved=moved))
+    site = site_of(request)
+    ranked = ranked_domains(site)
+    table, moved = answer(site, query)
+    response = render(request, "report.html", page(site, query, table, ranked(), moved=moved))
     if "HX-Request" in request.headers:
         response.headers["HX-Push-Url"] = query.address(page=query.page)
     return response
@@ -145,10 +149,9 @@ def answer(site: Site, query: Query) -> tuple[Table, bool]:
     return ask_all(site.seen, selection, [wanted])[0], moved
 
 
-def page(site: Site, query: Query, table: Table, *, moved: bool) -> dict[str, Any]:
+def page(site: Site, query: Query, table: Table, ranked: list[str], *, moved: bool) -> dict[str, Any]:
     """Context of the template."""
     now = site.clock()
-    ranked = ranked_domains(site)
     context: dict[str, Any] = {
         "query": query,
         "title": gettext("SMTP AUTH clients report"),
@@ -207,15 +210,21 @@ def shares(query: Query, chart: charts.Chart) -> list[Part]:
     )
 
 
-def ranked_domains(site: Site) -> list[str]:
-    """Sender domains by volume over the whole store, but for the last day, which goes on: their order is that of their colours."""
-    span = site.seen.span()
+def ranked_domains(site: Site) -> Callable[[], list[str]]:
+    """
+    Sender domains by volume over the whole store, but for the last day, which goes on: their order is that of their colours.
+    They are asked for meanwhile.
+    """
+    return site.seen.beside(partial(_ranked_domains, site.settings.display_timezone))
+
+
+def _ranked_domains(zone: str, seen: Snapshot) -> list[str]:
+    span = seen.span()
     if span is None:
         return []
-    zone = site.settings.display_timezone
     last = day_start(zone, local_day(zone, span[1]))
     whole = Selection(span[0], last if span[0] < last else span[1] + 1, zone)
-    return [domain for domain, _messages in site.seen.choices("domain", whole)]
+    return [domain for domain, _messages in seen.choices("domain", whole)]
 
 
 def domain_choices(ranked: list[str], query: Query) -> list[str]:
