@@ -17,6 +17,7 @@ from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import open_store
 from smtp_auth_report.store.duckdb import DuckStore
 from smtp_auth_report.store.duckdb_errors import explanation
+from smtp_auth_report.store.duckdb_opening import LEAST, connect, memory_of
 from smtp_auth_report.store.interface import Selection
 from test_store import assert_numbers_agree
 
@@ -45,6 +46,16 @@ def test_what_is_stored_is_there_the_next_time(tmp_path: Path) -> None:
         readers[0].commit(commit(row()))
     for reader in readers:
         reader.close()
+
+
+def test_a_share_of_memory_is_of_the_machine_and_never_too_small(tmp_path: Path) -> None:
+    limits = []
+    for share in ("0.01%", "20%", "40%"):
+        with connect(str(tmp_path / "mail.duckdb"), read_only=False, memory_limit=share) as connection:
+            limits.append(memory_of(connection))
+    assert limits[0] == pytest.approx(LEAST, rel=0.01)
+    assert limits[2] == pytest.approx(2 * limits[1], rel=0.1)
+    assert limits[1] > LEAST
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def open_store(
 ) -> Store:
     """The store of that name, made when it does not exist, brought up to this version when it is older.
 
-    `memory_limit` ("256MB") bounds what the engine keeps in memory; without it, that is most of the machine's. A store
-    for `serving` pages is there though its server does not answer, or lets nobody write: it says so to whoever asks or writes.
+    `memory_limit` ("256MB", or "4%" of the machine's, but no less than 256 MB) bounds what the engine keeps in memory; without
+    it, that is most of the machine's. A store for `serving` pages is there though its server does not answer, or lets nobody
+    write: it says so to whoever asks or writes.
     """
     kind, separator, rest = database.partition("://")
     if is_clickhouse(database):

@@ -32,9 +32,17 @@ CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "v1.4.0",  # the oldest version that pyproject.toml admits; its columns pack better
 }
 
+LEAST = 256_000_000
+"""Bytes that a share of the machine's memory is at least."""
+
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
 
 def connect(database: str, *, read_only: bool, memory_limit: str = "") -> duckdb.DuckDBPyConnection:
-    """A connection to the file, which is made with its folder unless `read_only`."""
+    """
+    A connection to the file, which is made with its folder unless `read_only`. `memory_limit` is a size, or "4%" of what the
+    machine, or the control group that the process is in, has.
+    """
     path = Path(database)
     with explained(database):
         try:
@@ -53,7 +61,17 @@ def connect(database: str, *, read_only: bool, memory_limit: str = "") -> duckdb
                 )
             ) from None
         configuration = CONFIGURATION | ({"memory_limit": memory_limit} if memory_limit else {})
-        return duckdb.connect(database, read_only=read_only, config=configuration)
+        connection = duckdb.connect(database, read_only=read_only, config=configuration)
+        if memory_limit.endswith("%") and memory_of(connection) < LEAST:
+            connection.execute(f"SET memory_limit = '{LEAST} bytes'")
+        return connection
+
+
+def memory_of(connection: duckdb.DuckDBPyConnection) -> float:
+    """Bytes that the engine may have."""
+    ((said,),) = connection.execute("SELECT memory_limit FROM pragma_database_size()").fetchall()
+    number, unit = str(said).split()  # "2.8 GiB"
+    return float(number) * float(1024 ** UNITS.index(unit))
 
 
 def rewrite(database: str, *, memory_limit: str) -> None:
