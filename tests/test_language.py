@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
@@ -369,6 +369,7 @@ ENGLISH = _english()
         (lambda: wording.size(1_500_000), f"1.5{SPACE}MB", f"1,5{SPACE}Mo"),
         (lambda: wording.day_range(date(2026, 11, 16), date(2026, 11, 23)), "16\N{EN DASH}23 Nov 2026", "16\N{EN DASH}23 nov. 2026"),
         (lambda: wording.day_range(date(2026, 7, 30), date(2026, 8, 2)), "30 Jul\N{EN DASH}2 Aug 2026", "30 juil.\N{EN DASH}2 août 2026"),
+        (lambda: wording.dated(datetime(2026, 11, 20, 12, 5, tzinfo=PARIS), wording.TIME), "12:05", "12:05"),
         (lambda: wording.Moment.of(NOON, PARIS).exact, "Wed 18 Nov 2026 13:00:00 CET", "mer. 18 nov. 2026 13:00:00 CET"),
         (lambda: wording.Moment.of(NOON, PARIS).short(NOW), "18 Nov 13:00", "18 nov. 13:00"),
         (lambda: wording.Moment.of(NOON, PARIS).ago(NOON + DAY), "1 day ago", "il y a 1 jour"),

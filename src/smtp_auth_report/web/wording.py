@@ -57,7 +57,8 @@ def dated(value: date, pattern: str) -> str:
     if isinstance(value, datetime):
         for letters, clock in CLOCKS.items():
             if whole.endswith(letters):
-                return _day(value.date(), whole.removesuffix(letters), get_language()) + value.strftime(clock)
+                before = whole.removesuffix(letters)  # to Django an empty pattern is its own for dates
+                return (_day(value.date(), before, get_language()) if before else "") + value.strftime(clock)
     return _day(value, whole, get_language())
 
 
