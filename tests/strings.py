@@ -5,7 +5,8 @@ Every string that is for translation, as it will be looked up.
 
 Templates are read by Django's own parser, Python by its syntax tree. A string that is not written out where it is marked
 fails, since no catalog could have it. Some need no mark, because of what they are: a remedy's place and gain, why a line
-is unread, names of columns and outcomes, what commands and options say of themselves. What click says is marked in click.
+is unread, names of reports, columns, outcomes and rhythms, what commands and options say of themselves. What click says is
+marked in click.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 
 from smtp_auth_report.cli import commands, words_of
 from smtp_auth_report.reports import REPORTS
+from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.sources import SOURCES
 from smtp_auth_report.submission import Outcome
 
@@ -49,7 +51,17 @@ NO_WORDS = re.compile(
     r"smtp-auth-report|journalctl|mail: |not a name of a header|a line that goes on from none|a header that may stand there once|"
     r"a length that is no number|a character that stands in no header"
 )
-FUNCTIONS = {"gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "_": 1, "ngettext": 2, "ngettext_lazy": 2, "worded": 1, "marked": 1}
+FUNCTIONS = {
+    "gettext": 1,
+    "gettext_lazy": 1,
+    "gettext_noop": 1,
+    "_": 1,
+    "ngettext": 2,
+    "ngettext_lazy": 2,
+    "worded": 1,
+    "marked": 1,
+    "detail": 1,
+}
 
 
 CLICK = (
@@ -158,9 +170,11 @@ def of_remedies() -> Iterator[Marked]:
 
 
 def of_tables() -> Iterator[Marked]:
-    """Outcomes, and columns as a terminal shows them."""
+    """Outcomes, rhythms, reports, and columns as a terminal shows them."""
     yield from (Marked(str(outcome), None, None, "submission.py") for outcome in Outcome)
+    yield from (Marked(str(every), None, None, "rhythms.py") for every in Every)
     for report in REPORTS.values():
+        yield Marked(report.title, None, None, report.name)
         for column in (*report.columns, *report.series):
             if column.type != "share":
                 yield Marked(column.name, None, None, report.name)
@@ -180,6 +194,12 @@ def of_python(path: Path) -> Iterator[Marked]:
             place = f"{path.name}:{call.lineno}"
             single, *plural = [_written_out(argument, place) for argument in call.args[:number]]
             yield Marked(single, plural[0] if plural else None, None, place)
+
+
+def details() -> dict[str, list[str]]:
+    """Texts of what the page of people tells, with the names of the values that each is given."""
+    calls = [call for path in modules() for call in calls_of(path) if name_of(call) == "detail"]
+    return {_written_out(call.args[0], ast.unparse(call)): [str(keyword.arg) for keyword in call.keywords] for call in calls}
 
 
 def of_template(name: str) -> Iterator[Marked]:

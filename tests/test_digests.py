@@ -293,7 +293,7 @@ def test_the_page_keeps_what_was_chosen_and_ends_it(site: Site) -> None:
     assert [tag["value"] for tag in page.named("option") if "selected" in tag] == ["fr"]
     client.post("/digests/stop")
     assert not Subscription.objects.exists()
-    assert [event.detail for event in Event.objects.filter(name=READER)] == [
+    assert [event.told for event in Event.objects.filter(name=READER)] == [
         f"no digest to {READER} any more",
         f"digest of every month to {READER}",
     ]

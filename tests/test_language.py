@@ -31,12 +31,13 @@ from smtp_auth_report import words
 from smtp_auth_report.cli import commands as commands_of
 from smtp_auth_report.user_commands import user
 from smtp_auth_report.web import configuration, wording
+from smtp_auth_report.web.detail import Detail
 from smtp_auth_report.web.digests import claim, subscribe, token_of
-from smtp_auth_report.web.models import Event, Mail, Person, RequestedReport, Sending, Subscription
-from smtp_auth_report.web.people import add
+from smtp_auth_report.web.models import Deed, Mail, Person, RequestedReport, Sending, Subscription
+from smtp_auth_report.web.people import add, note
 from smtp_auth_report.web.reader import Role
 from smtp_server import SETTINGS
-from strings import SHOWN, WEB, Marked, errors, marked, modules, of_python, unmarked
+from strings import SHOWN, WEB, Marked, details, errors, marked, modules, of_python, unmarked
 
 CATALOGS = sorted(words.LOCALE.glob("*/LC_MESSAGES/django.po"))
 STRINGS = marked()
@@ -268,6 +269,17 @@ def test_pages_of_people_have_no_english_left(client: Client) -> None:
     check_french(client.post("/sign-in/code", {"code": "1"}, headers={"Accept-Language": "fr"}))
 
 
+def test_what_people_did_has_no_english_left(client: Client) -> None:
+    client.force_login(person("anna", Role.ADMINISTRATOR))
+    values = {"period": {"first": "2026-11-16", "last": "2026-11-22"}, "limit": 1000, "left": 9}
+    for text, given in details().items():
+        assert re.findall(r"{(\w+)", text) == given
+        note(Deed.CHANGED, NOW, Detail(text, {name: values.get(name, "contoso") for name in given}))
+    answer = french(client, "/people")
+    check_french(answer)
+    assert answer.text.count("</bdi></td></tr>") == len(details()) > 40
+
+
 def test_pages_of_a_provider_have_no_english_left(tmp_path: Path) -> None:
     client = client_of(make_site(tmp_path, oidc_issuer="https://login.contoso.example", oidc_client_id="report"))
     add("anna", Role.ADMINISTRATOR, PASSWORD, NOW)
@@ -416,11 +428,6 @@ def test_what_machines_read_is_the_same(client: Client) -> None:
 def test_a_bar_of_progress_is_a_number_of_html(client: Client) -> None:
     RequestedReport.objects.create(format="csv", progress="running", done=1, total=8, asked=NOW, start=NOON, end=NOW, zone=ZONE)
     assert [bar["value"] for bar in Page(french(client, "/requests/progress")).named("progress")] == ["0.1250"]
-
-
-def test_what_is_recorded_is_in_english(client: Client) -> None:
-    french(client, "/report.csv?days=30")
-    assert "24 Oct\N{EN DASH}22 Nov 2026" in Event.objects.get(deed="exported").detail
 
 
 # The choice

@@ -81,7 +81,7 @@ def came_back(client: Client, idp: Remote, there: str = "/report", **changed: st
 
 
 def refusals() -> list[str]:
-    return [event.detail for event in Event.objects.filter(deed="refused")]
+    return [event.told for event in Event.objects.filter(deed="refused")]
 
 
 def test_the_provider_signs_in_whoever_was_added(site: Site, idp: Remote) -> None:
@@ -92,7 +92,7 @@ def test_the_provider_signs_in_whoever_was_added(site: Site, idp: Remote) -> Non
     assert (answer.status_code, answer.headers["Location"]) == (302, "/report?by=clients")
     assert is_in(client)
     event = Event.objects.filter(deed="signed in").get()
-    assert (event.name, event.detail, event.address) == ("anna@contoso.example", "OpenID Connect", "127.0.0.1")
+    assert (event.name, event.told, event.address) == ("anna@contoso.example", "OpenID Connect", "127.0.0.1")
 
 
 def test_what_is_asked_of_the_provider(site: Site) -> None:
@@ -314,7 +314,7 @@ def test_groups_give_roles_at_each_sign_in(tmp_path: Path, idp: Remote) -> None:
         assert (person.role, json.loads(person.domains), person.by_groups) == (role, domains, True)
         assert client.get("/people").status_code == (200 if role == "administrator" else 403)
     assert client.get("/api/reports/sending-volume").json()["totals"]["messages"] == 7
-    told = [event.detail for event in Event.objects.filter(deed="changed", name="ivan@contoso.example")]
+    told = [event.told for event in Event.objects.filter(deed="changed", name="ivan@contoso.example")]
     assert told[-1] == "added as reader of contoso.example, contoso.net"
     assert told[0] == "now reader of fabrikam.example, by groups"
     assert recognised(site, "ivan@contoso.example", PASSWORD, "192.0.2.1") is None
@@ -335,7 +335,7 @@ def test_without_a_group_that_has_a_role_nobody_gets_in(tmp_path: Path, idp: Rem
 
 
 def changes(name: str) -> list[str]:
-    return [event.detail for event in Event.objects.filter(deed="changed", name=name)]
+    return [event.told for event in Event.objects.filter(deed="changed", name=name)]
 
 
 def test_groups_leave_one_administrator(tmp_path: Path, idp: Remote) -> None:

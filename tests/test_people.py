@@ -272,7 +272,7 @@ def test_exports_are_told(site: Site) -> None:
     owner.get("/report.csv?by=clients")
     owner.get("/api/reports/clients?format=csv")
     told = Page(someone(site, "admin@contoso.example").get("/people")).text
-    assert told.count("Rows exported owner@fabrikam.example 127.0.0.1 clients,") == 2
+    assert told.count("Rows exported owner@fabrikam.example 127.0.0.1 Clients,") == 2
 
 
 def exported(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -329,7 +329,7 @@ def test_a_token_that_is_nobodys_is_told_once_in_a_while(site: Site) -> None:
         for number in range(12):
             assert program(at, f"wrong {number}").get("/api/reports", REMOTE_ADDR=f"2001:db8::{number}").status_code == 401
     told = Event.objects.filter(deed="refused")
-    assert [(event.name, event.name_key, event.detail) for event in told] == [("", "", "a token that is nobody's")] * 2
+    assert [(event.name, event.name_key, event.told) for event in told] == [("", "", "a token that is nobody's")] * 2
     assert "wrong" not in str(list(Event.objects.values()))
     sign_in = {"name": "admin@contoso.example", "password": PASSWORD}
     assert client_of(site).post("/sign-in", sign_in, REMOTE_ADDR="2001:db8::1").status_code == 302

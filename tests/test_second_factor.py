@@ -106,7 +106,7 @@ def test_a_code_is_asked_for_after_the_password(site: Site, clock: Clock) -> Non
     assert answer.headers["Location"] == "/report"
     assert client.cookies["session"].value != before
     assert is_in(client)
-    assert deeds("signed in")[0].detail == "code of the app"
+    assert deeds("signed in")[0].told == "code of the app"
     assert step_two(client, "000000").headers["Location"] == "/sign-in"
 
 
@@ -160,7 +160,7 @@ def test_a_recovery_code_signs_in_once(site: Site, clock: Clock) -> None:
         client = client_of(site)
         password(client)
         assert step_two(client, typed).status_code == status
-    assert [event.detail for event in deeds("signed in")][:2] == ["recovery code; 8 left", "recovery code; 9 left"]
+    assert [event.told for event in deeds("signed in")][:2] == ["recovery code; 8 left", "recovery code; 9 left"]
     assert "8 recovery codes are left" in Page(client.get("/me")).text
 
 
@@ -226,7 +226,7 @@ def test_switching_on_and_off_ends_other_sessions(site: Site, clock: Clock) -> N
     assert (is_in(own), is_in(other)) == (True, False)
     assert password(other).headers["Location"] == "/report"
     assert RecoveryCode.objects.count() == 0
-    assert [event.detail for event in deeds("changed")][:2] == ["second factor switched off", "second factor switched on"]
+    assert [event.told for event in deeds("changed")][:2] == ["second factor switched off", "second factor switched on"]
 
 
 def test_nothing_is_switched_on_without_a_code(site: Site, clock: Clock) -> None:
@@ -255,7 +255,7 @@ def test_an_administrator_switches_it_off(site: Site, clock: Clock) -> None:
     assert not is_in(client)
     assert password(client).headers["Location"] == "/report"
     event = deeds("changed")[0]
-    assert (event.name, event.detail, event.address) == (ANNA, f"second factor switched off by {ADMIN}", "127.0.0.1")
+    assert (event.name, event.told, event.address) == (ANNA, f"second factor switched off by {ADMIN}", "127.0.0.1")
     with pytest.raises(PeopleError, match="no second factor"):
         switch_off(Person.objects.get(name=ANNA), NOW)
 

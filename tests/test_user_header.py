@@ -78,7 +78,7 @@ def test_a_name_that_nobody_has_is_refused_and_told(site: Site) -> None:
             assert client.get(address, HTTP_REMOTE_USER=name).status_code == 403
     assert client.get("/api/reports", HTTP_REMOTE_USER="nobody").headers["Content-Type"] == "application/problem+json"
     told = Event.objects.filter(deed="refused")
-    assert [(event.name, event.address, event.detail) for event in told] == [("", "198.51.100.9", "by the proxy, Remote-User")] * 4
+    assert [(event.name, event.address, event.told) for event in told] == [("", "198.51.100.9", "by the proxy, Remote-User")] * 4
     assert "nobody" not in str(list(Event.objects.values()))
 
 

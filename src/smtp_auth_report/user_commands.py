@@ -164,10 +164,12 @@ def tell_of_export(settings: Settings, selection: Selection, form: str) -> str:
         prepare(settings)
 
         from smtp_auth_report.web import people, spans
+        from smtp_auth_report.web.detail import detail
         from smtp_auth_report.web.models import Deed
 
-        detail = f"submissions, {spans.in_english(selection)}, as {EXPORTS[form].title}, on the command line (Unix user)"
-        people.note(Deed.EXPORTED, now(), name=_unix_user(), detail=detail)
+        period, kind = spans.dates(selection), EXPORTS[form].title
+        written = detail("submissions, {period}, as {kind}, on the command line (Unix user)", period=period, kind=kind)
+        people.note(Deed.EXPORTED, now(), written, name=_unix_user())
     except (ReportError, DatabaseError) as error:
         return worded("the page of people does not tell of this export: {problem}", problem=error)
     return ""

@@ -48,6 +48,7 @@ from smtp_auth_report.web.api_shapes import (
     TableSchema,
 )
 from smtp_auth_report.web.api_site import selection_of, values_of
+from smtp_auth_report.web.detail import Detail, detail
 from smtp_auth_report.web.errors import problem, unavailable
 from smtp_auth_report.web.report_page import OFFERED
 from smtp_auth_report.web.sign_in import exported
@@ -163,7 +164,7 @@ def one_report(
     wanted = Wanted(report, view, columns=frozenset(columns))
     table = only(ask_all(site.seen, selection_of(site, period, values_of(filters)), [wanted], interval=part.interval)[0], columns)
     if part.format == "csv":
-        exported(request, f"{name}, {part.limit} rows at most, as CSV")
+        exported(request, detail("{report}, {limit} rows at most, as CSV", report=Detail(report.title, {}), limit=part.limit))
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return HttpResponse(as_csv(table, series=part.series), content_type="text/csv; charset=utf-8", headers=headers)
     return JsonResponse(_content(table))

@@ -203,7 +203,7 @@ def events(
                 "deed": event.deed,
                 "name": event.name or None,
                 "address": event.address,
-                "detail": event.detail,
+                "detail": event.told,
             }
             for event in Event.objects.all()[offset : offset + limit]
         ],

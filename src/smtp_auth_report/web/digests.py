@@ -29,6 +29,7 @@ from django.utils.crypto import salted_hmac
 
 from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.reports.rhythms import Every, Over, latest
+from smtp_auth_report.web.detail import Detail, detail
 from smtp_auth_report.web.mailed_report import addresses
 from smtp_auth_report.web.models import Deed, Mail, Person, Sending, Subscription, owned_by
 from smtp_auth_report.web.people import note
@@ -68,7 +69,8 @@ def subscribe(site: Site, every: str, address: str, language: str, zone: str) ->
         },
     )
     subscription.mails.exclude(state=Sending.UNDER_WAY).delete()  # of what was asked for before
-    note(Deed.CHANGED, site.clock(), name=site.reader.name, detail=f"digest of every {every} to {allowed[0]}")
+    said = detail("digest of every {every} to {address}", every=Detail(every, {}), address=allowed[0])
+    note(Deed.CHANGED, site.clock(), said, name=site.reader.name)
     return subscription
 
 
@@ -89,7 +91,8 @@ def _there() -> QuerySet[Subscription]:
 def unsubscribe(site: Site, subscription: Subscription) -> None:
     """No digest any more, and none that waits."""
     subscription.delete()
-    note(Deed.CHANGED, site.clock(), name=subscription.person.name, detail=f"no digest to {subscription.address} any more")
+    said = detail("no digest to {address} any more", address=subscription.address)
+    note(Deed.CHANGED, site.clock(), said, name=subscription.person.name)
 
 
 def claim(site: Site) -> None:

@@ -27,6 +27,7 @@ from smtp_auth_report.errors import SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.outgoing import DeliveryError, letter
 from smtp_auth_report.web import spans, vocabulary, wording
+from smtp_auth_report.web.detail import detail
 from smtp_auth_report.web.models import Deed, Mail, Person, Progress, RequestedReport
 from smtp_auth_report.web.people import note
 from smtp_auth_report.web.reader import Reader, Role
@@ -116,8 +117,9 @@ def handed_out(site: Site, mail: Mail, request: RequestedReport) -> None:
     """Rows left the site, for the page of people. What is behind a link leaves it when it is downloaded."""
     if request.person and _is_attached(site, request):
         kind = EXPORTS[request.format].title
-        detail = f"submissions, {spans.in_english(request.selection)}, as {kind}, mailed to {mail.address}"
-        note(Deed.EXPORTED, site.clock(), name=request.person.name, detail=detail)
+        period = spans.dates(request.selection)
+        mailed = detail("submissions, {period}, as {kind}, mailed to {address}", period=period, kind=kind, address=mail.address)
+        note(Deed.EXPORTED, site.clock(), mailed, name=request.person.name)
 
 
 def linked(site: Site, token: str) -> RequestedReport | None:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from smtp_auth_report.reports.rhythms import Every
 from smtp_auth_report.store.interface import Selection
+from smtp_auth_report.web.detail import in_words
 from smtp_auth_report.web.reader import Reader, Role
 
 
@@ -108,13 +109,19 @@ class Event(models.Model):
     name_key = models.CharField(max_length=16, default="", db_index=True)
     address = models.CharField(max_length=64, default="")  # of the client
     network = models.CharField(max_length=64, default="", db_index=True)  # that its refusals count for
-    detail = models.CharField(max_length=500, default="")
+    detail = models.CharField(max_length=500, default="")  # see detail.py; of earlier versions what is told
+    values = models.TextField(default="{}")  # JSON: place in it -> value
 
     class Meta:
         ordering = ("-time", "-id")
 
     def __str__(self) -> str:
         return f"{self.name or self.name_key} {self.deed}"
+
+    @property
+    def told(self) -> str:
+        """The detail, in the language of whoever reads."""
+        return in_words(self.detail, json.loads(self.values))
 
 
 class Progress(models.TextChoices):

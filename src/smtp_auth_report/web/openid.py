@@ -39,8 +39,9 @@ from django.views.decorators.http import require_safe
 from smtp_auth_report.errors import SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.settings import Settings, is_private, secret_in
-from smtp_auth_report.web.models import Deed, Event, Person
-from smtp_auth_report.web.people import WINDOW, PeopleError, counted_as, let_in_by_groups, note, shut_out
+from smtp_auth_report.web.detail import Detail, detail, in_words
+from smtp_auth_report.web.models import Person
+from smtp_auth_report.web.people import PeopleError, let_in_by_groups, note_refusal, shut_out
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import OPENID_BACK, address_of, begun, form, wanted
 from smtp_auth_report.web.site import Site, site_of
@@ -65,7 +66,11 @@ documents: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
 
 class ProviderError(Exception):
-    """What the provider answers cannot be used; said in English, as the record of what people did is."""
+    """What the provider answers cannot be used."""
+
+    def __init__(self, reason: Detail) -> None:
+        super().__init__(in_words(*reason))
+        self.reason = reason
 
 
 def ready(settings: Settings) -> None:
@@ -85,7 +90,7 @@ def _secret(settings: Settings) -> str | None:
 
 
 @require_safe
-@speaking(ENGLISH)  # why it fails is for the record
+@speaking(ENGLISH)  # why it fails is for the log
 def leave(request: HttpRequest) -> HttpResponse:
     """To the provider."""
     there = wanted(request)
@@ -104,7 +109,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@speaking(ENGLISH)  # why somebody is refused is for the record
+@speaking(ENGLISH)  # why it fails is for the log
 def returned(request: HttpRequest) -> HttpResponse:
     """From the provider, with a code that it gives claims for."""
     site = site_of(request)
@@ -113,24 +118,27 @@ def returned(request: HttpRequest) -> HttpResponse:
         raise Http404
     kept = _kept(request)
     if kept is None:
-        return _refused(request, "/", "it was not begun here, or is over")
+        return _refused(request, "/", detail("it was not begun here, or is over"))
     there = kept["there"]
     if "error" in request.GET:
         said = request.GET["error"]
-        return _refused(request, there, f"the provider said {said if WORD.fullmatch(said) else 'no'}")
+        reason = detail("the provider said {word}", word=said) if WORD.fullmatch(said) else detail("the provider said no")
+        return _refused(request, there, reason)
     try:
         claims = _claims(_client(site), request, {settings.oidc_claim, *([settings.oidc_groups_claim] if settings.oidc_roles else [])})
     except Exception as error:  # noqa: BLE001 - an answer that makes no sense can fail in any way
         return _failed(request, there, error)
     name = claims.get(settings.oidc_claim)
     if not isinstance(name, str) or not name.strip():
-        return _refused(request, there, f"the provider gave no {settings.oidc_claim}")
+        return _refused(request, there, detail("the provider gave no {claim}", claim=settings.oidc_claim))
     if settings.oidc_claim == "email" and claims.get("email_verified") is not True:
-        return _refused(request, there, "the e-mail address is not verified")
+        return _refused(request, there, detail("the e-mail address is not verified"))
     try:
         person = _person(site, name.strip().casefold(), claims.get(settings.oidc_groups_claim))
-    except (PeopleError, ProviderError) as error:
-        return _refused(request, there, str(error))
+    except PeopleError:
+        return _refused(request, there, detail("a name has 254 printable characters at most"))
+    except ProviderError as error:
+        return _refused(request, there, error.reason)
     return begun(request, person, there, "OpenID Connect")
 
 
@@ -140,13 +148,13 @@ def _person(site: Site, name: str, groups: object) -> Person:
     if person is not None and not person.by_groups:
         return person
     if not site.settings.group_roles and person is None:
-        raise ProviderError("nobody here has this name")
+        raise ProviderError(detail("nobody here has this name"))
     listed = groups if isinstance(groups, list) else [groups]
     given = {role for group, role in site.settings.group_roles if group in listed}
     if not given:
         if person is not None:
             shut_out(person, site.clock())
-        raise ProviderError("none of their groups has a role here")
+        raise ProviderError(detail("none of their groups has a role here"))
     role = next((role for role in (Role.ADMINISTRATOR, Role.READER) if role in given), Role.DOMAINS)
     return let_in_by_groups(name, role, sorted(given) if role == Role.DOMAINS else [], site.clock())
 
@@ -202,19 +210,20 @@ def _asked_for(issuer: str) -> Mapping[str, Any]:
     import requests  # noqa: PLC0415 (of an extra that may be missing)
 
     if not ASKING.acquire(blocking=False):
-        raise ProviderError("several sign-ins ask it just now; it may be slow to answer")
+        raise ProviderError(detail("several sign-ins ask it just now; it may be slow to answer"))
     try:
         answer = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=TIMEOUT, allow_redirects=False)
     finally:
         ASKING.release()
     if answer.status_code != HTTPStatus.OK:
-        raise ProviderError(f"its discovery document is not there: {answer.status_code}")
+        raise ProviderError(detail("its discovery document is not there: {status}", status=answer.status_code))
     document: Any = answer.json()
     if document["issuer"] != issuer:
-        raise ProviderError(f"it calls itself {document['issuer']!r}; oidc_issuer has to be the same, to the last slash")
+        itself = repr(document["issuer"])
+        raise ProviderError(detail("it calls itself {itself}; oidc_issuer has to be the same, to the last slash", itself=itself))
     for name in (*ENDPOINTS, *(["userinfo_endpoint"] if document.get("userinfo_endpoint") else [])):
         if not is_private(document[name]):
-            raise ProviderError(f"its {name} is no https:// address")
+            raise ProviderError(detail("its {name} is no https:// address", name=name))
     result: Mapping[str, Any] = document
     return result
 
@@ -223,7 +232,7 @@ def _algorithms(document: Mapping[str, Any]) -> list[str]:
     """Of signatures that nobody but the provider can make."""
     algorithms = [each for each in document.get("id_token_signing_alg_values_supported", ["RS256"]) if each in ALGORITHMS]
     if not algorithms:
-        raise ProviderError("it signs with no algorithm of a key of its own")
+        raise ProviderError(detail("it signs with no algorithm of a key of its own"))
     return algorithms
 
 
@@ -236,23 +245,20 @@ def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str,
         return claims
     more = client.userinfo(token=token)
     if more["sub"] != claims["sub"]:
-        raise ProviderError("UserInfo is of another subject than the ID token")
+        raise ProviderError(detail("UserInfo is of another subject than the ID token"))
     return dict(more) | claims
 
 
 def _failed(request: HttpRequest, there: str, error: Exception) -> HttpResponse:
     """The provider cannot be asked, or its answer cannot be believed."""
-    kind = str(error) if isinstance(error, ProviderError) else type(error).__name__
+    reason = error.reason if isinstance(error, ProviderError) else Detail(type(error).__name__, {})
     documents.pop(site_of(request).settings.oidc_issuer, None)  # it may have moved, or have other keys
     logger.warning("OpenID Connect: %s: %.300r", site_of(request).settings.oidc_issuer, error)
-    return _refused(request, there, kind)
+    return _refused(request, there, reason)
 
 
-def _refused(request: HttpRequest, there: str, reason: str) -> HttpResponse:
-    site, address, detail = site_of(request), address_of(request), f"OpenID Connect: {reason}"
-    now = site.clock()
-    lately = Event.objects.filter(deed=Deed.REFUSED, network=counted_as(address), detail=detail, time__gt=now - WINDOW)
-    if not lately.exists():
-        note(Deed.REFUSED, now, address=address, detail=detail)
+def _refused(request: HttpRequest, there: str, reason: Detail) -> HttpResponse:
+    site = site_of(request)
+    note_refusal(detail("OpenID Connect: {reason}", reason=reason), site.clock(), address_of(request))
     said = gettext("%(provider)s did not sign you in here. Try again; if it stays so, ask an administrator.")
     return form(request, there, said % {"provider": site.settings.provider}, HTTPStatus.FORBIDDEN)

@@ -6,7 +6,8 @@ People: who may sign in, with what, and what they did. Nothing here knows of pag
     guess = attempt(site, name, address)                        counted as a refusal until it is taken back
     token = new_token(person, "backup script", now)            shown once, kept nowhere
     reader_of(token, now)                                       whose token it is
-    note(Deed.EXPORTED, now, name=…, address=…, detail=…)       for the page of people
+    note(Deed.CHANGED, now, detail("removed"), name=…)         for the page of people
+    note_refusal(detail(…), now, address)                       the same once in a while, of nobody's name
     counted_as(address)                                         what its refusals count for
 
 Refusals of the last quarter of an hour are counted: after five of one name from one address, twenty from one address, or
@@ -37,6 +38,7 @@ from django.db.models import QuerySet
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import DAY, HOUR, SECOND
 from smtp_auth_report.site_key import account_key, site_key
+from smtp_auth_report.web.detail import NONE, Detail, detail
 from smtp_auth_report.web.models import Arrangement, Deed, Event, Person, SavedView, Subscription, Token
 from smtp_auth_report.web.reader import Reader, Role
 from smtp_auth_report.web.site import Site
@@ -117,11 +119,21 @@ def _held_up(key: str, address: str, now: int) -> bool:
     )
 
 
-def note(deed: Deed, now: int, *, name: str = "", key: str = "", address: str = "", detail: str = "") -> Event:
+def note(deed: Deed, now: int, told: Detail = NONE, *, name: str = "", key: str = "", address: str = "") -> Event:
     """For the page of people."""
     Event.objects.filter(time__lt=now - KEPT).delete()
     network = counted_as(address)
-    return Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, detail=detail[:500], network=network)
+    return Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, network=network, **_kept(told))
+
+
+def note_refusal(told: Detail, now: int, address: str) -> None:
+    """Of no name. The same from one network is told once in a while."""
+    if not _since(now).filter(deed=Deed.REFUSED, network=counted_as(address), **_kept(told)).exists():
+        note(Deed.REFUSED, now, told, address=address)
+
+
+def _kept(told: Detail) -> dict[str, str]:
+    return {"detail": told.text, "values": json.dumps(told.values)}
 
 
 def counted_as(address: str) -> str:
@@ -160,7 +172,7 @@ def add(name: str, role: Role, password: str | Callable[[], str] | None, now: in
         if role == Role.ADMINISTRATOR:
             for kept in (SavedView, Arrangement):  # what was saved while nobody had to sign in
                 kept.objects.filter(person=None).update(person=person)
-        note(Deed.CHANGED, now, name=name, detail=f"added as {_in_words(role, folded)}")
+        note(Deed.CHANGED, now, detail("added as {role}", role=_in_words(role, folded)), name=name)
     return person
 
 
@@ -177,8 +189,8 @@ def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) ->
             person.out = False
             person.save(update_fields=["out"])
         if _is_last_administrator(person) and role != Role.ADMINISTRATOR:
-            detail = f"still administrator, as the last one, though groups make them {_in_words(role, domains)}"
-            note(Deed.CHANGED, now, name=name, detail=detail)
+            still = detail("still administrator, as the last one, though groups make them {role}", role=_in_words(role, domains))
+            note(Deed.CHANGED, now, still, name=name)
         elif (person.role, person.domains) != (role, json.dumps(sorted(domains))):
             person.role, person.domains = role, json.dumps(sorted(domains))
             person.save(update_fields=["role", "domains"])
@@ -187,12 +199,14 @@ def let_in_by_groups(name: str, role: Role, domains: Sequence[str], now: int) ->
             if role == Role.DOMAINS:  # what was made for somebody who saw more
                 person.requestedreport_set.all().delete()
                 person.savedview_set.update(shared=False)
-            note(Deed.CHANGED, now, name=name, detail=f"now {_in_words(role, domains)}, by groups")
+            note(Deed.CHANGED, now, detail("now {role}, by groups", role=_in_words(role, domains)), name=name)
     return person
 
 
-def _in_words(role: Role, domains: Sequence[str]) -> str:
-    return f"reader of {', '.join(sorted(domains))}" if domains else role
+def _in_words(role: Role, domains: Sequence[str]) -> Detail:
+    if domains:
+        return detail("reader of {domains}", domains=", ".join(sorted(domains)))
+    return detail("administrator") if role == Role.ADMINISTRATOR else detail("reader")
 
 
 def shut_out(person: Person, now: int) -> None:
@@ -209,7 +223,7 @@ def shut_out(person: Person, now: int) -> None:
         person.token_set.all().delete()
         person.requestedreport_set.all().delete()  # with mail that waits
         Subscription.objects.filter(person=person).delete()
-        note(Deed.CHANGED, now, name=person.name, detail="shut out: no group gives a role")
+        note(Deed.CHANGED, now, detail("shut out: no group gives a role"), name=person.name)
 
 
 def named(name: str) -> Person:
@@ -227,7 +241,7 @@ def remove(name: str, now: int) -> None:
         if not _other_administrators(person).exists():
             raise PeopleError(worded("{name} is the last administrator, or there is none; add another one first", name=person.name))
         person.delete()
-        note(Deed.CHANGED, now, name=person.name, detail="removed")
+        note(Deed.CHANGED, now, detail("removed"), name=person.name)
 
 
 def _other_administrators(person: Person) -> QuerySet[Person]:
@@ -242,7 +256,7 @@ def change_password(person: Person, password: str, now: int) -> None:
     """Ends every session of theirs."""
     set_password(person, password)
     person.save(update_fields=["password"])
-    note(Deed.CHANGED, now, name=person.name, detail="password changed")
+    note(Deed.CHANGED, now, detail("password changed"), name=person.name)
 
 
 def set_password(person: Person, password: str) -> None:
@@ -269,7 +283,7 @@ def new_token(person: Person, label: str, now: int) -> str:
         Token.objects.create(person=person, label=label, digest=digest_of(token), made=now)
     except IntegrityError:
         raise PeopleError(worded("{name} has a token {label!r} already; revoke it first", name=person.name, label=label)) from None
-    note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} made")
+    note(Deed.CHANGED, now, detail("token {label!r} made", label=label), name=person.name)
     return token
 
 
@@ -277,7 +291,7 @@ def revoke_token(person: Person, label: str, now: int) -> None:
     """It is good for nothing from now on."""
     if not Token.objects.filter(person=person, label=label).delete()[0]:
         raise PeopleError(worded("{name} has no token {label!r}; `user list` shows which there are", name=person.name, label=label))
-    note(Deed.CHANGED, now, name=person.name, detail=f"token {label!r} revoked")
+    note(Deed.CHANGED, now, detail("token {label!r} revoked", label=label), name=person.name)
 
 
 def reader_of(token: str, now: int) -> Reader | None:

@@ -30,6 +30,7 @@ from smtp_auth_report.reports.render import as_csv, only
 from smtp_auth_report.store.interface import FILTERS, Selection, Snapshot, View
 from smtp_auth_report.store.local_time import day_start, local_day
 from smtp_auth_report.web import charts, spans, vocabulary, wording
+from smtp_auth_report.web.detail import Detail, detail
 from smtp_auth_report.web.doubts import doubts, emptiness
 from smtp_auth_report.web.pictures import Part, parts
 from smtp_auth_report.web.query import CHARTED, PAGE_ROWS, PIVOTS, Query, read
@@ -109,7 +110,7 @@ def report_csv(request: HttpRequest) -> HttpResponse:
     wanted = Wanted(report, View(query.column, query.descending, query.search), series=False, columns=frozenset(columns))
     table = only(ask_all(site_of(request).seen, selection, [wanted])[0], columns)
     name = "-".join([query.report, *spans.dates(selection).values()]).replace(":", "")
-    exported(request, f"{query.report}, {spans.in_english(selection)}, as CSV")
+    exported(request, detail("{report}, {period}, as CSV", report=Detail(report.title, {}), period=spans.dates(selection)))
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return HttpResponse(as_csv(table), content_type="text/csv; charset=utf-8", headers=headers)
 

@@ -29,6 +29,7 @@ from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import NAMES, read_columns
 from smtp_auth_report.store.interface import Selection
 from smtp_auth_report.web import spans, vocabulary, wording
+from smtp_auth_report.web.detail import detail
 from smtp_auth_report.web.errors import answer
 from smtp_auth_report.web.mailed_report import addresses, linked, own_address, sends_to_any
 from smtp_auth_report.web.models import Mail, Progress, RequestedReport
@@ -135,7 +136,7 @@ def _download(request: HttpRequest, asked: RequestedReport) -> HttpResponseBase:
     if not is_here(site.settings, asked):
         return answer(request, HTTPStatus.NOT_FOUND, _where(host_of(site, asked)))
     content = file_of(site.settings, asked).open("rb")
-    exported(request, f"submissions, {spans.in_english(asked.selection)}, as {export.title}")
+    exported(request, detail("submissions, {period}, as {kind}", period=spans.dates(asked.selection), kind=export.title))
     return FileResponse(content, as_attachment=True, filename=name_of(asked), content_type=export.content_type)
 
 

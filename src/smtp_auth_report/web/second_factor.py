@@ -4,7 +4,7 @@ The second factor of a sign-in: codes of an app (TOTP, RFC 6238), and recovery c
     salt = new_salt()                               nothing is switched on by it
     secret_of(site, person, salt)                   base32, for the app; `address_of` is the same for a QR code
     codes = switched_on(site, person, salt, code, …) recovery codes, shown once; None where the app's code does not fit
-    how = accepted(site, person, code, address)      what it was, for the page of people; "" where it is refused
+    how = accepted(site, person, code, address)      what it was, for the page of people; None where it is refused
     switch_off(person, now, by)
 
 A secret is kept nowhere: it is made from the site's key, which is in a file of its own, and a random salt, which is in
@@ -29,6 +29,7 @@ from pyotp.utils import strings_equal
 
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.site_key import site_key
+from smtp_auth_report.web.detail import Detail, detail
 from smtp_auth_report.web.models import Deed, Person, RecoveryCode
 from smtp_auth_report.web.people import PeopleError, attempt, note
 from smtp_auth_report.web.site import Site
@@ -67,7 +68,7 @@ def switched_on(site: Site, person: Person, salt: str, code: str, address: str) 
         if not Person.objects.filter(pk=person.pk, factor_salt="").update(factor_salt=salt, factor_step=step):
             return None
         person.factor_salt = salt
-        note(Deed.CHANGED, site.clock(), name=person.name, address=address, detail="second factor switched on")
+        note(Deed.CHANGED, site.clock(), detail("second factor switched on"), name=person.name, address=address)
         return _fresh_codes(site, person)
 
 
@@ -79,26 +80,27 @@ def switch_off(person: Person, now: int, by: str = "", address: str = "") -> Non
         person.factor_salt = ""
         person.save(update_fields=["factor_salt"])
         person.recoverycode_set.all().delete()
-        note(Deed.CHANGED, now, name=person.name, address=address, detail=f"second factor switched off{by and f' by {by}'}")
+        off = detail("second factor switched off by {name}", name=by) if by else detail("second factor switched off")
+        note(Deed.CHANGED, now, off, name=person.name, address=address)
 
 
 def new_codes(site: Site, person: Person, address: str) -> list[str]:
     """Other recovery codes, in place of those that were there."""
     with alone():
-        note(Deed.CHANGED, site.clock(), name=person.name, address=address, detail="new recovery codes")
+        note(Deed.CHANGED, site.clock(), detail("new recovery codes"), name=person.name, address=address)
         return _fresh_codes(site, person)
 
 
-def accepted(site: Site, person: Person, code: str, address: str) -> str:
+def accepted(site: Site, person: Person, code: str, address: str) -> Detail | None:
     """What kind of code it was. Every refusal is noted."""
     code = _bare(code)
     guess = attempt(site, person.name, address, Deed.CODE_REFUSED)
     if _is_of_app(site, person, code):
-        how = "code of the app"
+        how = detail("code of the app")
     elif RecoveryCode.objects.filter(person=person, digest=_digest(site, code)).delete()[0]:
-        how = f"recovery code; {person.recoverycode_set.count()} left"
+        how = detail("recovery code; {left} left", left=person.recoverycode_set.count())
     else:
-        return ""
+        return None
     guess.delete()
     return how
 

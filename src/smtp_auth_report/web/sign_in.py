@@ -38,10 +38,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from smtp_auth_report.moments import DAY, SECOND
 from smtp_auth_report.site_key import account_key, site_key
+from smtp_auth_report.web.detail import Detail, detail
 from smtp_auth_report.web.errors import answer, failed, is_for_programs, problem
 from smtp_auth_report.web.guard import PROXY_USER
 from smtp_auth_report.web.models import Deed, Event, Person
-from smtp_auth_report.web.people import WINDOW, HeldUpError, counted_as, note, reader_of, recognised
+from smtp_auth_report.web.people import WINDOW, HeldUpError, counted_as, note, note_refusal, reader_of, recognised
 from smtp_auth_report.web.reader import EVERYONE, NOBODY, Area, Reader
 from smtp_auth_report.web.second_factor import accepted
 from smtp_auth_report.web.site import ENVIRON_KEY, site_of
@@ -52,7 +53,6 @@ OPENID, OPENID_BACK = "/sign-in/openid", "/sign-in/openid/back"
 OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/language")
 OPEN_BY_LINK = "/unsubscribe/"  # its token says whom it is of
 BEARER = "bearer"
-NOBODYS = "a token that is nobody's"
 
 HALF = "half"
 """In a session: who has shown the password and not yet the code."""
@@ -110,12 +110,10 @@ def _reader(request: HttpRequest) -> Reader | None:
 
 def _by_token(request: HttpRequest) -> Reader | None:
     """Whose token it is. One that is good for nothing is told of once in a while, and holds up no password."""
-    site, address = site_of(request), address_of(request)
-    now = site.clock()
+    now = site_of(request).clock()
     reader = reader_of(token_in(request), now)
-    lately = Event.objects.filter(deed=Deed.REFUSED, network=counted_as(address), detail=NOBODYS, time__gt=now - WINDOW)
-    if reader is None and Person.objects.exists() and not lately.exists():
-        note(Deed.REFUSED, now, address=address, detail=NOBODYS)
+    if reader is None and Person.objects.exists():
+        note_refusal(detail("a token that is nobody's"), now, address_of(request))
     return reader
 
 
@@ -137,7 +135,8 @@ def _by_proxy(request: HttpRequest) -> Reader | None:
     deed, lately = (Deed.SIGNED_IN, now - DAY) if person else (Deed.REFUSED, now - WINDOW)
     key = account_key(site_key(site.settings.state_path), name)
     if not Event.objects.filter(deed=deed, name_key=key, network=counted_as(address), time__gt=lately).exists():
-        note(deed, now, name=name if person else "", key=key, address=address, detail=f"by the proxy, {site.settings.user_header}")
+        by = detail("by the proxy, {header}", header=site.settings.user_header)
+        note(deed, now, by, name=name if person else "", key=key, address=address)
         if person:
             update_last_login(Person, person)
     return person.reader if person else None
@@ -223,7 +222,7 @@ def begun(request: HttpRequest, person: Person, there: str, how: str = "") -> Ht
     """A session of theirs, or first the question for a code. What the session before had is gone."""
     request.session.flush()
     if not person.factor_salt:
-        return _signed_in(request, person, there, how)
+        return _signed_in(request, person, there, Detail(how, {}))
     request.session[HALF] = [person.pk, person.get_session_auth_hash(), site_of(request).clock(), there, how]
     return HttpResponseRedirect(CODE)
 
@@ -243,7 +242,7 @@ def code(request: HttpRequest) -> HttpResponse:
             said, status = str(HELD_UP), HTTPStatus.TOO_MANY_REQUESTS
         else:
             if second:
-                return _signed_in(request, person, there, f"{first}, {second}".removeprefix(", "))
+                return _signed_in(request, person, there, detail("{first}, {second}", first=first, second=second) if first else second)
             said, status = str(CODE_REFUSED), HTTPStatus.FORBIDDEN
     return render(request, "sign_in_code.html", {"title": gettext("Sign in"), "said": said}, status=status)
 
@@ -257,10 +256,10 @@ def _half(request: HttpRequest) -> tuple[Person, str, str] | None:
     return person, there, how
 
 
-def _signed_in(request: HttpRequest, person: Person, there: str, how: str) -> HttpResponse:
+def _signed_in(request: HttpRequest, person: Person, there: str, how: Detail) -> HttpResponse:
     request.session.flush()
     login(request, person, "smtp_auth_report.web.people.Passwords")
-    note(Deed.SIGNED_IN, site_of(request).clock(), name=person.name, address=address_of(request), detail=how)
+    note(Deed.SIGNED_IN, site_of(request).clock(), how, name=person.name, address=address_of(request))
     return HttpResponseRedirect(there)
 
 
@@ -284,10 +283,10 @@ def token_in(request: HttpRequest) -> str:
     return request.headers["Authorization"].partition(" ")[2].strip()
 
 
-def exported(request: HttpRequest, what: str) -> None:
+def exported(request: HttpRequest, what: Detail) -> None:
     """For the page of people: rows left the site."""
     site = site_of(request)
-    note(Deed.EXPORTED, site.clock(), name=site.reader.name, address=address_of(request), detail=what)
+    note(Deed.EXPORTED, site.clock(), what, name=site.reader.name, address=address_of(request))
 
 
 def address_of(request: HttpRequest) -> str:

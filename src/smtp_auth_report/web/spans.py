@@ -2,8 +2,8 @@
 A selection's period, in words and as the dates of an address.
 
     in_words(selection)      16 to 22 Nov 2026, with a dash
-    in_english(selection)    the same for what is recorded
     dates(selection)         {"first": "2026-11-16", "last": "2026-11-22"}
+    of_dates(first, last)    such dates in words
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
-
-from django.utils.translation import override
 
 from smtp_auth_report.moments import EPOCH
 from smtp_auth_report.store.interface import Selection
@@ -22,17 +20,16 @@ from smtp_auth_report.web.query import Query
 
 def in_words(selection: Selection) -> str:
     """Days where the period is made of whole days, else times."""
-    start, end = _walls(selection)
-    if start.time() == end.time() == time():
-        return wording.day_range(start.date(), (end - timedelta(microseconds=1)).date())
+    return of_dates(**dates(selection))
+
+
+def of_dates(first: str, last: str) -> str:
+    """The same of a period that was kept as its dates."""
+    start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
+    if "T" not in first:
+        return wording.day_range(start.date(), end.date())
     pattern = wording.TIME if start.date() == end.date() else wording.DATE_AND_TIME
     return f"{wording.dated(start, wording.DATE_AND_TIME)}{wording.EN_DASH}{wording.dated(end, pattern)}"
-
-
-def in_english(selection: Selection) -> str:
-    """For records, which have one language whoever reads them."""
-    with override("en"):
-        return in_words(selection)
 
 
 def dates(selection: Selection) -> dict[str, str]:
