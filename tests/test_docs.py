@@ -28,7 +28,7 @@ from smtp_auth_report.cli import commands
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import FIELDS
 from smtp_auth_report.reports import REPORTS, ask
-from smtp_auth_report.reports.findings import LACKS
+from smtp_auth_report.reports.findings import FIGURES, LACKS
 from smtp_auth_report.reports.interface import Column, Report
 from smtp_auth_report.settings import PREFIX, SETTINGS, load
 from smtp_auth_report.sources import SOURCES, Source
@@ -205,7 +205,9 @@ def test_table_of_sources_is_that_of_the_code() -> None:
 
 
 def test_remedies_are_for_something_that_can_be_missing() -> None:
-    assert {remedy.lacks for source in SOURCES for remedy in source.remedies} <= LACKS.keys()
+    remedies = [remedy for source in SOURCES for remedy in source.remedies]
+    assert {remedy.lacks for remedy in remedies} <= LACKS.keys()
+    assert {f"no_{remedy.lacks}_nor_mechanism" for remedy in remedies if remedy.needs_mechanism} <= set(FIGURES)
     assert all(source.tells <= set(Submission._fields) for source in SOURCES)
 
 

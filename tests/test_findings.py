@@ -12,6 +12,7 @@ FULL = (
     "postfix/submission/smtpd[701]: NOQUEUE: permit: RCPT from pc.contoso.example[192.0.2.10]: action=permit_sasl_authenticated for "
     "Client host=pc.contoso.example[192.0.2.10]; from=<a.berg@contoso.example> to=<x@y.example> proto=ESMTP helo=<pc>"
 )
+RELAYED = "dovecot: submission(anna)<3212><x>: Successfully relayed message: from=<a@b.example>, size=9, id=Q, nrcpt=1, reply=`250 ok'"
 
 
 def doctor(folder: Path, text: bytes) -> str:
@@ -34,10 +35,21 @@ def test_nothing_is_missing(tmp_path: Path) -> None:
 
 def test_what_a_proxy_has_is_not_asked_of_postfix(tmp_path: Path) -> None:
     """As nginx in Mailu: it takes TLS and password, and Postfix hears of neither."""
-    told = doctor(tmp_path, log(*session(version=None, smtpd="postfix/10025/smtpd[701]", mechanism="XCLIENT")))
+    vouched = session(version=None, smtpd="postfix/10025/smtpd[701]", mechanism="XCLIENT")
+    told = doctor(tmp_path, log(*vouched))
     assert "the HELO name of 1 of 1 messages" in told
     assert "TLS version" not in told
     assert "service" not in told
+    beside = doctor(tmp_path, log(*vouched, *session(version=None, smtpd="postfix/smtpd[702]", queue_id="5B1A022C8A9")))
+    assert "the TLS version of 1 of 2 messages" in beside
+    assert "the service (port 587, 465 or 25) of 1 of 2 messages" in beside
+
+
+def test_a_mechanism_that_is_not_logged_does_not_hide_what_else_is_missing(tmp_path: Path) -> None:
+    signed_in = "dovecot: submission-login: Login: user=<anna>, rip=192.0.2.10, lip=192.0.2.1, mpid=3212, TLS, session=<x>"
+    told = doctor(tmp_path, log(signed_in, RELAYED))
+    assert "the mechanism of 1 of 1 messages" in told
+    assert "the TLS version of 1 of 1 messages" in told
 
 
 def test_a_host_without_sign_ins_and_one_whose_other_server_has_them(tmp_path: Path) -> None:
@@ -48,10 +60,9 @@ def test_a_host_without_sign_ins_and_one_whose_other_server_has_them(tmp_path: P
 
 
 def test_dovecot_says_only_that_there_was_tls(tmp_path: Path) -> None:
-    relayed = "dovecot: submission(anna)<3212><x>: Successfully relayed message: from=<a@b.example>, size=9, id=Q, nrcpt=1, reply=`250 ok'"
     signed_in = "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, mpid=3212, TLS, session=<x>"
-    told = doctor(tmp_path, log(signed_in, relayed))
-    newer = doctor(tmp_path, log(signed_in.replace("Login:", "Logged in:"), relayed))
+    told = doctor(tmp_path, log(signed_in, RELAYED))
+    newer = doctor(tmp_path, log(signed_in.replace("Login:", "Logged in:"), RELAYED))
     assert "Dovecot submission 2.4 on mail" in newer
     assert "%c %k session" not in newer
     assert "%{secured} %{ssl_security}" in newer

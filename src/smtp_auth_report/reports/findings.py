@@ -22,8 +22,8 @@ from smtp_auth_report.store.interface import Question, Selection, Snapshot
 from smtp_auth_report.words import count, marked, translated, worded
 
 FIGURES = (
-    "accepted", "failed", "no_mail", "no_tls_version", "no_mechanism", "no_service", "no_account", "no_client_ip", "no_helo",
-    "failed_account", "recipients", "bytes",
+    "accepted", "failed", "no_mail", "no_tls_version", "no_tls_version_nor_mechanism", "no_mechanism", "no_service",
+    "no_service_nor_mechanism", "no_account", "no_client_ip", "no_helo", "failed_account", "recipients", "bytes",
 )  # fmt: skip
 
 Figures = Mapping[str, int]
@@ -109,8 +109,16 @@ def findings(store: Snapshot, kinds: Sequence[type[Source]], selection: Selectio
         if source in by_name
         for remedy in by_name[source].remedies
         if remedy.fits(versions.get((source, server), ""))
-        if not (remedy.lacks == "sessions" and server in in_use) and (missing := LACKS[remedy.lacks](told))
+        if not (remedy.lacks == "sessions" and server in in_use) and (missing := LACKS[remedy.lacks](_within_reach(remedy, told)))
     ]
+
+
+def _within_reach(remedy: Remedy, told: Figures) -> Figures:
+    """The figures without what this remedy cannot change."""
+    if not remedy.needs_mechanism:
+        return told
+    lacking = f"no_{remedy.lacks}"
+    return {**told, lacking: told[lacking] - told[f"{lacking}_nor_mechanism"]}
 
 
 def _told(remedy: Remedy) -> Remedy:

@@ -58,6 +58,7 @@ class Remedy(NamedTuple):
     gain: str  # what the report shows from then on
     since: tuple[int, ...] = ()  # the versions of the server that it is for, where they differ: from this one
     before: tuple[int, ...] = ()  # and below this one
+    needs_mechanism: bool = False  # it changes nothing of messages whose mechanism the log does not tell either
 
     def fits(self, version: str) -> bool:
         """Whether it is for a server of this version; "" is a version that is not known."""

@@ -63,6 +63,7 @@ class PostfixSource(Source):
     sample: ClassVar[str] = "postfix/smtpd[643]: 1493522C8A9: client=pc.example[192.0.2.10], sasl_method=PLAIN, sasl_username=anna"
     tells: ClassVar[frozenset[str]] = frozenset(Submission._fields)
     reasons: ClassVar[tuple[str, ...]] = lines.REASONS
+    # Of whom a proxy vouches for (XCLIENT) Postfix has neither mechanism nor TLS nor port, whatever it is set to log
     remedies: ClassVar[tuple[Remedy, ...]] = (
         Remedy(
             "sessions",
@@ -75,12 +76,14 @@ class PostfixSource(Source):
             "smtpd_tls_loglevel = 1",
             "main.cf; then postfix reload",
             "the TLS version and cipher of every session",
+            needs_mechanism=True,
         ),
         Remedy(
             "service",
             "-o syslog_name=postfix/submission",
             "master.cf, for the service submission, and postfix/submissions for submissions or smtps; then postfix reload",
             "which port a client uses",
+            needs_mechanism=True,
         ),
         Remedy(
             "helo",
