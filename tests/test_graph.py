@@ -70,7 +70,7 @@ def following(store: Callable[[], Store], graph: Graph, said: list[str]) -> Iter
         streams.append(GraphStream(client, TENANT, positions, lambda: NOW, every=0.05, first_pause=0.02))
         return streams[-1]
 
-    run = Following(lambda: closing(store()), KEY, Reading(ZoneInfo("UTC")), lambda: NOW, ["graph:"], said.append, stream)
+    run = Following(lambda **_: closing(store()), KEY, Reading(ZoneInfo("UTC")), lambda: NOW, ["graph:"], said.append, stream)
     stop = Event()
     thread = Thread(target=run.run, args=(stop,))
     thread.start()

@@ -8,6 +8,7 @@ files on it are open for writing, as they are here; then it is checked and mount
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from ingesting import Site
+from smtp_auth_report.errors import StoreError
+from smtp_auth_report.store import refuse_gone
 from test_disk import FOLLOWING
 from test_live import ALL, LOG, Running, until
 
@@ -98,6 +101,32 @@ def test_a_file_system_that_goes_read_only(tmp_path: Path, volume: Volume, comma
             running = Running(running.site, *command, log)
         until(ALL, running.rows)
         assert b"damaged" not in ended(running)
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
+def test_the_folder_of_an_engine_of_clickhouse_is_not_made_anew(tmp_path: Path) -> None:
+    """Its disk is away: an empty folder is there, and then none."""
+    log, folder = tmp_path / "mail.log", tmp_path / "database"
+    log.write_bytes(LOG[:300_000])
+    running = Running(Site(tmp_path, database=f"chdb://{folder}"), *INGEST, log)
+    try:
+        until(True, lambda: running.rows().get("accepted", 0) > 50)
+        folder.rename(tmp_path / "away")
+        folder.mkdir()
+        with log.open("ab") as file:
+            file.write(LOG[300_000:])
+        assert running.process.stderr is not None
+        gone = f"chdb://{folder}: is gone; mount its disk again".encode()
+        assert any(gone in line for line in running.process.stderr)
+        assert not (folder / "metadata").exists()
+        shutil.rmtree(folder)
+        with pytest.raises(StoreError, match="is gone"):
+            refuse_gone(f"chdb://{folder}")
+        (tmp_path / "away").rename(folder)
+        until(ALL, running.rows)
+        ended(running)
     finally:
         running.process.kill()
         running.process.communicate()

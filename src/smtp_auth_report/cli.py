@@ -222,15 +222,11 @@ def follow_logs(settings: Settings, reading: Reading, paths: tuple[str, ...], pa
     if parent is not None:
         end_with(parent, stop)
 
-    was_there = False
-
     @contextmanager
-    def opened() -> Iterator[Store]:
-        nonlocal was_there
-        if was_there:
+    def opened(*, again: bool) -> Iterator[Store]:
+        if again:
             refuse_gone(settings.database)
         with closing(open_for(settings, memory_limit=ENGINE_MEMORY)) as store:
-            was_there = True
             if isinstance(store, shared.SharedStore):
                 yield store
                 return

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 from watchfiles import watch
 
@@ -61,12 +62,18 @@ STRANGE = 1_000
 Clock = Callable[[], int]
 
 
+class Opener(Protocol):
+    """Opens the store for as long as a block lasts, once or `again`."""
+
+    def __call__(self, *, again: bool) -> AbstractContextManager[Store]: ...
+
+
 class Following:
     """Several logs, one store."""
 
     def __init__(
         self,
-        open_store: Callable[[], AbstractContextManager[Store]],
+        open_store: Opener,
         key: bytes,
         reading: Reading,
         clock: Clock,
@@ -84,6 +91,7 @@ class Following:
         self._graph = graph
         self._waiting = waiting
         self._held = ExitStack()
+        self._was_open = False
         self._tails: dict[str, Tail] = {}
         self.stop = Event()
 
@@ -108,7 +116,7 @@ class Following:
         trouble = _Trouble(self)
         while True:
             try:
-                self.store = self._held.enter_context(self._open_store())
+                self._open()
                 self.names = Names(lambda: self.store, self._key)
                 self.known = Known(self.store.positions())
                 self._before = {state.stream for state in self.store.streams() if state.lines}
@@ -159,8 +167,12 @@ class Following:
         """Open the store anew; whether it holds the commit already, of which only the answer was lost."""
         with suppress(StoreError):
             self._held.close()
-        self.store = self._held.enter_context(self._open_store())
+        self._open()
         return bool(commit.positions) and set(commit.positions) <= set(self.store.positions())
+
+    def _open(self) -> None:
+        self.store = self._held.enter_context(self._open_store(again=self._was_open))
+        self._was_open = True
 
     def _round(self) -> bool:
         """Give every log its turn; whether one of them has more."""

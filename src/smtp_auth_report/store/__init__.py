@@ -22,7 +22,7 @@ from pathlib import Path
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import without_password
-from smtp_auth_report.store.clickhouse_place import SCHEMES, is_clickhouse
+from smtp_auth_report.store.clickhouse_place import SCHEMES, is_clickhouse, placed
 from smtp_auth_report.store.interface import Store
 from smtp_auth_report.words import worded
 
@@ -90,8 +90,13 @@ def reading_state_of(state: Path) -> Path:
 
 
 def refuse_gone(database: str) -> None:
-    """For who had it open: a file that was there is not made anew, for its disk may be about to be mounted again."""
-    if "://" not in database and not Path(database).exists():
+    """For who had it open: what was there is not made anew, for its disk may be about to be mounted again."""
+    if is_clickhouse(database):
+        folder = placed(database).folder  # "" of a server
+        there = not folder or Path(folder, "metadata").exists()  # only a start makes that; the engine may put others where nothing is
+    else:
+        there = Path(database).exists()
+    if not there:
         raise StoreError(worded("{database}: is gone; mount its disk again, or start anew for a new database", database=database))
 
 
