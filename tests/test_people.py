@@ -28,7 +28,7 @@ from django.test import Client
 
 import forked
 from forked import as_text
-from sites import NOW, Page, client_of, in_a_file, make_site, routes, someone, unread, until, week
+from sites import NOBODY, NOW, Page, client_of, in_a_file, make_site, routes, someone, unread, until, week
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.web.application import Site, serve
@@ -287,19 +287,31 @@ def test_exports_of_the_command_line_are_told_with_their_unix_user(site: Site, t
     told = [event for event in admin.get("/api/events").json()["rows"] if event["deed"] == "exported"]
     detail = "submissions, 16\N{EN DASH}22 Nov 2026, as Excel, on the command line (Unix user)"
     assert [(each["name"], each["address"], each["detail"]) for each in told] == [(getpwuid(os.getuid()).pw_name, "", detail)]
+    refused = exported(tmp_path, "--output", str(tmp_path / "nowhere" / "rows.csv"))
+    assert (refused.returncode, "cannot be written" in refused.stderr) == (1, True)
+    full = exported(tmp_path, "--from", "2026-11-16", "--to", "2026-11-22", "--output", "/dev/full")
+    assert (full.returncode, "No space left" in full.stderr) == (1, True)
+    told = [event["detail"] for event in admin.get("/api/events").json()["rows"] if event["deed"] == "exported"]
+    assert told == [detail.replace("Excel, on", "CSV, on") + ", broken off", detail]
 
 
 @in_a_file
-def test_an_export_makes_no_state_database_and_goes_on_without_a_good_one(tmp_path: Path) -> None:
+def test_an_export_needs_no_state_database_and_asks_only_one_with_people(tmp_path: Path) -> None:
     make_site(tmp_path, *week()).store.close()
     state = tmp_path / "mail.state.sqlite3"
     state.unlink(missing_ok=True)
     whole = exported(tmp_path)
     assert (whole.returncode, whole.stdout.count("contoso") > 0, state.exists()) == (0, True, False)
+    state.write_bytes(NOBODY)
+    command = [sys.executable, "-X", "importtime", "-m", "smtp_auth_report", "export", "--database", str(tmp_path / "mail.duckdb")]
+    alone = as_text(subprocess.run(command, capture_output=True, check=True))
+    assert (alone.stdout, "django" in alone.stderr) == (whole.stdout, False)
+    assert state.read_bytes() == NOBODY
     state.write_bytes(b"no database, but long enough to be one" * 100)
     done = exported(tmp_path)
     assert (done.returncode, done.stdout) == (0, whole.stdout)
     assert f"Note: the page of people does not tell of this export: {state}: the state database cannot be used" in done.stderr
+    assert "--state" not in done.stderr
 
 
 def test_a_changed_password_ends_sessions(site: Site) -> None:

@@ -34,7 +34,7 @@ from smtp_auth_report.errors import AwayError, InputError, InUseError, ReportErr
 from smtp_auth_report.migrate_command import migrate
 from smtp_auth_report.moments import now
 from smtp_auth_report.settings import Settings, database_password, load
-from smtp_auth_report.user_commands import tell_of_export, user
+from smtp_auth_report.user_commands import telling_of_export, user
 from smtp_auth_report.words import ENGLISH, count, language, speak_as, translated, why, worded
 
 if TYPE_CHECKING:
@@ -351,11 +351,17 @@ def export(since: str | None, until: str | None, form: str, output: str, columns
     store = open_for(settings, read_only=True, memory_limit=ENGINE_MEMORY)
     try:
         selection = selected(store, settings, since, until, flags, everything=True)
-        if problem := tell_of_export(settings, selection, form):
-            remark(problem)
-        with progress_bar(worded("Writing"), shown=output != "-") as show:
-            write = EXPORTS[form].write
-            rows = write_file(output, lambda file: write(store, selection, file, lambda done, total: show(output, done, total), chosen))
+
+        def write(file: BinaryIO) -> int:
+            with telling_of_export(settings, selection, form) as problem:
+                if problem:
+                    remark(problem)
+                with progress_bar(worded("Writing"), shown=output != "-") as show:
+                    rows = EXPORTS[form].write(store, selection, file, lambda done, total: show(output, done, total), chosen)
+                file.flush()
+            return rows
+
+        rows = write_file(output, write)
     finally:
         store.close()
     tell(worded("{rows} submissions written", rows=rows))

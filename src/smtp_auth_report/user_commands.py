@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -147,15 +149,18 @@ def revoke(name: str, label: str, **flags: str | None) -> None:
     click.echo(worded("the token {label!r} of {name} is revoked", label=label, name=name), err=True)
 
 
-def tell_of_export(settings: Settings, selection: Selection, form: str) -> str:
+@contextmanager
+def telling_of_export(settings: Settings, selection: Selection, form: str) -> Iterator[str]:
     """
-    Note on the page of people that rows are written, and by which Unix user; where there is no state database there is no such
-    page. Gives why it cannot be noted: whoever can read the rows may go on without.
+    Note on the page of people that rows are written, and by which Unix user, where people were added. That is done before the
+    first row: who breaks an export off, or kills it, has those before. One that fails is then said to have been broken off.
+    Gives why it cannot be noted: whoever can read the rows may go on without.
     """
-    if not settings.state_url and not settings.state_path.exists():
-        return ""
+    if not settings.state_url and not _somebody_is_in(settings.state_path):
+        yield ""
+        return
 
-    from django.db import DatabaseError
+    from django.db import Error
 
     from smtp_auth_report.exports import EXPORTS
     from smtp_auth_report.web.application import prepare
@@ -169,10 +174,29 @@ def tell_of_export(settings: Settings, selection: Selection, form: str) -> str:
 
         period, kind = spans.dates(selection), EXPORTS[form].title
         written = detail("submissions, {period}, as {kind}, on the command line (Unix user)", period=period, kind=kind)
-        people.note(Deed.EXPORTED, now(), written, name=_unix_user())
-    except (ReportError, DatabaseError) as error:
-        return worded("the page of people does not tell of this export: {problem}", problem=error)
-    return ""
+        event, problem = people.note(Deed.EXPORTED, now(), written, name=_unix_user()), ""
+    except (ReportError, Error) as error:
+        event, problem = None, worded("the page of people does not tell of this export: {problem}", problem=error)
+    try:
+        yield problem
+    except BaseException:
+        if event is not None:
+            with suppress(Error):
+                people.amend(event, detail("{what}, broken off", what=written))
+        raise
+
+
+def _somebody_is_in(state: Path) -> bool:
+    """Whether people were added, asked of SQLite itself: Django takes half a second. A file that does not tell is left to it."""
+    import sqlite3
+
+    if not state.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{state.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT 1 FROM web_person").fetchone() is not None
+    except sqlite3.Error:
+        return True
 
 
 def _unix_user() -> str:

@@ -126,6 +126,11 @@ def note(deed: Deed, now: int, told: Detail = NONE, *, name: str = "", key: str 
     return Event.objects.create(time=now, deed=deed, name=name, name_key=key, address=address, network=network, **_kept(told))
 
 
+def amend(event: Event, told: Detail) -> None:
+    """What became of it, instead of what was told."""
+    Event.objects.filter(id=event.id).update(**_kept(told))
+
+
 def note_refusal(told: Detail, now: int, address: str) -> None:
     """Of no name. The same from one network is told once in a while."""
     if not _since(now).filter(deed=Deed.REFUSED, network=counted_as(address), **_kept(told)).exists():

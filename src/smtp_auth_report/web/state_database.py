@@ -80,15 +80,13 @@ def unusable(settings: Settings, error: Exception) -> ReportError:
         return ReportError(
             worded(
                 "{place}: the state database cannot be used: {words}; see that the server runs and lets this user in, "
-                "or choose another place with --state",
+                "or give another place as `state`",
                 place=settings.state_place,
                 words=words,
             )
         )
     return ReportError(
-        worded(
-            "{path}: the state database cannot be used: {error}; choose another place with --state", path=settings.state_place, error=words
-        )
+        worded("{path}: the state database cannot be used: {error}; give another place as `state`", path=settings.state_place, error=words)
     )
 
 
@@ -125,7 +123,7 @@ def _refuse_newer(settings: Settings, loader: MigrationLoader) -> None:
         raise ReportError(
             worded(
                 "{place}: a newer version of this program has changed the state database ({migration}); install that version, "
-                "or choose another place with --state",
+                "or give another place as `state`",
                 place=settings.state_place,
                 migration=newer[-1],
             )
