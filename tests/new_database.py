@@ -2,6 +2,7 @@
 A database without rows, as a first start leaves it: it takes longer to make than most tests to run.
 
     begin(tmp_path / "mail.duckdb")         where there is none
+    for_its_owner(path, content)            a file as the program makes one
 
 Its days are cut into hours, as of a zone whose offset is whole hours.
 """
@@ -18,9 +19,14 @@ from smtp_auth_report.store import open_store
 def begin(path: Path) -> None:
     """Write one, with its folder, unless it is there."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(0o600)
-        path.write_bytes(_content())
+        for_its_owner(path, _content())
+
+
+def for_its_owner(path: Path, content: bytes) -> None:
+    """Write a file that nobody else may read, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.write_bytes(content)
 
 
 @cache

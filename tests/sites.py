@@ -77,9 +77,7 @@ def make_site(folder: Path, *rows: Submission, changes: Changes | None = None, n
     if "://" not in loaded.database:
         new_database.begin(Path(loaded.database))
     if not (loaded.state_url or loaded.state_path.exists()):
-        loaded.state_path.parent.mkdir(parents=True, exist_ok=True)
-        loaded.state_path.touch(0o600)
-        loaded.state_path.write_bytes(NOBODY)
+        new_database.for_its_owner(loaded.state_path, NOBODY)
     store = open_store(loaded.database, display_zone=loaded.display_timezone, clock=lambda: now)
     if rows:
         newest = Changes(newest={"mail": max(each.time for each in rows)})

@@ -153,10 +153,11 @@ class MaddySource(OwnFormSource):
         elif event == "aborted":
             if message.reason and not message.outcome:
                 self.decide(session, message, Outcome.REJECTED, message.time, message.reason)
-        elif event == "RCPT error" and message.recipients:
-            message.time, message.reason = line.time, reason(fields)
-        elif not str(fields.get("reason")).startswith(BROKEN_OFF) or ANSWERED.search(str(fields.get("reason"))):
-            self.decide(session, message, Outcome.REJECTED, line.time, reason(fields))
+        elif refused := reason(fields):
+            if event == "RCPT error" and message.recipients:
+                message.time, message.reason = line.time, refused
+            else:
+                self.decide(session, message, Outcome.REJECTED, line.time, refused)
 
     def end(self, session: Session) -> None:
         """The connection is over."""
@@ -176,9 +177,12 @@ class MaddySource(OwnFormSource):
 
 
 def reason(fields: dict[str, Any]) -> str:
-    """Why a transaction was refused; without a code of SMTP it is the server's own trouble."""
-    code, answered = fields.get("smtp_code"), ANSWERED.search(str(fields.get("reason")))
-    if code:
+    """Why a transaction was refused; without a code of SMTP it is the server's own trouble. "" where the client went away."""
+    told = str(fields.get("reason"))
+    answered = ANSWERED.search(told)
+    if answered is None and told.startswith(BROKEN_OFF):
+        return ""
+    if code := fields.get("smtp_code"):
         return replies.refusal(f"{code} {fields.get('smtp_msg', '')}")
     return replies.refusal(answered["reply"].replace(":", "", 1)) if answered else "server_error"
 
