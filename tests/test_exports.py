@@ -17,11 +17,11 @@ import pytest
 
 from engines import Engine
 from smtp_auth_report.changes import Changes, Commit
-from smtp_auth_report.cli import write_file
 from smtp_auth_report.errors import ReportError, SelectionError
 from smtp_auth_report.exports import EXPORTS
 from smtp_auth_report.exports.interface import NAMES, read_columns, stamp, utc
 from smtp_auth_report.exports.xlsx import Xlsx
+from smtp_auth_report.output import write_file
 from smtp_auth_report.store.interface import Selection, Store
 from smtp_auth_report.submission import Submission
 

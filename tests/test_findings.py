@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingesting import Site
 from reading import log, session
+from samples import SAMPLES
 
 FULL = (
     "postfix/submission/smtpd[701]: NOQUEUE: permit: RCPT from pc.contoso.example[192.0.2.10]: action=permit_sasl_authenticated for "
@@ -94,6 +95,13 @@ def test_a_start_tells_the_version_of_exim(tmp_path: Path) -> None:
 def test_a_client_cannot_tell_a_version(tmp_path: Path) -> None:
     forged = session(middle=[FULL.replace("<pc>", "<daemon started -- version 3.9.1, configuration />")], version=None)
     assert "Postfix on mail: the TLS version" in doctor(tmp_path, log(*forged))
+
+
+def test_lines_that_nothing_dates(tmp_path: Path) -> None:
+    """As a container's log without its stamps has them: what else is missing is not known."""
+    accepted = [f"mail-1  | {line}\n".encode() for line in SAMPLES["maddy"].bare]
+    told = "lines have no time, so nothing is known of them; give the log as docker logs --timestamps or journalctl has it.\n"
+    assert doctor(tmp_path, b"".join(accepted)) == f"5 {told}"
 
 
 def test_nothing_is_kept(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ import gc
 import os
 import shutil
 import signal
-import stat
 import sys
 import time
 import traceback
@@ -33,9 +32,10 @@ from smtp_auth_report import __version__
 from smtp_auth_report.errors import AwayError, InputError, InUseError, ReportError, SelectionError, one_line
 from smtp_auth_report.migrate_command import migrate
 from smtp_auth_report.moments import now
+from smtp_auth_report.output import write_file
 from smtp_auth_report.settings import Settings, database_password, load
 from smtp_auth_report.user_commands import telling_of_export, user
-from smtp_auth_report.words import ENGLISH, count, language, speak_as, translated, why, worded
+from smtp_auth_report.words import ENGLISH, count, language, speak_as, translated, worded
 
 if TYPE_CHECKING:
     from smtp_auth_report.changes import Position
@@ -157,6 +157,7 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
 
     from smtp_auth_report.ingest import Ingest
     from smtp_auth_report.site_key import site_key
+    from smtp_auth_report.sources.own_form import UNDATED
 
     os.umask(0o077)
     with TemporaryDirectory(prefix="smtp-auth-report-") as folder:
@@ -177,7 +178,13 @@ def doctor(files: tuple[str, ...], source: str, year: int | None, **flags: str |
         click.echo(f"    {remedy.setting}")
         click.echo(f"  {worded('in {where}.', where=remedy.where)}")
         click.echo(f"  {worded('Gain: {gain}.', gain=remedy.gain)}")
-    if not found:
+    if undated := run.summary.unread[UNDATED]:
+        told = worded(
+            "{n} lines have no time, so nothing is known of them; give the log as docker logs --timestamps or journalctl has it.",
+            n=count(undated),
+        )
+        click.echo(told)
+    elif not found:
         click.echo(worded("Nothing is missing that a setting would bring."))
 
 
@@ -397,39 +404,6 @@ def erase(account: str, *, yes: bool, **flags: str | None) -> None:
         )
     else:
         rewrite(settings.database, memory_limit=ENGINE_MEMORY)
-
-
-def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
-    """
-    Write to standard output, or to a file that appears under its name only when it is whole. A device or a pipe is written
-    to as it is, and what a link names is replaced, not the link.
-    """
-    if output == "-":
-        return write(sys.stdout.buffer)
-    path = Path(output)
-    try:
-        if path.exists() and not path.is_file():
-            with path.open("wb") as device:
-                return write(device)
-        return write_whole(Path(os.path.realpath(path)), write)
-    except OSError as error:
-        raise ReportError(
-            worded("{path}: cannot be written: {reason}; choose another place with --output", path=output, reason=why(error))
-        ) from None
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], int]) -> int:
-    """Write a file beside the one that it replaces, whose permissions it gets."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            if path.exists():
-                part.chmod(stat.S_IMODE(path.stat().st_mode))
-            rows = write(file)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return rows
 
 
 def open_for(settings: Settings, *, read_only: bool = False, memory_limit: str = "", alone: bool = False) -> Store:
