@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reading import line_ends, log, read, reader, run
+from reading import in_order, line_ends, log, read, reader, run
 from smtp_auth_report.sources import opensmtpd_lines as lines
 from smtp_auth_report.submission import Submission
 
@@ -210,12 +212,27 @@ def test_a_log_cut_anywhere_is_the_same_log() -> None:
     text = log(*WHOLE)
     whole = read(text)
     for end in line_ends(text):
-        first, before = run(text[:end])
-        second = reader()
-        second.recall(first.remember())
-        _, after = run(text[end:], source=second)
-        before.take(after)
-        assert list(before.rows.values()) == whole
+        assert read_in_two(text, end) == whole
+
+
+def read_in_two(text: bytes, end: int) -> list[Submission]:
+    first, before = run(text[:end])
+    second = reader()
+    second.recall(first.remember())
+    before.take(run(text[end:], source=second)[1])
+    return in_order(before.rows.values())
+
+
+@pytest.mark.parametrize("ahead", range(len(WHOLE) + 1))
+def test_hosts_whose_sessions_have_the_same_id(ahead: int) -> None:
+    bob = [line.replace("anna", "bob").replace("192.0.2.10", "192.0.2.20").replace("e180c775", "f291d886") for line in WHOLE]
+    first, second = log(*WHOLE, host="mx1").splitlines(keepends=True), log(*bob, host="mx2").splitlines(keepends=True)
+    wanted = in_order([*read(b"".join(first)), *read(b"".join(second))])
+    assert [row.account for row in wanted] == ["anna", "bob"]
+    for one, other in ((first, second), (second, first)):
+        text = b"".join([*one[:ahead], *(line for pair in zip_longest(other, one[ahead:], fillvalue=b"") for line in pair)])
+        assert in_order(read(text)) == wanted
+        assert all(read_in_two(text, end) == wanted for end in line_ends(text))
 
 
 LINES = [*WHOLE, *GENERATIONS["5.4"], *FAILURES["6.6"], "x"]

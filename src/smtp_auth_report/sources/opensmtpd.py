@@ -39,6 +39,7 @@ from smtp_auth_report.submission import UNKNOWN_MECHANISM, Outcome, Submission, 
 OTHERS = (b"smtp-in: ", b"message repeated ")  # that do not begin with their session
 ENCRYPTED = frozenset({b"tls ", b"star"})
 ENDED = frozenset({b"disc", b"clos"})
+Key = tuple[str, bytes]  # host and session
 BEGUN = 20_000
 BEGUN_KEPT = 2_000
 
@@ -64,8 +65,8 @@ class OpenSmtpdSource(SessionSource):
 
     def __init__(self, log: Logbook) -> None:
         super().__init__(log)
-        self._tried: set[bytes] = set()  # sessions that have tried to sign in
-        self._begun: dict[bytes, list[Parts]] = {}  # of the others, the lines about their connection
+        self._tried: set[Key] = set()  # sessions that have tried to sign in
+        self._begun: dict[Key, list[Parts]] = {}  # of the others, the lines about their connection
         self._acts: dict[Event, Callable[[Line, str, re.Match[bytes]], None]] = {
             Event.CONNECTED: self._connected,
             Event.ENCRYPTED: self._encrypted,
@@ -87,13 +88,19 @@ class OpenSmtpdSource(SessionSource):
         self.recognised += len(found)
         ours: list[Parts] = []
         tried, begun = self._tried, self._begun
+        origin, host = b"", ""
         for parts in found:
             text = parts[2]
             if text[16:22] != b" smtp ":
                 if text.startswith(OTHERS):
                     ours.append(parts)
                 continue
-            key = text[:16]
+            if parts[1] != origin:
+                origin = parts[1]
+                host = self.host_of(origin)
+                if host not in self._hosts:
+                    self.host(host, self.log.time(host, parts[0]))
+            key = host, text[:16]
             if key in tried:
                 ours.append(parts)
                 continue
@@ -248,22 +255,22 @@ class OpenSmtpdSource(SessionSource):
     def end(self, session: Session) -> None:
         """The connection is over."""
         super().end(session)
-        self._tried.discard(session.key.encode())
+        self._tried.discard((session.host, session.key.encode()))
 
     # From one file to the next
 
     def recall(self, remembered: Iterable[Remembered]) -> None:
         """Sessions of older files, by host; lines of those that have tried to sign in are told from others by their id."""
         super().recall(remembered)
-        for entry in self._recalled.values():
+        for host, entry in self._recalled.items():
             content = json.loads(entry.sessions)
-            self._tried |= {session["key"].encode() for session in content["sessions"]}
+            self._tried |= {(host, session["key"].encode()) for session in content["sessions"]}
             for key, lines_of in content["begun"]:
-                self._begun[_bytes(key)] = [(_bytes(stamp), _bytes(raw), _bytes(text)) for stamp, raw, text in lines_of]
+                self._begun[host, _bytes(key)] = [(_bytes(stamp), _bytes(raw), _bytes(text)) for stamp, raw, text in lines_of]
 
     def kept(self, host: str) -> dict[str, Any]:
         """Connections that have not tried to sign in yet."""
-        begun = [each for each in self._begun.items() if self.host_of(each[1][0][1]) == host]
+        begun = [(key, lines_of) for (of, key), lines_of in self._begun.items() if of == host]
         return {"begun": [[_text(key), [[_text(part) for part in parts] for parts in lines_of]] for key, lines_of in begun[-BEGUN_KEPT:]]}
 
 
