@@ -47,9 +47,9 @@ def relaying(folder: Path, *, trusted: bool) -> Iterator[MailServer]:
     with Alone(folder) as machine, ExitStack() as stack:
         server = MailServer(ports, machine.log)
         environment = {"OPENSSL_CONF": str(folder / "openssl.cnf")}
-        stack.enter_context(
-            machine.running([mail_server.program("postfix") or "", "-c", folder / "etc", "start-fg"], environment=environment)
-        )
+        postfix = (mail_server.program("postfix") or "", "-c", folder / "etc")
+        stack.enter_context(machine.running([*postfix, "start-fg"], environment=environment))
+        stack.callback(subprocess.run, [*postfix, "stop"], capture_output=True, check=False)  # its master outlives the script around it
         stack.enter_context(
             machine.running([mail_server.program("dovecot") or "", "-F", "-c", folder / "dovecot.conf"], environment=environment)
         )
