@@ -20,6 +20,7 @@ from rows import at, commit, row
 from smtp_auth_report.errors import StoreError
 from smtp_auth_report.store import open_store, shared
 from smtp_auth_report.store.interface import Selection
+from smtp_auth_report.waiting import waiting_of
 from test_live import ALL, LOG, YEAR, ZONES, Running, until
 
 EVER = Selection(at("2000-01-01T00:00:00Z"), at("2040-01-01T00:00:00Z"), "UTC")
@@ -84,8 +85,10 @@ def test_reading_waits_while_the_disk_is_full(tmp_path: Path, disk: Disk, comman
         said = next(line for line in running.process.stderr if b"the disk is full" in line)
         assert said.count(b"mail.duckdb") == 1
         until(before, running.rows)
+        until(True, lambda: "the disk is full" in str(waiting_of(running.site.folder / "state.sqlite3")))
         disk.free(running.process.pid)
         until(ALL, running.rows)
+        until(None, lambda: waiting_of(running.site.folder / "state.sqlite3"))
         running.end()
     finally:
         running.process.kill()

@@ -169,7 +169,7 @@ def test_a_full_disk_loses_nothing_committed(tmp_path: Path) -> None:
     path = tmp_path / "mail.duckdb"
     command = [sys.executable, "-c", FILLER, str(path), str(Path(__file__).parent)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert lines[-1] == f"{path}: the disk is full; make room and run the same command again"
+    assert lines[-1] == f"{path}: the disk is full; make room, and run the same command again; what follows a log goes on by itself"
     store = open_store(str(path))
     assert store.count(EVER) == 1 + 2000 * (len(lines) - 1)
     store.close()

@@ -7,6 +7,7 @@ That reading of logs waits for the database, told to other processes of this hos
     waiting_of(settings.state_path)             of whoever asks; None while nothing waits
 
 The file is locked while it counts. Of a process that has ended, however that was, nothing is told any more.
+It has its size from the beginning and stays, so that what it tells can be that the disk is full.
 Where the file cannot be written nothing is told, and reading goes on as it would.
 """
 
@@ -18,6 +19,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+ROOM = 4096
+"""Bytes of the file."""
 
 
 class Wait(NamedTuple):
@@ -37,27 +41,35 @@ class Waiting:
     def __init__(self, state: Path) -> None:
         self._path = _beside(state)
         self._file: int | None = None
+        self._told = False
+        self._open()
 
     def since(self, since: int, words: str) -> None:
         """Say so, or say what else is the matter now."""
+        file = self._open()
+        if file is None:
+            return
         with suppress(OSError):
-            if self._file is None:
-                file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:  # another process of this host waits too, and says so
-                    os.close(file)
-                    return
-                self._file = file
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, json.dumps([since, words]).encode(), 0)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where another process of this host waits too, and says so
+            self._told = True
+            os.pwrite(file, json.dumps([since, words]).encode().ljust(ROOM), 0)
 
     def over(self) -> None:
         """It goes on."""
-        file, self._file = self._file, None
-        if file is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(file)
+        if self._file is not None and self._told:
+            self._told = False
+            with suppress(OSError):
+                os.pwrite(self._file, bytes(ROOM), 0)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _open(self) -> int | None:
+        """The file, with room for what is to be told."""
+        if self._file is None:
+            with suppress(OSError):
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                size = os.fstat(self._file).st_size
+                os.pwrite(self._file, bytes(max(0, ROOM - size)), size)
+        return self._file
 
 
 def waiting_of(state: Path) -> Wait | None:
@@ -67,7 +79,7 @@ def waiting_of(state: Path) -> Wait | None:
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None  # of a process that has ended
-            since, words = json.loads(file.read())
+            since, words = json.loads(file.read().rstrip(b"\0 "))
             return Wait(since, words)
     except (OSError, ValueError):
         return None

@@ -57,7 +57,10 @@ CAUSES = (
     (NOT_ALLOWED, marked("the user may not do this; see the grants in docs/scale.md")),
     (r"Code: 81\b", marked("there is no database of this name on the server; create it, or see to --database")),
     (r"Code: (241|173)\b|Cannot allocate memory", marked("the server has not enough memory for this; choose a shorter period")),
-    (r"No space left|Code: 243\b|[Dd]isk quota", marked("the disk is full; make room and run the same command again")),
+    (
+        r"No space left|Code: 243\b|[Dd]isk quota",
+        marked("the disk is full; make room, and run the same command again; what follows a log goes on by itself"),
+    ),
     (r"Code: 242\b|[Rr]ead-only", marked("cannot be written: it is read-only")),
     (r"Code: (285|286|289|319|369|225)\b", marked("replicas of the cluster are missing or behind; see to them, it goes on then")),
     (r"Code: (252|364)\b", marked("the server has more to merge than it can; try again later")),

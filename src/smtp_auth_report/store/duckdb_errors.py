@@ -47,7 +47,10 @@ CAUSES = (
         marked("permission denied; run as the owner of the file, or choose another path with --database"),
     ),
     (r"[Rr]ead-only file system|read-only mode", marked("cannot be written: it is read-only")),
-    (r"No space left|[Dd]isk quota|File too large|not enough space", marked("the disk is full; make room and run the same command again")),
+    (
+        r"No space left|[Dd]isk quota|File too large|not enough space",
+        marked("the disk is full; make room, and run the same command again; what follows a log goes on by itself"),
+    ),
     (r"does not exist|No such file", marked("no such database; run ingest first, or choose another path with --database")),
     (r"[Oo]ut of [Mm]emory|could not allocate", marked("not enough memory for this; choose a shorter period")),
 )
