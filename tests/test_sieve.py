@@ -161,7 +161,7 @@ def mutated(text: bytes, rng: random.Random) -> bytes:
             line = bytearray(lines[place])
             line[rng.randrange(len(line))] = rng.choice(b"\0 :[]\r\n,=<>\xff9A")
             lines[place] = bytes(line)
-        elif kind == 1:
+        elif kind == 1 and len(lines) > 1:
             del lines[place]
         elif kind == 2:
             lines.insert(place, lines[rng.randrange(len(lines))])
