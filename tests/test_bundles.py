@@ -87,6 +87,27 @@ def test_stock_daemons(tag: str) -> None:
         assert (row.account, row.tls_version, row.queue_id, row.outcome) == (ANNA, "TLSv1.2", "4F1A022C8A9", "accepted")
 
 
+def test_modoboa() -> None:
+    """Its installer lets amavis read mail before the queue, and checks that the sender belongs to the account."""
+    door, way_back = "postfix/submission/smtpd[701]", "postfix/smtpd[911]"
+    row = only(
+        f"{door}: connect from {PC}",
+        f"{door}: Anonymous TLS connection established from {PC}: TLSv1.3 with cipher {CIPHER}",
+        f"{door}: NOQUEUE: client={PC}, sasl_method=PLAIN, sasl_username={ANNA}",
+        f"{way_back}: connect from {LOCAL}",
+        f"{way_back}: 4F1A022C8A9: client={LOCAL}, orig_client={PC}",
+        "postfix/cleanup[802]: 4F1A022C8A9: message-id=<one@contoso.example>",
+        "postfix/qmgr[803]: 4F1A022C8A9: from=<a.berg@contoso.example>, size=1253, nrcpt=2 (queue active)",
+        f"{way_back}: disconnect from {LOCAL} ehlo=1 xforward=1 mail=1 rcpt=2 data=1 quit=1 commands=7",
+        "amavis[3100]: (03100-01) Passed CLEAN {RelayedOutbound}, ORIGINATING LOCAL [192.0.2.10]:4711 <a.berg@contoso.example>",
+        f"{door}: proxy-accept: END-OF-MESSAGE: 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 4F1A022C8A9; "
+        f"from=<a.berg@contoso.example> to=<x@y.example> proto=ESMTP helo=<[192.168.1.10]> sasl_username=<{ANNA}>",
+        f"{door}: disconnect from {PC} ehlo=2 starttls=1 auth=1 mail=1 rcpt=2 data=1 quit=1 commands=9",
+    )
+    assert (row.account, row.service, row.tls_version, row.client_ip) == (ANNA, "submission", "TLSv1.3", "192.0.2.10")
+    assert (row.queue_id, row.size, row.recipients, row.helo) == ("4F1A022C8A9", 1253, 2, "[192.168.1.10]")
+
+
 def test_zimbra() -> None:
     zimbra = [
         "saslauthd[3021]: auth_zimbra: anna.berg@contoso.example auth OK",

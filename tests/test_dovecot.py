@@ -130,6 +130,11 @@ def test_a_name_that_is_cut_is_whole_in_later_lines() -> None:
 FAILED = {
     "Disconnected: Connection closed (auth failed, 1 attempts in 2 secs)": (1, "bad_credentials"),
     "Aborted login (auth failed, 3 attempts in 9 secs)": (3, "bad_credentials"),
+    "Client has quit the connection (auth failed, 1 attempts in 2 secs)": (1, "bad_credentials"),
+    "Remote closed connection (auth failed, 2 attempts in 2 secs)": (2, "bad_credentials"),
+    "Remote closed connection unexpectedly during AUTH (client didn't finish SASL auth, waited 2 secs)": (1, "aborted"),
+    "Server closed the connection: 421 4.7.0 Too many invalid commands. (auth failed, 1 attempts in 5 secs)": (1, "bad_credentials"),
+    "Client has quit the connection (no auth attempts in 0 secs)": (0, ""),
     "Login aborted: Connection closed (auth failed, 2 attempts in 4 secs) (auth_failed)": (2, "bad_credentials"),
     "Login aborted: Logged out (auth aborted by client, 1 attempts in 1 secs) (auth_aborted_by_client)": (1, "aborted"),
     "Login aborted: Logged out (internal failure, 1/3 successful auths in 4 secs) (internal_failure)": (2, "server_error"),

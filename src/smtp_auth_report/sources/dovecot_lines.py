@@ -22,9 +22,12 @@ from smtp_auth_report.submission import Service, Tls
 # submission-login: Logged in: user=<anna>, …                       2.4
 # submission-login: Disconnected: Connection closed (auth failed, 2 attempts in 4 secs): user=<anna>, method=PLAIN, …
 # submission-login: Aborted login (auth failed, 1 attempts in 2 secs): user=<anna>, …                       before 2.3.15
+# submission-login: Client has quit the connection (auth failed, 1 attempts in 2 secs): user=<anna>, …      2.3 of 2020
+# submission-login: Remote closed connection (auth failed, 1 attempts in 2 secs): user=<anna>, …            2.3 of 2020
 # submission-login: Login aborted: Connection closed (auth failed, 1 attempts in 2 secs) (auth_failed): user=<anna>, …        2.4
 LOGIN = re.compile(
-    rb"submission-login: (?:Info: )?(?P<says>(?P<ok>Login|Logged in)|(?:Disconnected|Aborted login|Login aborted)\b.*?)"
+    rb"submission-login: (?:Info: )?(?P<says>(?P<ok>Login|Logged in)|(?:Disconnected|Aborted login|Login aborted"
+    rb"|Client has quit the connection|(?:Remote|Server) closed (?:the )?connection|(?:Read|Write) failure)\b.*?)"
     rb": (?P<elements>[a-z_]+=.*)",
     re.DOTALL,
 )
@@ -192,7 +195,7 @@ def version(says: bytes) -> str:
     """Which Dovecot words it so; "" where all do."""
     if says.startswith((b"Logged in", b"Login aborted")):
         return "2.4"
-    return "2.3" if says.startswith((b"Login", b"Aborted login")) else ""
+    return "" if says.startswith(b"Disconnected") else "2.3"
 
 
 def failed(told: Login) -> tuple[int, str]:
