@@ -249,10 +249,18 @@ def test_prefixes_and_elements_that_lack_the_session() -> None:
     assert only(login().replace(f", session=<{S}>", ""), *WHOLE[1:]).mechanism == "PLAIN", "found by the process"
 
 
-def test_forms_of_a_log() -> None:
-    text = log(*WHOLE)
+@pytest.mark.parametrize(
+    "user", ["anna", "scan user", "a b: [1] c", f"a vm dovecot: submission-login: Login: user=<ceo>, mpid=1, session=<{S}>"]
+)
+def test_forms_of_a_log(user: str) -> None:
+    text = log(login(user), served(relayed(), user), END.replace("(anna)", f"({user})"))
     wanted = read(text)
-    contained = text.replace(b" mail dovecot: ", b" ").replace(b": Login", b": Info: Login").replace(b">: ", b">: Info: ")
+    assert [row.account for row in wanted] == [user]
+    contained = (
+        text.replace(b" mail dovecot: ", b" ")
+        .replace(b"-login: L", b"-login: Info: L", 1)
+        .replace(f"<{S}>: ".encode(), f"<{S}>: Info: ".encode())
+    )
     for same in (contained, b"".join(b'{"log":%b,"stream":"stderr","time":"%b"}\n' % each for each in _contained(contained))):
         assert [row._replace(server="mail") for row in read(same)] == wanted
 

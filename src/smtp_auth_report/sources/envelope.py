@@ -69,6 +69,8 @@ CUT_TAG = re.compile(
     rb"(?:\[(?P<pid>\d*)(?P<whole>\])?)? (?P<text>.*)$",
     re.DOTALL,
 )
+# Nov 23 16:06:06 submission(scan user)<3212><1EsQ0vNgMYd/AAJk>: Info: …     Dovecot's own form: an account's name may be anything
+OF_DOVECOT = re.compile(rb"(?:(?P<stamp>" + _STAMP + rb") )?(?P<text>submission\(.*)$", re.DOTALL)
 ANSI = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 ORIGIN = re.compile(
     r"(?:<[a-z0-9]+\.[a-z0-9]+> )?(?:(?P<host>[^\s\[\]]+) (?:(?:[a-z0-9]+\.[a-z0-9]+|<[a-z0-9]+\.[a-z0-9]+>) )?)?"
@@ -198,6 +200,9 @@ class Envelope:
         if len(text) > LONGEST_MESSAGE:
             return None
         text = ANSI.sub(b"", text)
+        found = OF_DOVECOT.match(text)
+        if found and (stamp or found["stamp"]):
+            return stamp or found["stamp"], b"dovecot", found["text"]
         found = SYSLOG.match(text)
         if found:
             return stamp or found["stamp"], found["origin"], _unmarked(found["text"])
