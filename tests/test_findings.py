@@ -60,6 +60,18 @@ def test_a_host_without_sign_ins_and_one_whose_other_server_has_them(tmp_path: P
     assert "Sendmail 8.17.1.9 on relay: no sign-in is in the log.\n    define(`confLOG_LEVEL', `9')dnl" in told
 
 
+def test_who_was_refused_has_signed_in(tmp_path: Path) -> None:
+    smtpd, client = "postfix/submission/smtpd[701]", "pc.contoso.example[192.0.2.10]"
+    refusal = (
+        f"{smtpd}: NOQUEUE: reject: RCPT from {client}: 553 5.7.1 <ceo@x.example>: Sender address rejected: not owned by user anna; "
+        "from=<ceo@x.example> to=<x@y.example> proto=ESMTP helo=<pc>"
+    )
+    counters = " ehlo=1 auth=1 mail=1 rcpt=0/1 quit=1 commands=4/5"
+    assert "no sign-in" not in doctor(
+        tmp_path, log(f"{smtpd}: connect from {client}", refusal, f"{smtpd}: disconnect from {client}{counters}")
+    )
+
+
 def test_dovecot_says_only_that_there_was_tls(tmp_path: Path) -> None:
     signed_in = "dovecot: submission-login: Login: user=<anna>, method=PLAIN, rip=192.0.2.10, lip=192.0.2.1, mpid=3212, TLS, session=<x>"
     told = doctor(tmp_path, log(signed_in, RELAYED))

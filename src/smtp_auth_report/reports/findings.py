@@ -22,9 +22,11 @@ from smtp_auth_report.store.interface import Question, Selection, Snapshot
 from smtp_auth_report.words import count, marked, translated, worded
 
 FIGURES = (
-    "accepted", "failed", "no_mail", "no_tls_version", "no_tls_version_nor_mechanism", "no_mechanism", "no_service",
+    "accepted", "rejected", "failed", "no_mail", "no_tls_version", "no_tls_version_nor_mechanism", "no_mechanism", "no_service",
     "no_service_nor_mechanism", "no_account", "no_client_ip", "no_helo", "failed_account", "recipients", "bytes",
 )  # fmt: skip
+
+SIGN_INS = ("accepted", "rejected", "failed", "no_mail")
 
 Figures = Mapping[str, int]
 
@@ -52,9 +54,7 @@ def _none(name: str, words: str) -> Callable[[Figures], str]:
 
 
 LACKS: Mapping[str, Callable[[Figures], str]] = {
-    "sessions": lambda figures: (
-        "" if figures["accepted"] or figures["failed"] or figures["no_mail"] else worded("no sign-in is in the log")
-    ),
+    "sessions": lambda figures: "" if any(figures[kind] for kind in SIGN_INS) else worded("no sign-in is in the log"),
     "messages": lambda figures: (
         worded("no message of {n} sessions that signed in is in the log", n=count(figures["no_mail"]))
         if figures["no_mail"] and not figures["accepted"]

@@ -1,5 +1,6 @@
 SELECT source, server,
     sum(CASE WHEN outcome = 'accepted' THEN messages ELSE 0 END) AS accepted,
+    sum(CASE WHEN outcome = 'rejected' THEN messages ELSE 0 END) AS rejected,
     sum(CASE WHEN outcome = 'auth_failed' THEN messages ELSE 0 END) AS failed,
     sum(CASE WHEN outcome = 'no_mail' THEN messages ELSE 0 END) AS no_mail,
     sum(CASE WHEN outcome = 'accepted' AND tls_version IN ('unknown', 'tls') THEN messages ELSE 0 END) AS no_tls_version,
