@@ -295,6 +295,17 @@ def test_exports_of_the_command_line_are_told_with_their_unix_user(site: Site, t
     assert told == [detail.replace("Excel, on", "CSV, on") + ", broken off", detail]
 
 
+def test_an_export_to_standard_output_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    """Many rows fail while they are written, none when the last of the buffer is."""
+    make_site(tmp_path, *week()).store.close()
+    command = [sys.executable, "-m", "smtp_auth_report", "export", "--database", str(tmp_path / "mail.duckdb")]
+    for arguments in ([], ["--account", "nobody"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run([*command, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert "standard output cannot be written: No space left on device" in done.stderr
+
+
 @in_a_file
 def test_an_export_needs_no_state_database_and_asks_only_one_with_people(tmp_path: Path) -> None:
     make_site(tmp_path, *week()).store.close()

@@ -26,7 +26,7 @@ def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
     to as it is, and what a link names is replaced, not the link.
     """
     if output == "-":
-        return write(sys.stdout.buffer)
+        return _write_on(write)
     path = Path(output)
     try:
         if path.exists() and not path.is_file():
@@ -37,6 +37,17 @@ def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
         raise ReportError(
             worded("{path}: cannot be written: {reason}; choose another place with --output", path=output, reason=why(error))
         ) from None
+
+
+def _write_on(write: Callable[[BinaryIO], int]) -> int:
+    """Write to standard output."""
+    try:
+        return write(sys.stdout.buffer)
+    except BrokenPipeError:  # whoever reads has enough
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left in the buffer at its end
+        raise ReportError(worded("standard output cannot be written: {reason}; choose a file with --output", reason=why(error))) from None
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], int]) -> int:
