@@ -32,7 +32,7 @@ from smtp_auth_report import __version__
 from smtp_auth_report.errors import AwayError, InputError, InUseError, ReportError, SelectionError, one_line
 from smtp_auth_report.migrate_command import migrate
 from smtp_auth_report.moments import now
-from smtp_auth_report.output import write_file
+from smtp_auth_report.output import standard_output, write_file
 from smtp_auth_report.settings import Settings, database_password, load
 from smtp_auth_report.user_commands import telling_of_export, user
 from smtp_auth_report.words import ENGLISH, count, language, speak_as, translated, worded
@@ -332,13 +332,15 @@ def report(name: str, since: str | None, until: str | None, form: str, *, series
     if form == "json":
         import json
 
-        click.echo(json.dumps(render.as_json(table), ensure_ascii=False, indent=1))
+        text = json.dumps(render.as_json(table), ensure_ascii=False, indent=1) + "\n"
     elif form == "csv":
-        click.echo(render.as_csv(table, series=series), nl=False)
+        text = render.as_csv(table, series=series)
     else:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else WIDTH
-        click.echo(render.as_text(table, width=width, colour=terminal, series=series), nl=False)
+        text = render.as_text(table, width=width, colour=terminal, series=series)
+    with standard_output():
+        click.echo(text, nl=False)
 
 
 @commands.command()
@@ -544,7 +546,7 @@ def main() -> None:
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.Abort:
-        give_up(worded("interrupted; what was committed is kept, and the next run goes on there"), 1)
+        give_up(worded("interrupted; what is in the database is kept, and reading a log goes on there"), 1)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -2,6 +2,7 @@
 Where a command writes a file to.
 
     rows = write_file("rows.csv", lambda file: write(store, selection, file))       "-" is standard output
+    with standard_output(): click.echo(text)
 
 What goes wrong
     ReportError when it cannot be written there. What was under the name stays.
@@ -12,7 +13,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +28,8 @@ def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
     to as it is, and what a link names is replaced, not the link.
     """
     if output == "-":
-        return _write_on(write)
+        with standard_output() as file:
+            return write(file)
     path = Path(output)
     try:
         if path.exists() and not path.is_file():
@@ -39,15 +42,17 @@ def write_file(output: str, write: Callable[[BinaryIO], int]) -> int:
         ) from None
 
 
-def _write_on(write: Callable[[BinaryIO], int]) -> int:
-    """Write to standard output."""
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """All that is written there is out when the block ends."""
     try:
-        return write(sys.stdout.buffer)
+        yield sys.stdout.buffer
+        sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has enough
         raise
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left in the buffer at its end
-        raise ReportError(worded("standard output cannot be written: {reason}; choose a file with --output", reason=why(error))) from None
+        raise ReportError(worded("standard output cannot be written: {reason}; make room, or write elsewhere", reason=why(error))) from None
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], int]) -> int:
