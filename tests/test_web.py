@@ -25,6 +25,7 @@ from hypothesis import strategies as some
 
 from rows import NOON, commit, row
 from sites import DAY, HOSTILE, NOW, ROOT, Page, client_of, collected_assets, hostile, make_site, unread, week
+from smtp_auth_report.changes import Changes
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.reports.interface import Table
@@ -300,6 +301,12 @@ def test_ingest_names_unread_lines_and_losses(client: Client) -> None:
     assert "no expression matched" in page.text
     assert "sample 1: sasl_username=<masked>" in page.text
     assert "losses that the log reports, 16\u201322 Nov 2026 1" in page.text
+
+
+def test_ingest_says_whose_log_was_read(tmp_path: Path) -> None:
+    told = Changes(newest={"mail": NOON}, versions={("dovecot", "mail"): "2.4"})
+    text = shown(client_of(make_site(tmp_path, changes=told)), "/ingest").text
+    assert re.search(r"mail Dovecot submission 2\.4 \d+ Nov", text), text
 
 
 def test_a_mark_says_why_figures_may_be_incomplete(client: Client) -> None:

@@ -67,6 +67,11 @@ class Reading(NamedTuple):
     progress: Progress
     late: bool
 
+    @property
+    def kind(self) -> str:
+        """Whose log it is."""
+        return next((kind.title for kind in SOURCES if kind.name == self.progress.source), _("unknown"))
+
 
 class Followed(NamedTuple):
     """How reading of one log goes."""
