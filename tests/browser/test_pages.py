@@ -405,6 +405,34 @@ def test_a_sixth_card_has_no_row_of_its_own(opened: Opened) -> None:
     assert (len(tops), len(set(tops))) == (6, 1)
 
 
+def test_on_a_phone_the_figures_that_a_card_is_about_are_in_sight(opened: Opened) -> None:
+    page = opened("/")
+    page.set_viewport_size(NARROW)
+    page.eval_on_selector(".unusual tbody th bdi", "name => name.textContent = 'n'.repeat(60)")
+    assert page.is_visible(".unusual tbody td:last-child")
+    assert page.eval_on_selector(".table-frame:has(.unusual)", "frame => frame.scrollWidth - frame.clientWidth") == 0
+
+
+# What is drawn of the first day and of the second, which has a thousandth of its messages
+FEW_BESIDE_MANY = """() => {
+    const box = document.getElementById('chart'), other = box.cloneNode(false), figures = JSON.parse(box.dataset.figures);
+    figures.series.forEach(series => series.values.splice(0, 2, 5000, 5));
+    other.dataset.figures = JSON.stringify(figures);
+    box.replaceWith(other);
+    document.dispatchEvent(new Event('htmx:after:swap'));
+    const drawn = echarts.getInstanceByDom(document.querySelector('.stage')).getOption().series.filter(series => series.stack);
+    return drawn.map(series => series.data.slice(0, 2));
+}"""
+
+
+def test_the_line_between_the_parts_of_a_bar_covers_no_bar_of_few_messages(opened: Opened) -> None:
+    page = opened("/report")
+    page.wait_for_selector("#chart[data-drawn]")
+    drawn = page.evaluate(FEW_BESIDE_MANY)
+    assert drawn
+    assert all(days == [5000, {"value": 5, "itemStyle": {"borderWidth": 0}}] for days in drawn)
+
+
 TEXT_TOP = """selector => {
     const words = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT), place = document.createRange();
     while (words.nextNode() && !words.currentNode.data.trim());

@@ -25,11 +25,17 @@
   };
   const decal = (name) => (PATTERNS[name] ? { ...PATTERNS[name], color: colour("chart-pattern") } : undefined);
 
-  const seriesOf = (data, shown, values) => data.series.map((series, position) => ({
+  // The line between the parts of a bar would cover a part that is no higher than the line, and the axis below it.
+  const parts = (data, values) => {
+    const highest = Math.max(...data.slots.map((_, index) => values.reduce((sum, series) => sum + series[index], 0)));
+    return values.map((series) => series.map((value) => (value < highest / 100 ? { value, itemStyle: { borderWidth: 0 } } : value)));
+  };
+
+  const seriesOf = (data, values) => data.series.map((series, position) => ({
     name: String(position),
     type: data.bars ? "bar" : "line",
     stack: "all",
-    data: values(series),
+    data: values[position],
     color: colour(series.colour),
     itemStyle: { decal: decal(series.pattern), borderColor: colour("chart-surface"), borderWidth: data.bars ? 0.5 : 0 },
     ...(data.bars ? { barMaxWidth: 96, barCategoryGap: "32%" } : { symbol: "none", lineStyle: { width: 1 }, areaStyle: { opacity: 0.9 } }),
@@ -91,7 +97,7 @@
       ],
       series: [
         band(data, (slot) => slot.weekend, { color: colour("chart-weekend") }, -1),
-        ...seriesOf(data, visible, values),
+        ...seriesOf(data, data.bars ? parts(data, data.series.map(values)) : data.series.map(values)),
         band(data, (slot) => slot.partial, { color: "transparent", decal: { ...PATTERNS.hatched, color: colour("chart-partial") } }, 5),
       ],
     };
