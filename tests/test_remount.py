@@ -52,8 +52,12 @@ class Volume:
         subprocess.run(["mount", "-o", "remount,abort", self.folder], check=True)
 
     def mend(self) -> None:
-        """As the administrator does; nobody has files open there."""
+        """
+        As the administrator does; nobody has files open there. What is mended is a copy: a server of another test may run in
+        a mount namespace of its own, in which the old one stays mounted, and as read-only as it became.
+        """
         self.remove()
+        self.image = Path(shutil.copy(self.image, self.image.with_name("mended")))
         subprocess.run(["e2fsck", "-p", "-f", self.image], check=False, capture_output=True)
         assert self.mount()
 
