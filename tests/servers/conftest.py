@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mail_server import lacking, running
+from mail_server import insist, lacking, running
 from script import SCRIPT, Played
 from smtp_client import Client
 
@@ -17,8 +17,7 @@ from ingesting import Site
 @pytest.fixture(scope="session")
 def played() -> Iterator[Played]:
     """Start the servers, play the script, stop them."""
-    if reason := lacking():
-        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="postfix-", ignore_cleanup_errors=True) as name:
         with running(Path(name)) as server:
             client = Client(server)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mail_server import REFUSED_RECIPIENT
+from mail_server import REFUSED_RECIPIENT, insist
 from relay_server import lacking, relaying
 from script import ANNA, BACKUP, CRM, PAT, Played
 from smtp_client import VERSIONS, Attempt, Client
@@ -37,8 +37,7 @@ MESSAGES = 16
 @pytest.fixture(scope="module", params=[True, False], ids=["trusted", "not trusted"])
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     """Start both servers, play the script, stop them."""
-    if reason := lacking():
-        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="dovecot-", ignore_cleanup_errors=True) as name:
         with relaying(Path(name), trusted=request.param) as server:
             client = Client(server)

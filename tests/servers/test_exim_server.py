@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from exim_server import lacking, running
-from mail_server import REFUSED_RECIPIENT
+from mail_server import REFUSED_RECIPIENT, insist
 from script import ANNA, BACKUP, JUERGEN, PAT, Played
 from smtp_client import VERSIONS, Attempt, Client
 
@@ -49,8 +49,7 @@ LOGGING = {
 @pytest.fixture(scope="module", params=LOGGING)
 def logs(request: pytest.FixtureRequest) -> Iterator[tuple[Played, Path]]:
     """The main log, and what came by syslog."""
-    if reason := lacking():
-        pytest.skip(reason)
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="exim-", ignore_cleanup_errors=True) as name:
         with running(Path(name), LOGGING[request.param]) as server:
             client = Client(server)

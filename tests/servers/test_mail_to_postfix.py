@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from mail_server import PASSWORD, REFUSED_RECIPIENT, MailServer, lacking, running
+from mail_server import PASSWORD, REFUSED_RECIPIENT, MailServer, insist, lacking, running
 
 from smtp_auth_report.moments import now
 from smtp_auth_report.outgoing import PASSWORD as PASSWORD_VARIABLE
@@ -20,8 +20,7 @@ USER = "anna.berg@contoso.example"
 
 
 def test_postfix_takes_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
-    if reason := lacking():
-        pytest.skip(reason)
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="postfix-", ignore_cleanup_errors=True) as name:
         with running(Path(name)) as server:
             _try_out(server, Path(name), monkeypatch)

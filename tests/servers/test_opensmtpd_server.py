@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mail_server import PASSWORD, REFUSED_RECIPIENT, MailServer
+from mail_server import PASSWORD, REFUSED_RECIPIENT, MailServer, insist
 from opensmtpd_server import lacking, running, speaks_tls
 from script import ANNA, BACKUP, CRM, JUERGEN, Played
 from smtp_client import Attempt, Client
@@ -44,8 +44,7 @@ def in_clear(server: MailServer) -> None:
 @pytest.fixture(scope="module")
 def refused() -> Iterator[Site]:
     """The log of a device that spoke in clear, in a database of its own."""
-    if reason := lacking():
-        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="opensmtpd-", ignore_cleanup_errors=True) as name, tempfile.TemporaryDirectory() as own:
         with running(Path(name)) as server:
             in_clear(server)
@@ -71,8 +70,7 @@ def played() -> Iterator[Played]:
     Start the server, play the script, stop it. Debian 12's build completes no TLS handshake, and takes no AUTH without: there is
     nothing to play then, and its failed handshakes must give no row.
     """
-    if reason := lacking():
-        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="opensmtpd-", ignore_cleanup_errors=True) as name:
         with running(Path(name)) as server:
             client = Client(server)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mail_server import REFUSED_RECIPIENT
+from mail_server import REFUSED_RECIPIENT, insist
 from script import ANNA, BACKUP, CRM, PAT, Played
 from sendmail_server import lacking, running
 from smtp_client import VERSIONS, Attempt, Client
@@ -38,8 +38,7 @@ SCRIPT = (
 @pytest.fixture(scope="module", params=[9, 14])
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     """Start the server, play the script, stop it."""
-    if reason := lacking():
-        pytest.skip(reason)  # which program is missing; told at the end, and in CI the run has failed
+    insist(lacking())
     with tempfile.TemporaryDirectory(prefix="sendmail-", ignore_cleanup_errors=True) as name:
         with running(Path(name), request.param) as server:
             client = Client(server)

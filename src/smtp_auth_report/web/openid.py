@@ -41,7 +41,7 @@ from smtp_auth_report.moments import SECOND
 from smtp_auth_report.settings import Settings, is_private, secret_in
 from smtp_auth_report.web.detail import Detail, detail, in_words
 from smtp_auth_report.web.models import Person
-from smtp_auth_report.web.people import PeopleError, let_in_by_groups, note_refusal, shut_out
+from smtp_auth_report.web.people import is_name, let_in_by_groups, note_refusal, shut_out
 from smtp_auth_report.web.reader import Role
 from smtp_auth_report.web.sign_in import OPENID_BACK, address_of, begun, form, wanted
 from smtp_auth_report.web.site import Site, site_of
@@ -135,8 +135,6 @@ def returned(request: HttpRequest) -> HttpResponse:
         return _refused(request, there, detail("the e-mail address is not verified"))
     try:
         person = _person(site, name.strip().casefold(), claims.get(settings.oidc_groups_claim))
-    except PeopleError:
-        return _refused(request, there, detail("a name has 254 printable characters at most"))
     except ProviderError as error:
         return _refused(request, there, error.reason)
     return begun(request, person, there, "OpenID Connect")
@@ -144,6 +142,8 @@ def returned(request: HttpRequest) -> HttpResponse:
 
 def _person(site: Site, name: str, groups: object) -> Person:
     """Who was added, as they were; of others, whom their groups give a role here."""
+    if not is_name(name):
+        raise ProviderError(detail("a name has 254 printable characters at most"))
     person = Person.objects.filter(name=name).first()
     if person is not None and not person.by_groups:
         return person

@@ -150,10 +150,15 @@ def counted_as(address: str) -> str:
 # Changes, as the command line makes them
 
 
+def is_name(text: str) -> bool:
+    """Whether somebody can have it here."""
+    return 0 < len(text) <= 254 and text.isprintable()
+
+
 def add(name: str, role: Role, password: str | Callable[[], str] | None, now: int, domains: Sequence[str] = ()) -> Person:
     """Somebody more who may sign in. A password may be asked for once the rest is right; None is none, for other ways to sign in."""
     name = name.strip().casefold()
-    if not name or len(name) > 254 or not name.isprintable():
+    if not is_name(name):
         raise PeopleError(worded("a person needs a name of printable characters; an e-mail address is best"))
     folded = sorted({domain.strip().rstrip(".").lower() for domain in domains})
     if role == Role.DOMAINS and not folded:
