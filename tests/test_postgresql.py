@@ -89,8 +89,7 @@ def test_a_password_may_be_in_a_file_and_is_never_told(tmp_path: Path, postgresq
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     said = refused(tmp_path, f"postgresql://report:wrong-horse@127.0.0.1:{free_port()}/state")
-    assert "Connection refused" in said
-    assert said.endswith("see that the server runs and lets this user in, or give another place as `state`")
+    assert said.endswith("Connection refused; see that the server runs and lets this user in, or give another place as `state`")
     assert "No such file or directory" in refused(tmp_path, f"postgresql:///state?host={tmp_path}&password=wrong-horse")
 
 

@@ -351,6 +351,7 @@ def report(name: str, since: str | None, until: str | None, form: str, *, series
 @click.option("--columns", metavar="NAMES", multiple=True, help="Columns, in this order, with commas between; default all. Repeatable.")
 def export(since: str | None, until: str | None, form: str, output: str, columns: tuple[str, ...], **flags: Any) -> None:
     """Write one row per submission. Without a period, all of them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: half a file is removed, and told as broken off
     settings = load({"config": flags["config"], "database": flags["database"]})
 
     from smtp_auth_report.exports import EXPORTS
@@ -373,7 +374,7 @@ def export(since: str | None, until: str | None, form: str, output: str, columns
         rows = write_file(output, write)
     finally:
         store.close()
-    tell(worded("{rows} submissions written", rows=rows))
+    tell(worded("{n} submissions written", n=count(rows)))
 
 
 @commands.command()
@@ -399,7 +400,7 @@ def erase(account: str, *, yes: bool, **flags: str | None) -> None:
         rows = store.erase(account, account_key(site_key(settings.state_path), account), open_sessions)
     finally:
         store.close()
-    tell(worded("{rows} rows erased, with their sums", rows=rows))
+    tell(worded("{n} rows erased, with their sums", n=count(rows)))
     if shared:
         tell(
             worded("Another process holds the database: run the same command once more while none does, and no trace is left in its file.")

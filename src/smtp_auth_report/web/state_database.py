@@ -17,6 +17,7 @@ What goes wrong
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, flock
@@ -35,6 +36,8 @@ from smtp_auth_report.words import worded
 ADVISORY_LOCK = 0x534D5450
 KEPT_OPEN = 60  # seconds that a thread keeps its connection to PostgreSQL
 PATIENCE = 10  # seconds for the server to answer
+ADVICE = re.compile(r"\n\t.*")
+"""What PostgreSQL's client asks in a line of its own behind what went wrong; ours comes instead."""
 
 
 def database_of(settings: Settings) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def migrate(settings: Settings) -> None:
 
 def unusable(settings: Settings, error: Exception) -> ReportError:
     """One line for what the database's own words say."""
-    words = one_line(str(error)).rstrip(".")
+    words = one_line(ADVICE.sub("", str(error))).rstrip(".")
     if settings.state_url:
         return ReportError(
             worded(
