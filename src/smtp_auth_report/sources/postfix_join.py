@@ -22,7 +22,7 @@ from smtp_auth_report.sources import postfix_lines as lines
 from smtp_auth_report.sources import postfix_rows as rows
 from smtp_auth_report.sources.identities import relayed_identity
 from smtp_auth_report.sources.logbook import Logbook
-from smtp_auth_report.sources.postfix_sessions import WAITING, Door, Message, Process, Server, Session
+from smtp_auth_report.sources.postfix_sessions import Door, Message, Process, Server, Session
 from smtp_auth_report.sources.stamps import queue_id_time
 from smtp_auth_report.submission import Identity, Submission
 
@@ -489,9 +489,11 @@ class Join:
         for _ in range(rows.untold_failures(session)):
             line = b"warning: %s[%s]: SASL  authentication failed: not offered" % (session.name, session.client)
             session.failures.append((session.ended, line, server.line_identity("auth_refused", session.pid, session.ended, session.client)))
+        session.doubted = session.door.wrapped
+        if session.door.learn(session):
+            self.settle_waiting(server, session.door)
         if session.waits:
-            session.door.waiting.append(session)
-            del session.door.waiting[:-WAITING]
+            session.door.wait(session)
         self.settle(server, session)
 
     def settle(self, server: Server, session: Session, *, given_up: bool = False) -> None:
@@ -564,15 +566,15 @@ class Join:
     def _shows_starttls(self, server: Server, door: Door) -> None:
         """The door is not wrapper mode: what waited for that was in clear."""
         door.starttls = True
-        self._settle_waiting(server, door)
+        self.settle_waiting(server, door)
 
     def _takes_auth(self, server: Server, door: Door) -> None:
         """Handshakes that failed here were those of clients that would have signed in."""
         if not door.sasl:
             door.sasl = True
-            self._settle_waiting(server, door)
+            self.settle_waiting(server, door)
 
-    def _settle_waiting(self, server: Server, door: Door) -> None:
+    def settle_waiting(self, server: Server, door: Door) -> None:
         waiting, door.waiting = door.waiting, []
         door.waiting = [session for session in waiting if session.waits]
         for session in waiting:

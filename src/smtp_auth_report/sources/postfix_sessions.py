@@ -39,7 +39,21 @@ class Door:
         self.tag = tag
         self.starttls = tag.wrapper is False  # has shown STARTTLS in some session, so it is not wrapper mode
         self.sasl = tag.service in {Service.SUBMISSION, Service.SUBMISSIONS}  # takes AUTH
+        self.wrapped = False  # TLS failed in a session without STARTTLS, so a port of this name is wrapper mode
+        self.told = False  # TLS of someone who tried to sign in was logged, so that of others is too
         self.waiting: list[Session] = []  # sessions without a TLS line, until the door shows what that means
+
+    def learn(self, session: Session) -> bool:
+        """What a session that has ended shows; whether it is the first that tells of TLS."""
+        before = self.told
+        self.told = self.told or (session.tls is not None and bool(session.authenticated or session.failures))
+        self.wrapped = self.wrapped or bool(session.handshake and session.whole and session.counts and b"starttls" not in session.counts)
+        return self.told and not before
+
+    def wait(self, session: Session) -> None:
+        """Keep an ended session until more is known."""
+        self.waiting.append(session)
+        del self.waiting[:-WAITING]
 
 
 class Message:
@@ -83,6 +97,7 @@ class Session:
     proxied = False  # a proxy vouched for the login: TLS and HELO here are the proxy's
     tls: bytes | None = None  # the TLS line
     tls_stamp: bytes = b""
+    doubted = False  # at its end its door was known to be wrapper mode for others: a row that was given as clear stays so
     helo: bytes | None = None
     handshake: tuple[int, bytes, Identity] | None = None  # time, error of a failed one
     library: bytes = b""
@@ -109,7 +124,8 @@ class Session:
             return found.version, found.cipher
         if self.door.tag.wrapper or self.starttls_worked:
             return Tls.UNVERSIONED, None
-        return (Tls.NONE, None) if self.proves_cleartext and self.door.starttls else (Tls.UNKNOWN, None)
+        clear = self.proves_cleartext and self.door.starttls and (self.door.told or not self.doubted)
+        return (Tls.NONE if clear else Tls.UNKNOWN), None
 
     def speaks_for_another(self, client: bytes) -> bool:
         """A proxy gave another address than its own (XCLIENT): what the client itself spoke is not in this log."""
@@ -151,9 +167,9 @@ class Session:
 
     @property
     def waits(self) -> bool:
-        """Whether the door must show more: that it is not wrapper mode, or that it takes AUTH."""
-        wrapper_unknown = self.door.tag.wrapper is None and not self.door.starttls
-        return (self.proves_cleartext and wrapper_unknown) or (self.handshake is not None and not self.door.sasl)
+        """Whether the door must show more: that it is not wrapper mode, that it logs TLS, or that it takes AUTH."""
+        unsure = not self.door.tag.wrapper and (not self.door.starttls or (self.doubted and not self.door.told))
+        return (self.proves_cleartext and unsure) or (self.handshake is not None and not self.door.sasl)
 
     @property
     def taken(self) -> int:
@@ -241,7 +257,7 @@ class Server(Identities):
         tags = {id(door): tag for tag, door in self.doors.items()}
         waiting = {id(session) for door in self.doors.values() for session in door.waiting}
         return {
-            "doors": {tag: [door.starttls, door.sasl] for tag, door in sorted(self.doors.items())},
+            "doors": {tag: [door.starttls, door.sasl, door.wrapped, door.told] for tag, door in sorted(self.doors.items())},
             "queues": sorted(self.queues),
             "filtered": self.filtered,
             "active": [[_to_json(queue_id), _to_json(line)] for queue_id, line in list(self.active.items())[-DUMPED:]],
@@ -266,11 +282,11 @@ class Server(Identities):
     def load(cls, host: str, newest: int, content: dict[str, Any]) -> Server:
         server = cls(host)
         server.newest = newest
-        for tag, (starttls, sasl) in content["doors"].items():
+        for tag, shown in content["doors"].items():
             parts = lines.tag(tag)
             if parts:
                 door = server.door(tag, parts)
-                door.starttls, door.sasl = starttls, sasl
+                door.starttls, door.sasl, door.wrapped, door.told = (*shown, False, False)[:4]  # earlier versions kept two
         server.queues = set(content["queues"])
         server.filtered = content["filtered"]
         server.active = {_from_json(queue_id): _from_json(line) for queue_id, line in content["active"]}
@@ -306,7 +322,7 @@ class Process:
 
 
 _SESSION = tuple(
-    "whole opening ended last client name account mechanism authenticated proxied tls helo library interesting tls_stamp".split()
+    "whole opening ended last client name account mechanism authenticated proxied tls helo library interesting tls_stamp doubted".split()
 )
 _MESSAGE = tuple("queue_id opened client name account mechanism sender size recipients helo accepted held sized message_id".split())
 

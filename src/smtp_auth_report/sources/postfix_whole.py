@@ -50,7 +50,7 @@ class WholeSessions:
         self._join = join
         self._server_of = server_of
         self._doors: list[tuple[sessions.Server, sessions.Door]] = []  # by their numbers in the columns
-        self._numbers: dict[tuple[int, bool], int] = {}
+        self._numbers: dict[tuple[int, bool, bool], int] = {}
         self._columns = Columns(_client, _tls, _mechanism, self._sent, self._failed, self._silent)
 
     def __call__(self, scan: Scan, groups: list[tuple[str | None, str]]) -> None:
@@ -101,10 +101,10 @@ class WholeSessions:
         door = server.doors.get(tag) if server else None
         if server is None or door is None or not door.sasl:
             return -1
-        number = self._numbers.get((id(door), door.starttls))
+        number = self._numbers.get((id(door), door.starttls, door.told))
         if number is None:
             place = (server.host, door.tag.service.value, SOURCE, Outcome.ACCEPTED.value)
-            number = self._numbers[id(door), door.starttls] = self._columns.door(place, server.prefix)
+            number = self._numbers[id(door), door.starttls, door.told] = self._columns.door(place, server.prefix)
             if number >= 0:
                 self._doors.append((server, door))
         return number
@@ -117,6 +117,13 @@ class WholeSessions:
         server.newest = max(server.newest, newest)
         server.queues.add(door.tag.instance)
         join.log.about += 2 * messages + whole + encrypted
+        self._told(server, door, encrypted > 0)
+
+    def _told(self, server: sessions.Server, door: sessions.Door, encrypted: bool) -> None:
+        """As `Door.learn` does."""
+        if encrypted and not door.told:
+            door.told = True
+            self._join.settle_waiting(server, door)
 
     def _give_failures(
         self,
@@ -143,6 +150,7 @@ class WholeSessions:
         server.newest = max(server.newest, ended, *(failure[0] for failure in failures))
         encrypted = cipher is not None
         join.log.about += len(failures) + 1 + encrypted
+        self._told(server, door, encrypted)
 
     def _give_other(
         self,
@@ -176,6 +184,7 @@ class WholeSessions:
         join.log.changes.put(row)
         server.newest = max(server.newest, ended, time)
         join.log.about += 1 + (handshake is not None or tls[1] is not None)
+        self._told(server, door, tls[1] is not None)
         return True
 
     # What texts mean, for the columns
@@ -204,6 +213,8 @@ class WholeSessions:
         good, tried = (session.counts or {}).get(b"auth", (0, 0)) if session is not None else (0, 0)
         if session is None or (tried if said else not good or tried > good):
             return None
+        if said and b"starttls" not in (session.counts or {}):
+            return None  # the door may learn from it
         return 0, "" if encrypted else session.version_for(b"")[0].value
 
     def _session(self, counts: bytes) -> tuple[sessions.Session | None, bool, int]:
@@ -219,6 +230,9 @@ class WholeSessions:
         session.whole = True
         session.counts = lines.counts(found["counts"])
         session.tls = b"" if encrypted else None
+        door = session.door
+        if session.proves_cleartext and not door.tag.wrapper and not door.told:
+            return None, encrypted, failures  # the batch may hold what raises a doubt
         return None if session.waits or session.counts.get(b"xclient", (0, 0))[0] else session, encrypted, failures
 
 
