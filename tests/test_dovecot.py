@@ -195,6 +195,26 @@ def test_lines_of_other_services_and_of_the_authentication_process_are_not_ours(
     assert changes.unread == []
 
 
+def test_what_the_authentication_process_says_of_a_failed_sign_in_adds_nothing() -> None:
+    """With `auth_verbose` a line for each passdb it asked, and with `auth_verbose_passwords` what the client gave, whatever that is."""
+    failed = login(says="Disconnected: Connection closed (auth failed, 1 attempts in 2 secs)")
+    given = f"hunter2): x,192.0.2.10,<{S}>): unknown user (given password: hunter2"
+    told = [
+        f"dovecot: auth: pam(anna,192.0.2.10,<{S}>): unknown user (given password: {given}) - trying the next passdb",
+        f"dovecot: auth-worker(41): conn unix:auth-worker (pid=40,uid=0): auth-worker<1>: sql(anna,192.0.2.10,<{S}>): Password mismatch",
+        f"dovecot: auth(anna,192.0.2.10,sasl:plain)<{S}>: passwd-file: Password mismatch (given password: {given})",
+        f"auth: Info: passwd-file(anna,192.0.2.10,<{S}>): Password mismatch (given password: {given})",
+    ]
+    source, changes = run(log(told[0], told[1], failed, *told[2:]))
+    (row,) = changes.rows.values()
+    assert (row.outcome, row.account, row.reason) == ("auth_failed", "anna", "bad_credentials")
+    assert row._replace(time=0, key=0, opened=0) == only(failed)._replace(time=0, key=0, opened=0)
+    assert changes.unread == []
+    assert "hunter2" not in " ".join(entry.sessions for entry in source.remember())
+    postfix = "postfix/submission/smtpd[7]: warning: pc.example[192.0.2.10]: SASL PLAIN authentication failed: , sasl_username=anna"
+    assert len(read(log(told[0], postfix, told[2]))) == 1, "Postfix tells of it, whatever its authentication server says"
+
+
 # Mail
 
 

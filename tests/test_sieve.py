@@ -206,6 +206,18 @@ def test_the_sieve_changes_nothing_behind_open_sessions(seed: int, monkeypatch: 
     assert with_it[2] <= without[2]
 
 
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIEVE_SEEDS", "40"))))
+def test_the_sieve_changes_nothing_where_little_tls_is_logged(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    lines = busy(rng, 150).splitlines(keepends=True)
+    text = b"".join(line for line in lines if b"TLS connection established" not in line or rng.random() < (seed % 3) / 100)
+    cuts = borders(text, rng, rng.randrange(6))
+    with_it = outcome(text, cuts, monkeypatch, sieve=True)
+    without = outcome(text, cuts, monkeypatch, sieve=False)
+    assert with_it[0] == without[0]
+    assert with_it[1] == without[1]
+
+
 def test_the_next_session_ends_one_that_was_open_before(monkeypatch: pytest.MonkeyPatch) -> None:
     smtpd = "postfix/submission/smtpd[700]"
     client = "unknown[192.0.2.7]"
