@@ -203,6 +203,20 @@ def test_the_other_servers_program_of_that_name() -> None:
     assert read(log(*WHOLE).replace(b"smtpd[", b"postfix/submission/smtpd[")) == []
 
 
+@pytest.mark.parametrize("generation", ["6.0", "6.4"])
+def test_the_client_of_a_session_that_began_before_the_log(generation: str) -> None:
+    logged = GENERATIONS[generation]
+    for begun in (logged[1:], logged[2:]):
+        row = only(*begun)
+        assert (row.client_ip, row.client_name, row.account, row.outcome) == ("192.0.2.10", "pc.contoso.example", "anna", "accepted")
+        nameless = only(*(line.replace(CLIENT, "address=[2001:db8::1] host=<unknown>") for line in begun))
+        assert (nameless.client_ip, nameless.client_name) == ("2001:db8::1", None)
+    failed = [line.replace("result=ok", "result=permfail") for line in logged]
+    whole, begun = (only(*failed[start:3], failed[-1]) for start in (0, 2))
+    assert whole.client_ip == begun.client_ip
+    assert only(*WHOLE[2:]).client_ip is None, "since 6.6 the first line alone tells"
+
+
 def test_a_line_that_is_not_understood() -> None:
     _, changes = run(log(CONNECTED, f"{SMTPD}authentication user=anna", MESSAGE))
     assert [entry.reason for entry in changes.unread] == ["sign-in or message not understood"]

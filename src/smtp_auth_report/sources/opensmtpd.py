@@ -142,8 +142,16 @@ class OpenSmtpdSource(SessionSource):
         session.client_ip, session.client_name = values.address(values.text(found["ip"])), lines.client_name(found["name"])
         session.notes["whole"] = True
 
+    @staticmethod
+    def _learn_client(session: Session, found: re.Match[bytes]) -> None:
+        """Of a session that began before the log, where other lines than the first name its client."""
+        told = found.groupdict()
+        if session.client_ip is None and told.get("ip"):
+            session.client_ip, session.client_name = values.address(values.text(told["ip"])), lines.client_name(told["name"])
+
     def _encrypted(self, line: Line, key: str, found: re.Match[bytes]) -> None:
         session = self.session(line, key)
+        self._learn_client(session, found)
         if not session.authenticated:  # one that signed in before STARTTLS did so in clear
             version, cipher = lines.tls(found)
             session.tls_version, session.tls_cipher = version.value, cipher
@@ -161,6 +169,7 @@ class OpenSmtpdSource(SessionSource):
     def _authentication(self, line: Line, key: str, found: re.Match[bytes]) -> None:
         self.log.about += 1
         session = self.session(line, key)
+        self._learn_client(session, found)
         self._prove_cleartext(session)
         account, reason = lines.unvis(found["user"]), lines.RESULTS[found["result"]]
         if reason is None:
