@@ -466,7 +466,7 @@ def test_the_notice_is_on_every_page(site_of_rows: Callable[..., Site]) -> None:
 def test_a_port_in_use_is_one_line(site_of_rows: Callable[..., Site]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         site = site_of_rows(listen=f"127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(ReportError, match="cannot listen there"):
+        with pytest.raises(ReportError, match="cannot listen there: Address already in use; choose another"):
             serve(site, list, pytest.fail)
 
 

@@ -63,7 +63,8 @@ def count(number: float) -> str:
 
 def why(error: OSError) -> str:
     """Why the system refused."""
-    return translated(error.strerror or type(error).__name__)
+    said = error.strerror or type(error).__name__
+    return translated(said.partition(" (while attempting to bind")[0])  # socket.create_server says once more where
 
 
 REASONS = (
