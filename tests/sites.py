@@ -204,6 +204,7 @@ class Page(HTMLParser):
         self._silent = 0
         self._in_code = 0
         self._in_cell = False
+        self._goes_on = False
         self.feed(answer.content.decode())
 
     @property
@@ -217,6 +218,7 @@ class Page(HTMLParser):
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
         self._silent += tag in ("script", "style")
         self._in_code += tag == "code"
+        self._goes_on = tag == "wbr"
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th") and self.rows:
@@ -231,7 +233,11 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._silent:
             return
-        self.words.append(data)
+        if self._goes_on:
+            self.words[-1] += data
+            self._goes_on = False
+        else:
+            self.words.append(data)
         if self._in_code:
             self.typed.add(data)
         if self._in_cell:

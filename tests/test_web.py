@@ -31,7 +31,7 @@ from smtp_auth_report.reports import REPORTS, ask
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv
 from smtp_auth_report.store.interface import FILTERS, View
-from smtp_auth_report.web import wording
+from smtp_auth_report.web import cells, wording
 from smtp_auth_report.web.application import Site, serve
 from smtp_auth_report.web.query import PIVOTS, Query, read
 
@@ -288,6 +288,20 @@ def test_the_account_page_has_all_of_one_account(client: Client) -> None:
     assert "PLAIN 21 \u00b7 100 %" in page.text
     assert "192.0.2.10" in page.text
     assert "scan@contoso.example" in page.text
+
+
+MARKED = {
+    "k.weiss@fabrikam.example": "<bdi>k.weiss@<wbr>fabrikam.<wbr>example</bdi>",
+    "198.51.100.140": "<bdi>198.51.100.140</bdi>",
+    "2001:db8::2f": "<bdi>2001:<wbr>db8::<wbr>2f</bdi>",
+    "<wbr>@x.example&amp;": "<bdi>&lt;wbr&gt;@<wbr>x.example&amp;amp;</bdi>",
+    "": "<bdi></bdi>",
+}
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_a_name_says_where_its_line_may_end(name: str) -> None:
+    assert cells.name(name) == MARKED[name]
 
 
 def test_an_unknown_account_is_not_found(client: Client) -> None:

@@ -247,11 +247,12 @@ def test_hostile_names_run_nothing_and_are_text(opened: Opened) -> None:
     assert page.inner_text("h1") == "<img src=x onerror=alert(1)>@contoso.example"
 
 
-def test_a_long_name_is_cut_for_the_eye_and_copied_whole(opened: Opened) -> None:
-    page = opened("/report?view=table")
-    name = '"><script>alert(2)</script>@contoso.example'
+@pytest.mark.parametrize("window", [WIDE, NARROW])
+@pytest.mark.parametrize("name", ['"><script>alert(2)</script>@contoso.example', "scan@contoso.example"])
+def test_a_name_is_cut_for_the_eye_and_copied_whole(opened: Opened, name: str, window: dict[str, int]) -> None:
+    page = opened("/report?view=table", viewport=window)
     copied = page.evaluate(
-        "name => { const cell = [...document.querySelectorAll('.mid')].find(it => it.title === name);"
+        "name => { const cell = [...document.querySelectorAll('th bdi')].find(it => it.textContent === name);"
         " getSelection().selectAllChildren(cell); return String(getSelection()); }",
         name,
     )

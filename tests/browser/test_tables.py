@@ -1,5 +1,6 @@
 """
-The details tables in a real browser: names of an ordinary length leave room for every column on a wide screen.
+The details tables in a real browser: names of an ordinary length leave room for every column on a wide screen, on a
+phone for what the table is sorted by, and on paper they are broken at their marks alone.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browsing import IN_A_BROWSER, WIDE, served
+from browsing import IN_A_BROWSER, NARROW, WIDE, served
 
 from rows import NOON, row
 from sites import make_site
@@ -45,4 +46,39 @@ def test_no_column_is_cut_off(browser: playwright.Browser, address: str, by: str
     page.goto(f"/report?by={by}&view=table")
     there, needed = page.eval_on_selector(".table-frame", "frame => [frame.clientWidth, frame.scrollWidth]")
     context.close()
+    assert needed <= there
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_on_a_phone_what_the_table_is_sorted_by_is_in_sight(browser: playwright.Browser, address: str, language: str) -> None:
+    context = browser.new_context(viewport=NARROW, base_url=address, locale=language)
+    page = context.new_page()
+    page.goto("/report?view=table")
+    there, right = page.eval_on_selector(
+        ".table-frame", "frame => [frame, frame.querySelector('[aria-sort]')].map(each => each.getBoundingClientRect().right)"
+    )
+    context.close()
+    assert right <= there
+
+
+# Pieces of names that stand on more than one line
+BROKEN = """names => names.flatMap(name => [...name.childNodes]).filter(node => {
+    const piece = document.createRange();
+    piece.selectNodeContents(node);
+    return new Set([...piece.getClientRects()].map(line => line.top)).size > 1;
+}).map(node => node.textContent)"""
+SHEET = {"width": 1032, "height": 703}
+"""A4 in landscape without its margins."""
+
+
+@pytest.mark.parametrize("by", PIVOTS)
+def test_on_paper_a_name_is_broken_between_its_words(browser: playwright.Browser, address: str, by: str) -> None:
+    context = browser.new_context(viewport=SHEET, base_url=address)
+    page = context.new_page()
+    page.goto(f"/report?by={by}&view=table")
+    page.emulate_media(media="print")
+    broken = page.eval_on_selector_all(".details tbody bdi", BROKEN)
+    there, needed = page.eval_on_selector(".table-frame", "frame => [frame.clientWidth, frame.scrollWidth]")
+    context.close()
+    assert broken == []
     assert needed <= there

@@ -8,24 +8,20 @@ What templates say figures, times and pictures with.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from smtp_auth_report.web import pictures, wording
-from smtp_auth_report.web.cells import time_element
+from smtp_auth_report.web import cells, pictures, wording
 from smtp_auth_report.web.site import site_of
 from smtp_auth_report.words import translated
 
-# Before a word: behind @, _, : or a hyphen, and behind a dot with two letters or digits before it
-LINE_MAY_END = re.compile(r"(?<=[@_:-])(?=\w)|(?<=\w\w\.)(?=\w)")
-
 register = template.Library()
+register.filter("breakable", cells.breakable)
 register.filter("count", wording.count)
 register.filter("size", wording.size)
 register.filter("share", wording.share)
@@ -43,12 +39,6 @@ def share_of(part: int, whole: int) -> str:
     return wording.share(part / whole) if whole else ""
 
 
-@register.filter
-def breakable(text: str) -> SafeString:
-    """A name or an address, whose line may end behind a mark in it where there is little room."""
-    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in LINE_MAY_END.split(text)))
-
-
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A picture of the sprite; the words beside it say what it means."""
@@ -60,7 +50,7 @@ def stamp(context: dict[str, Any], microseconds: int) -> SafeString:
     """22 Nov 14:03, the exact stamp on hover."""
     site = site_of(context["request"])
     moment = wording.Moment.of(microseconds, ZoneInfo(site.settings.display_timezone))
-    return time_element(moment, moment.short(site.clock()))
+    return cells.time_element(moment, moment.short(site.clock()))
 
 
 @register.simple_tag(takes_context=True)
@@ -68,7 +58,7 @@ def ago(context: dict[str, Any], microseconds: int) -> SafeString:
     """3 days ago, the exact stamp on hover."""
     site = site_of(context["request"])
     moment = wording.Moment.of(microseconds, ZoneInfo(site.settings.display_timezone))
-    return time_element(moment, moment.ago(site.clock()))
+    return cells.time_element(moment, moment.ago(site.clock()))
 
 
 @register.simple_tag
