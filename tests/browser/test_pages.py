@@ -389,6 +389,11 @@ def test_a_page_is_printed_whole_and_light(opened: Opened, path: str) -> None:
     assert page.locator(".paper").count() == 0
 
 
+def test_the_flyout_is_printed_on_one_sheet(opened: Opened) -> None:
+    printed = PdfReader(BytesIO(opened("/flyout").pdf(prefer_css_page_size=True)))
+    assert len(printed.pages) == 1
+
+
 def test_the_theme_is_kept(opened: Opened) -> None:
     page = opened("/", color_scheme="light")
     page.click("#theme")
