@@ -27,7 +27,7 @@ from django.test import Client
 
 import forked
 from forked import as_text
-from sites import NOW, Page, client_of, in_a_file, make_site, routes, someone, unread, until, week
+from sites import NOW, Clock, Page, client_of, in_a_file, make_site, routes, someone, unread, until, week
 from smtp_auth_report.errors import ReportError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.web.application import Site, serve
@@ -39,6 +39,7 @@ from smtp_auth_report.web.site import ENVIRON_KEY
 
 pytestmark = pytest.mark.usefixtures("state")
 
+MINUTE = 60 * SECOND
 PASSWORD = "correct horse battery"
 OWN = "fabrikam.example"
 OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/sign-out", "/language")
@@ -253,6 +254,21 @@ def test_programs_of_administrators_are_told_what_the_page_of_people_tells(site:
     assert events["rows"][0]["name"] is None
     assert admin.get("/api/events?limit=2&offset=4").json()["rows"][0]["detail"] == "added as administrator"
     assert "nobody at all" not in str(events)
+
+
+def test_when_a_token_was_used_is_a_moment_when_it_was_and_written_once_an_hour(site: Site) -> None:
+    clock = Clock()
+    clock.now = made = NOW + 42 * MINUTE
+    site = replace(site, clock=clock)
+    client = client_of(site)
+    client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {new_token(named('admin@contoso.example'), 'script', made)}"
+    told = []
+    for minutes in (0, 1, 59, 60, 61):
+        clock.now = made + minutes * MINUTE
+        (token,) = {person["name"]: person for person in client.get("/api/people").json()}["admin@contoso.example"]["tokens"]
+        told.append((token["made"], token["used"]))
+    assert [first for first, _used in told] == ["2026-11-22T15:42:00Z"] * 5
+    assert [used for _made, used in told] == ["2026-11-22T15:42:00Z"] * 3 + ["2026-11-22T16:42:00Z"] * 2
 
 
 def test_requests_of_others_are_in_no_answer(site: Site) -> None:

@@ -78,7 +78,7 @@ class Token(models.Model):
     label = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
     made = models.BigIntegerField()  # microseconds UTC
-    used = models.BigIntegerField(default=0)  # to the hour
+    used = models.BigIntegerField(default=0)  # written once an hour at most
 
     class Meta:
         ordering = ("-made",)

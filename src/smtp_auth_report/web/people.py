@@ -309,8 +309,8 @@ def reader_of(token: str, now: int) -> Reader | None:
     found = Token.objects.select_related("person").filter(digest=digest_of(token)).first()
     if found is None:
         return None
-    if found.used < now - HOUR:
-        Token.objects.filter(pk=found.pk).update(used=now - now % HOUR)
+    if found.used <= now - HOUR:
+        Token.objects.filter(pk=found.pk).update(used=now)
     return found.person.reader
 
 
