@@ -411,6 +411,13 @@ def test_a_sixth_card_has_no_row_of_its_own(opened: Opened) -> None:
     assert (len(tops), len(set(tops))) == (6, 1)
 
 
+def test_figures_of_cards_stand_at_one_height(opened: Opened) -> None:
+    page = opened("/")
+    page.eval_on_selector(".tile h2 a", "title => title.textContent = 'A title of several words '.repeat(3)")
+    tops = page.eval_on_selector_all(".tile .big", "figures => figures.map(figure => figure.getBoundingClientRect().top)")
+    assert (len(tops), len(set(tops))) == (5, 1)
+
+
 def test_on_a_phone_the_figures_that_a_card_is_about_are_in_sight(opened: Opened) -> None:
     page = opened("/")
     page.set_viewport_size(NARROW)
