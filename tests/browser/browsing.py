@@ -17,6 +17,7 @@ from smtp_auth_report.web.application import Site, application
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = ROOT / "build" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SHEET = {"width": 1032, "height": 703}  # A4 in landscape without its margins
 
 IN_A_BROWSER = [
     pytest.mark.browser,

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from browsing import AXE, IN_A_BROWSER, NARROW, WIDE, served
+from browsing import AXE, IN_A_BROWSER, NARROW, SHEET, WIDE, served
 from pypdf import PdfReader
 
 from sites import hostile, make_site, unread, week
@@ -392,6 +392,18 @@ def test_a_page_is_printed_whole_and_light(opened: Opened, path: str) -> None:
 def test_the_flyout_is_printed_on_one_sheet(opened: Opened) -> None:
     printed = PdfReader(BytesIO(opened("/flyout").pdf(prefer_css_page_size=True)))
     assert len(printed.pages) == 1
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_dashboard_is_printed_on_one_sheet(opened: Opened, language: str) -> None:
+    page = opened("/", locale=language)
+    page.wait_for_selector("#chart[data-drawn]")
+    page.eval_on_selector(".unusual tbody th bdi", "name => name.innerHTML = 'alarm-<wbr>panel@<wbr>tailspin.<wbr>example'")
+    page.eval_on_selector(".unusual tbody", "rows => rows.replaceChildren(...Array(8).fill(rows.rows[0]).map(row => row.cloneNode(true)))")
+    assert len(PdfReader(BytesIO(page.pdf(prefer_css_page_size=True))).pages) == 1
+    page.set_viewport_size(SHEET)
+    page.emulate_media(media="print")
+    assert page.eval_on_selector(".table-frame:has(.unusual)", "frame => frame.scrollWidth - frame.clientWidth") == 0
 
 
 def test_the_theme_is_kept(opened: Opened) -> None:

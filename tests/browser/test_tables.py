@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browsing import IN_A_BROWSER, NARROW, WIDE, served
+from browsing import IN_A_BROWSER, NARROW, SHEET, WIDE, served
 
 from rows import NOON, row
 from sites import make_site
@@ -67,8 +67,6 @@ BROKEN = """names => names.flatMap(name => [...name.childNodes]).filter(node => 
     piece.selectNodeContents(node);
     return new Set([...piece.getClientRects()].map(line => line.top)).size > 1;
 }).map(node => node.textContent)"""
-SHEET = {"width": 1032, "height": 703}
-"""A4 in landscape without its margins."""
 
 
 @pytest.mark.parametrize("by", PIVOTS)
