@@ -6,6 +6,7 @@ of another version says what it is that this one does not know.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,35 @@ def test_what_cannot_be_saved_is_refused_in_one_line(site: Site) -> None:
         answer = client.post("/views", form)
         assert (answer.status_code, words in Page(answer).text) == (400, True), form
     assert SavedView.objects.count() == 1
+
+
+def form_of(page: Page, action: str) -> dict[str, str]:
+    """What stands in a form, ticks among it."""
+    tags = iter(page.tags)
+    next(None for name, attributes in tags if name == "form" and attributes["action"] == action)
+    fields = takewhile(lambda tag: tag[0] != "button", tags)
+    entered = [attributes for name, attributes in fields if name == "input"]
+    return {field["name"]: field.get("value", "on") for field in entered if field.get("type") != "checkbox" or "checked" in field}
+
+
+@in_a_file
+def test_a_refused_name_is_said_in_the_form_which_keeps_what_was_entered(people: Site) -> None:
+    client = someone(people, READER)
+    for name in ("Alte Drucker\u200f", "x" * 81):
+        answer = client.post("/views", OLD_TLS | {"name": name, "shared": "on"})
+        page = Page(answer)
+        assert (answer.status_code, "A view needs a name of 80" in page.text) == (400, True)
+        assert form_of(page, "/views").items() >= (OLD_TLS | {"name": name, "shared": "on"}).items()
+        assert [tag["id"] for tag in page.named("details") if "open" in tag] == ["views"]
+    save(seen_by(people, READER), "Old TLS", Query(), shared=False)
+    save(seen_by(people, READER), "Taken", Query(), shared=False)
+    number, other = SavedView.objects.get(name="Old TLS").pk, SavedView.objects.get(name="Taken").pk
+    answer = client.post(f"/views/{number}", {"name": " Taken", "shared": "on"}, headers={"Accept-Language": "fr"})
+    page = Page(answer)
+    assert (answer.status_code, "Il y a déjà une vue « Taken »" in page.text) == (400, True)
+    assert form_of(page, f"/views/{number}").items() >= {"name": " Taken", "shared": "on"}.items()
+    assert form_of(page, f"/views/{other}").get("shared") is None
+    assert page.text.count("Il y a déjà") == sum("open" in tag for tag in page.named("details")) == 1
 
 
 def test_there_are_only_so_many(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -80,6 +81,14 @@ class Field(NamedTuple):
     hint: str | Promise
 
 
+class Named(NamedTuple):
+    """What a form of a view's name has, and why it was refused."""
+
+    name: str = ""
+    shared: bool = False
+    said: str = ""
+
+
 HINTS = {"client": _("An address or a network, as 192.0.2.0/24"), "mechanism": _("PLAIN, XOAUTH2 or another")}
 
 
@@ -90,13 +99,18 @@ def report(request: HttpRequest) -> HttpResponse:
     query = read(request.GET)
     if "" in (value for values in request.GET.lists() for value in values[1]) and "HX-Request" not in request.headers:
         return HttpResponseRedirect(query.address(page=query.page))
-    site = site_of(request)
-    ranked = ranked_domains(site)
-    table, moved = answer(site, query)
-    response = render(request, "report.html", page(site, query, table, ranked(), moved=moved))
+    response = shown(request, query)
     if "HX-Request" in request.headers:
         response.headers["HX-Push-Url"] = query.address(page=query.page)
     return response
+
+
+def shown(request: HttpRequest, query: Query, named: Named = Named(), status: int = HTTPStatus.OK) -> HttpResponse:  # noqa: B008 (frozen)
+    """The page of a state, with what was entered to keep that under."""
+    site = site_of(request)
+    ranked = ranked_domains(site)
+    table, moved = answer(site, query)
+    return render(request, "report.html", page(site, query, table, ranked(), moved=moved) | {"named": named}, status=status)
 
 
 @require_safe
