@@ -203,6 +203,7 @@ def test_what_is_beside_the_rows_is_the_same(duck: DuckStore, click: Clients) ->
         for start, end in ((None, None), (NOON - 3 * HOUR, NOON), (NOON - HOUR - 1, None), (None, NOON - 5 * HOUR)):
             assert seen.unread(start, end) == expected.unread(start, end) != []
         assert seen.gaps(NOON - 2 * DAY, NOON) == expected.gaps(NOON - 2 * DAY, NOON) == 2
+        assert seen.expired_before() == expected.expired_before() > 0
         assert seen.progress() == expected.progress() != []
         assert seen.streams() == expected.streams() != []
         assert seen.counted_reports() == expected.counted_reports() != []

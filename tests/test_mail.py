@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from rows import NOON, row
-from sites import ADMIN, NOW, OWNER, READER, Page, client_of, in_a_file, make_site, one_of_each_role, person, someone, until, week
+from sites import ADMIN, DAY, NOW, OWNER, READER, Page, client_of, in_a_file, make_site, one_of_each_role, person, someone, until, week
 from smtp_auth_report.errors import ReportError, SelectionError, SettingError
 from smtp_auth_report.moments import SECOND
 from smtp_auth_report.outgoing import PASSWORD as PASSWORD_VARIABLE
@@ -99,6 +99,36 @@ def test_a_finished_file_is_attached_and_sent_once(tmp_path: Path, authority: tr
     assert f"Sent to {READER}" in Page(client.get("/requests")).text
     told = [event.told for event in Event.objects.filter(name=READER)]
     assert sum(each.endswith(f"as CSV, mailed to {READER}") for each in told) == 1
+
+
+EXPIRED = {
+    "en": "Rows from before 18 Nov 2026 have expired",
+    "fr": "Les lignes d\N{RIGHT SINGLE QUOTATION MARK}avant le 18 nov. 2026 ont expiré",
+}
+
+
+def test_a_file_whose_period_has_partly_expired_says_from_when_it_has_rows(site: Site, server: SmtpServer) -> None:
+    def told(language: str, first: str) -> tuple[int, str | None, bool, bool]:
+        """Of a new request: how many rows, and from when on they are there by API, page and mail."""
+        RequestedReport.objects.all().delete()
+        client = someone(site, READER)
+        speaks = {"Accept-Language": language}
+        assert client.post("/requests", PERIOD | {"from": first, "mail": READER}, headers=speaks).status_code == 302
+        until(lambda: RequestedReport.objects.get().progress == Progress.DONE)
+        post(site)
+        [answer] = client.get("/api/requests").json()
+        said = "expir" in Page(client.get("/requests", headers=speaks)).text, "expir" in body(server.taken[-1].message)
+        if any(said):
+            assert EXPIRED[language] in Page(client.get("/requests", headers=speaks)).text
+            assert f"\n{EXPIRED[language]}\n" in body(server.taken[-1].message)
+        return answer["total"], answer["rows_from"], *said
+
+    site.store.expire(NOON - 9 * DAY)  # before there were rows
+    assert told("en", "2026-11-01") == (68, None, False, False)
+    site.store.expire(NOON)
+    for language in EXPIRED:
+        assert told(language, "2026-11-01") == (50, "2026-11-17T23:00:00Z", True, True)
+    assert told("en", "2026-11-18") == (50, None, False, False)
 
 
 def test_an_administrator_sends_to_others_each_of_whom_sees_no_other(site: Site, server: SmtpServer) -> None:

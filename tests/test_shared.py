@@ -63,6 +63,8 @@ def test_a_commit_crosses_whole(both: tuple[Store, Store]) -> None:
     assert "jürgen\x1b@münchen.example" in other.names()[0]
     assert other.unread() == store.unread() != []
     assert (other.gaps(NOON - 1, NOON + 1), other.progress(), other.span()) == (1, store.progress(), store.span())
+    other.expire(NOON)
+    assert other.expired_before() == store.expired_before() > 0
     assert (other.bucket_minutes, other.default_domain) == (60, "contoso.example")
 
 

@@ -137,6 +137,9 @@ class Answering(ABC):
         query = number_of_rows(selection, self._conditions(selection), self._expired_before)
         return int(self._rows(query.sql, query.parameters)[0][0])
 
+    def expired_before(self) -> int:
+        return self._expired_before
+
     def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
         if scope is None:
             return self._span
@@ -187,6 +190,10 @@ class AskedOneByOne(ABC):
     def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
         with self.snapshot() as seen:
             return seen.span(scope)
+
+    def expired_before(self) -> int:
+        with self.snapshot() as seen:
+            return seen.expired_before()
 
     def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
         with self.snapshot() as seen:

@@ -178,6 +178,9 @@ class Snapshot(Protocol):
     def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
         """Time of the first and the last row in the scope, None for an empty store."""
 
+    def expired_before(self) -> int:
+        """The moment up to which rows have expired, microseconds UTC; 0 while none has."""
+
     def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]: ...
 
     def gaps(self, start: int, end: int) -> int: ...

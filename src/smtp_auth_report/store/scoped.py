@@ -71,6 +71,9 @@ class ScopedSnapshot:
     def span(self, scope: frozenset[str] | None = None) -> tuple[int, int] | None:
         return self._seen.span(self._within(scope))
 
+    def expired_before(self) -> int:
+        return self._seen.expired_before()
+
     def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
         return [entry._replace(samples=[]) for entry in self._seen.unread(start, end)]
 

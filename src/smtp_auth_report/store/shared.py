@@ -194,6 +194,9 @@ class SharedStore:
         found = self._call("span", None if scope is None else sorted(scope))
         return None if found is None else (found[0], found[1])
 
+    def expired_before(self) -> int:
+        return int(self._call("expired_before"))
+
     def unread(self, start: int | None = None, end: int | None = None) -> list[UnreadCount]:
         return [UnreadCount(*entry) for entry in self._call("unread", start, end)]
 
@@ -299,6 +302,7 @@ CALLS: Mapping[str, Callable[..., object]] = {
     "choices": lambda store, column, selection, search, limit: store.choices(column, _selection_in(selection), search, limit),
     "count": lambda store, selection: store.count(_selection_in(selection)),
     "span": lambda store, scope: store.span(None if scope is None else frozenset(scope)),
+    "expired_before": lambda store: store.expired_before(),
     "unread": lambda store, start, end: store.unread(start, end),
     "gaps": lambda store, start, end: store.gaps(start, end),
     "progress": lambda store: store.progress(),

@@ -145,6 +145,7 @@ def _requested(site: Site, asked: RequestedReport) -> dict[str, Any]:
         "rows": asked.done,
         "total": asked.total,
         "size": asked.size,
+        "rows_from": rfc3339(asked.rows_from) if asked.rows_from else None,
         "failure": asked.failure,
         "address": f"/requests/{asked.pk}/file" if is_here(site.settings, asked) else None,
         "host": host_of(site, asked) or None,

@@ -382,6 +382,7 @@ class RequestedSchema(Schema):
     rows: int
     total: int
     size: int
+    rows_from: Time | None
     failure: str
     address: str | None
     host: str | None

@@ -158,6 +158,7 @@ def _facts(request: RequestedReport) -> list[str]:
         (gettext("Format"), f"{EXPORTS[request.format].title}, {rows}, {wording.size(request.size)}"),
     )
     lines = [gettext("%(name)s: %(value)s") % {"name": name, "value": value} for name, value in facts]
+    lines += [words] if (words := spans.expired(request.selection, request.rows_from)) else []
     return [*lines, *vocabulary.filters_in_words(request.selection.filters)]
 
 

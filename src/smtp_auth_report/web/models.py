@@ -153,6 +153,7 @@ class RequestedReport(models.Model):
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
     size = models.BigIntegerField(default=0)
+    rows_from = models.BigIntegerField(default=0)  # microseconds UTC: rows of its period from before had expired; 0 where none had
     failure = models.TextField(default="")
     database = models.TextField(default="")  # of which rows it is; "" of whichever server makes it
     claimed_by = models.TextField(default="")  # which process of a `serve` makes it, or did last

@@ -50,6 +50,7 @@ class Asked(NamedTuple):
     filters: list[str]
     format: str
     columns: str  # how many, where not all
+    expired: str  # from when on it has rows, where some of its period had expired
     share: float
     is_here: bool  # a finished file
     host: str  # which has the file that is not here, or the rows of what nobody makes
@@ -194,6 +195,7 @@ def _asked(site: Site) -> dict[str, Any]:
             vocabulary.filters_in_words(asked.selection.filters),
             EXPORTS[asked.format].title,
             _columns(asked),
+            spans.expired(asked.selection, asked.rows_from),
             asked.done / asked.total if asked.total else 0.0,
             is_here(site.settings, asked),
             host_of(site, asked),

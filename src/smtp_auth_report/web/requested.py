@@ -287,10 +287,10 @@ def _make(site: Site, request: RequestedReport) -> None:
     try:
         for left in folder(site.settings).glob(f"{request.pk}.*"):
             left.unlink(missing_ok=True)
-        columns = read_columns(request.columns)
+        columns, rows_from = read_columns(request.columns), _rows_from(site, request)
         with partial.open("wb") as file:
             rows = EXPORTS[request.format].write(site.store, request.selection, file, progress, columns)
-        _finish(mine, partial, path, rows)
+        _finish(mine, partial, path, rows, rows_from)
     except _CancelledError:
         pass
     except (OperationalError, InterfaceError):  # the state database is away: made anew when it is back
@@ -303,10 +303,17 @@ def _make(site: Site, request: RequestedReport) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _finish(mine: QuerySet[RequestedReport], partial: Path, path: Path, rows: int) -> None:
+def _rows_from(site: Site, request: RequestedReport) -> int:
+    """From when on rows of the period are there, where the reader had some that have expired; 0 else."""
+    with site.store.snapshot() as seen:
+        kept, span = seen.expired_before(), seen.span()
+    return kept if span and max(request.start, span[0]) < min(request.end, kept) else 0
+
+
+def _finish(mine: QuerySet[RequestedReport], partial: Path, path: Path, rows: int, rows_from: int) -> None:
     """The file gets its name while nobody can take the request over."""
     with transaction.atomic():
-        if not mine.update(progress=Progress.DONE, done=rows, total=rows, size=partial.stat().st_size):
+        if not mine.update(progress=Progress.DONE, done=rows, total=rows, rows_from=rows_from, size=partial.stat().st_size):
             raise _CancelledError
         partial.rename(path)
 

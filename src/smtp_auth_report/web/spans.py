@@ -4,6 +4,7 @@ A selection's period, in words and as the dates of an address.
     in_words(selection)      16 to 22 Nov 2026, with a dash
     dates(selection)         {"first": "2026-11-16", "last": "2026-11-22"}
     of_dates(first, last)    such dates in words
+    expired(selection, time) Rows from before 27 Oct 2025 have expired
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext
 
 from smtp_auth_report.moments import EPOCH
 from smtp_auth_report.store.interface import Selection
@@ -38,6 +41,15 @@ def dates(selection: Selection) -> dict[str, str]:
     if start.time() == end.time() == time():
         return {"first": start.date().isoformat(), "last": (end - timedelta(microseconds=1)).date().isoformat()}
     return {"first": start.isoformat(timespec="seconds"), "last": end.isoformat(timespec="seconds")}
+
+
+def expired(selection: Selection, before: int) -> str:
+    """That rows of the period are there from a moment on, in words; "" where that is 0."""
+    if not before:
+        return ""
+    wall = (EPOCH + timedelta(microseconds=before)).astimezone(ZoneInfo(selection.zone))
+    time_of = wording.dated(wall.date(), wording.DATE) if wall.time() == time() else wording.dated(wall, wording.DATE_AND_TIME)
+    return gettext("Rows from before %(time)s have expired") % {"time": time_of}
 
 
 def stated(query: Query, selection: Selection) -> Query:
