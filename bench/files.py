@@ -45,7 +45,7 @@ def by_command(database: Path, kind: str, rows: int) -> tuple[int, int]:
         ENVIRONMENT["TMPDIR"] = folder  # where Parquet's rows wait
         path = Path(folder, f"all.{kind}")
         cost = run(PROGRAM, "export", "--database", database, "--format", kind, "--output", path)
-        if cost.messages.split()[0] != str(rows):
+        if cost.messages.split()[0] != f"{rows:,}":
             sys.exit(f"bench/files.py: {kind}: {cost.messages.strip()}, and there are {rows}")
         return cost.memory, path.stat().st_size
 
