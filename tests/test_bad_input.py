@@ -13,6 +13,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
 import duckdb
 import pytest
@@ -21,6 +22,7 @@ from ingesting import PROGRAM, Site
 from reading import log, session
 from smtp_auth_report.settings import load
 from smtp_auth_report.sources import SOURCES
+from smtp_auth_report.store.duckdb_errors import explained
 
 TEXT = log(*session(), *session("bob", queue_id="5B1A022C8A9", version="TLSv1"))
 KINDS = ", ".join(source.title for source in SOURCES)
@@ -326,3 +328,14 @@ def test_help_and_wrong_usage_import_nothing_heavy(arguments: tuple[str, ...]) -
     imported = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
     assert "click" in imported
     assert not imported & HEAVY
+
+
+def test_a_signal_that_ends_a_question_is_no_fault_of_the_program() -> None:
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with duckdb.connect() as connection:
+            Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            with pytest.raises(KeyboardInterrupt), explained("mail.duckdb"):
+                connection.execute("SELECT sum(hash(a.range, b.range)) FROM range(30_000) a, range(30_000) b").fetchall()
+    finally:
+        signal.signal(signal.SIGUSR1, before)

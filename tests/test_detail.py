@@ -51,13 +51,13 @@ def test_a_detail_is_in_the_language_of_whoever_reads(client: Client) -> None:
     ):
         assert client.get(address, headers={"Accept-Language": language}).status_code == 200
     assert told(client, "fr") == [
-        f"Méthodes d\N{RIGHT SINGLE QUOTATION MARK}authentification, 2{NARROW}000 lignes au plus, au format CSV",
+        f"Méthodes d\N{RIGHT SINGLE QUOTATION MARK}authentification, 16{DASH}22 nov. 2026, 2{NARROW}000 lignes au plus, au format CSV",
         f"Clients, 20 nov. 2026 10:00{DASH}12:00, au format CSV",
         f"Volume d\N{RIGHT SINGLE QUOTATION MARK}envoi, 24 oct.{DASH}22 nov. 2026, au format CSV",
         "ajouté comme lecteur de contoso.example, fabrikam.example",
     ]
     english = [
-        "Authentication methods, 2,000 rows at most, as CSV",
+        f"Authentication methods, 16{DASH}22 Nov 2026, 2,000 rows at most, as CSV",
         f"Clients, 20 Nov 2026 10:00{DASH}12:00, as CSV",
         f"Sending volume, 24 Oct{DASH}22 Nov 2026, as CSV",
         "added as reader of contoso.example, fabrikam.example",

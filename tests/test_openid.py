@@ -80,6 +80,9 @@ def came_back(client: Client, idp: Remote, there: str = "/report", **changed: st
     return client.get(back.path, query | changed)
 
 
+UNBELIEVED = "the provider cannot be asked or its answer not be believed ({}); the server's log has more"
+
+
 def refusals() -> list[str]:
     return [event.told for event in Event.objects.filter(deed="refused")]
 
@@ -149,7 +152,7 @@ def test_an_answer_that_is_not_right_signs_nobody_in(site: Site, idp: Remote) ->
         told[fault] = said.removeprefix("OpenID Connect: ")
         for secret in (SECRET, "Anna", "eyJ"):
             assert secret not in answer.content.decode() + told[fault]
-    assert told == WRONG
+    assert told == {fault: UNBELIEVED.format(error) for fault, error in WRONG.items()}
     assert not Event.objects.filter(deed="signed in").exists()
 
 
@@ -163,9 +166,11 @@ def test_a_token_without_a_claim_signs_nobody_in(site: Site, idp: Remote) -> Non
     for missing in ("nonce", "exp", "iat", "aud", "iss", "sub"):
         idp.says(claims=ANNA, without=[missing])
         client = client_of(site)
-        assert (came_back(client, idp).status_code, is_in(client), refusals()[0]) == (403, False, "OpenID Connect: MissingClaimError"), (
-            missing
-        )
+        assert (came_back(client, idp).status_code, is_in(client), refusals()[0]) == (
+            403,
+            False,
+            f"OpenID Connect: {UNBELIEVED.format('MissingClaimError')}",
+        ), missing
 
 
 def test_nobody_is_signed_in_as_somebody_they_may_not_be(site: Site, idp: Remote) -> None:
@@ -252,8 +257,16 @@ def test_a_provider_that_is_away_is_one_line(tmp_path: Path) -> None:
     with provider() as gone:
         site = made(tmp_path, gone)
     answer = client_of(site).get("/sign-in/openid")
-    assert (answer.status_code, refusals()) == (403, ["OpenID Connect: ConnectionError"])
+    assert (answer.status_code, refusals()) == (403, [f"OpenID Connect: {UNBELIEVED.format('ConnectionError')}"])
     assert client_of(site).post("/sign-in", {"name": "admin@contoso.example", "password": PASSWORD}).status_code == 302
+
+
+def test_a_secret_that_cannot_be_read_any_more_is_told(site: Site) -> None:
+    path = Path(site.settings.oidc_client_secret_file)
+    path.chmod(0o644)
+    assert client_of(site).get("/sign-in/openid").status_code == 403
+    [said] = refusals()
+    assert said.startswith(f"OpenID Connect: oidc_client_secret_file {path} ")
 
 
 def test_what_the_provider_says_of_itself_is_kept_for_minutes(site: Site, idp: Remote) -> None:

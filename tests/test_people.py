@@ -333,7 +333,19 @@ def test_without_people_the_pages_are_open_and_say_so(tmp_path: Path) -> None:
 
 
 @in_a_file
-@pytest.mark.parametrize("came", [{"REMOTE_ADDR": "192.0.2.1"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"REMOTE_ADDR": "::ffff:192.0.2.1"}])
+@pytest.mark.parametrize(
+    "came",
+    [
+        {"REMOTE_ADDR": "192.0.2.1"},
+        {"REMOTE_ADDR": "::ffff:192.0.2.1"},
+        {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+        {"HTTP_FORWARDED": "for=192.0.2.1"},
+        {"HTTP_VIA": "1.1 proxy"},
+        {"HTTP_X_REAL_IP": "192.0.2.1"},
+        {"HTTP_X_FORWARDED_PROTO": "https"},
+        {"HTTP_X_FORWARDED_HOST": "report.example"},
+    ],
+)
 @pytest.mark.parametrize("address", ["/", "/sign-in", "/report.csv", "/api/reports/summary", "/metrics", "/requests"])
 def test_without_people_nobody_from_elsewhere_sees_a_page(tmp_path: Path, came: dict[str, str], address: str) -> None:
     answer = client_of(make_site(tmp_path, *week())).get(address, **came)

@@ -233,7 +233,9 @@ def test_nothing_is_switched_on_without_a_code(site: Site, clock: Clock) -> None
     client = client_of(site)
     password(client)
     assert client.get("/me/second-factor").headers["Location"] == "/me"
-    assert client.get("/me/second-factor/new").status_code == 405
+    answer = client.get("/me/second-factor/new")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert "is no page" in answer.content.decode()
     client.post("/me/second-factor/new")
     answer = client.post("/me/second-factor", {"code": "000000"})
     assert (answer.status_code, "does not fit" in Page(answer).text) == (403, True)

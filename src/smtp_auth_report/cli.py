@@ -351,7 +351,9 @@ def report(name: str, since: str | None, until: str | None, form: str, *, series
 @click.option("--columns", metavar="NAMES", multiple=True, help="Columns, in this order, with commas between; default all. Repeatable.")
 def export(since: str | None, until: str | None, form: str, output: str, columns: tuple[str, ...], **flags: Any) -> None:
     """Write one row per submission. Without a period, all of them."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: half a file is removed, and told as broken off
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: half a file is removed, and told as broken off
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
     settings = load({"config": flags["config"], "database": flags["database"]})
 
     from smtp_auth_report.exports import EXPORTS
@@ -372,6 +374,8 @@ def export(since: str | None, until: str | None, form: str, output: str, columns
             return rows
 
         rows = write_file(output, write)
+    except KeyboardInterrupt:
+        raise ReportError(worded("interrupted before all rows were written; run the same command again")) from None
     finally:
         store.close()
     tell(worded("{n} submissions written", n=count(rows)))

@@ -69,6 +69,10 @@ def explained(database: str) -> Iterator[None]:
             kind = InUseError if re.search(LOCKED, str(error)) else StoreError
             raise kind(worded("{place}: {words}", place=database, words=explanation(str(error)))) from error
         raise
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what DuckDB makes of a signal's KeyboardInterrupt
+            raise KeyboardInterrupt from None
+        raise
 
 
 def explanation(words: str) -> str:

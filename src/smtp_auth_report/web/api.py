@@ -34,7 +34,7 @@ from smtp_auth_report.reports import REPORTS, Wanted, ask_all
 from smtp_auth_report.reports.interface import Table
 from smtp_auth_report.reports.render import as_csv, as_json, only
 from smtp_auth_report.store.interface import FILTERS, View
-from smtp_auth_report.web import api_own, api_site
+from smtp_auth_report.web import api_own, api_site, spans
 from smtp_auth_report.web.account_page import SHOWN, first_and_last
 from smtp_auth_report.web.api_shapes import (
     MOST_ROWS,
@@ -162,9 +162,11 @@ def one_report(
     )
     columns = read_columns(part.columns, [column.name for column in report.columns])
     wanted = Wanted(report, view, columns=frozenset(columns))
-    table = only(ask_all(site.seen, selection_of(site, period, values_of(filters)), [wanted], interval=part.interval)[0], columns)
+    selection = selection_of(site, period, values_of(filters))
+    table = only(ask_all(site.seen, selection, [wanted], interval=part.interval)[0], columns)
     if part.format == "csv":
-        exported(request, detail("{report}, {limit} rows at most, as CSV", report=Detail(report.title, {}), limit=part.limit))
+        title, dates = Detail(report.title, {}), spans.dates(selection)
+        exported(request, detail("{report}, {period}, {limit} rows at most, as CSV", report=title, period=dates, limit=part.limit))
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return HttpResponse(as_csv(table, series=part.series), content_type="text/csv; charset=utf-8", headers=headers)
     return JsonResponse(_content(table))

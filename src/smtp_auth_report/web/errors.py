@@ -39,11 +39,14 @@ def answer_errors(respond: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = respond(request)
-        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.path.startswith(API):
-            refused = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not answered here")
-            refused.headers["Allow"] = response.headers.get("Allow", "GET")
-            return refused
-        return response
+        if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            return response
+        if request.path.startswith(API):
+            refused: HttpResponse = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not answered here")
+        else:
+            refused = answer(request, HTTPStatus.METHOD_NOT_ALLOWED, gettext("This address takes what a form sends, and is no page."))
+        refused.headers["Allow"] = response.headers.get("Allow", "GET")
+        return refused
 
     middleware.process_exception = failed  # type: ignore[attr-defined]  # Django's hook of a function
     return middleware
@@ -128,5 +131,6 @@ def _title(status: HTTPStatus) -> str:
         HTTPStatus.BAD_REQUEST: gettext("This cannot be shown"),
         HTTPStatus.FORBIDDEN: gettext("This is not allowed"),
         HTTPStatus.NOT_FOUND: gettext("Nothing here"),
+        HTTPStatus.METHOD_NOT_ALLOWED: gettext("Nothing here"),
         HTTPStatus.SERVICE_UNAVAILABLE: gettext("The store cannot answer"),
     }.get(status, gettext("The server failed"))

@@ -251,7 +251,14 @@ def _claims(client: Any, request: HttpRequest, needed: set[str]) -> Mapping[str,
 
 def _failed(request: HttpRequest, there: str, error: Exception) -> HttpResponse:
     """The provider cannot be asked, or its answer cannot be believed."""
-    reason = error.reason if isinstance(error, ProviderError) else Detail(type(error).__name__, {})
+    if isinstance(error, ProviderError):
+        reason = error.reason
+    elif isinstance(error, SettingError):
+        reason = Detail(str(error), {})
+    else:
+        reason = detail(
+            "the provider cannot be asked or its answer not be believed ({error}); the server's log has more", error=type(error).__name__
+        )
     documents.pop(site_of(request).settings.oidc_issuer, None)  # it may have moved, or have other keys
     logger.warning("OpenID Connect: %s: %.300r", site_of(request).settings.oidc_issuer, error)
     return _refused(request, there, reason)

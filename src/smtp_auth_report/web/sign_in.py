@@ -53,6 +53,8 @@ OPENID, OPENID_BACK = "/sign-in/openid", "/sign-in/openid/back"
 OPEN = (FORM, CODE, OPENID, OPENID_BACK, "/language")
 OPEN_BY_LINK = "/unsubscribe/"  # its token says whom it is of
 BEARER = "bearer"
+HANDED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+"""What proxies say of themselves and of whom they ask for."""
 
 HALF = "half"
 """In a session: who has shown the password and not yet the code."""
@@ -296,4 +298,4 @@ def address_of(request: HttpRequest) -> str:
 
 def is_from_here(request: HttpRequest) -> bool:
     """Whether it comes from this machine, and no proxy says that it was handed on."""
-    return "X-Forwarded-For" not in request.headers and ip_address(address_of(request)).is_loopback
+    return not any(name in request.headers for name in HANDED_ON) and ip_address(address_of(request)).is_loopback
