@@ -57,7 +57,7 @@ class MailServer(NamedTuple):
 def insist(lacks: str | None) -> None:
     """Skip what cannot run for what the machine lacks: it is told at the end of the run, and in CI the run has failed."""
     if lacks:
-        pytest.skip(lacks)
+        pytest.skip(lacks)  # which program is missing; told at the end, and in CI the run has failed
 
 
 def lacking() -> str | None:
